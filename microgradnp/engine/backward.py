@@ -1,0 +1,147 @@
+"""The backward sweep: carry a gradient from a result to everything it was computed from.
+
+Every node of the graph carries a creation number, and a node's inputs are older than itself. So the newest node that still
+waits is always ready: all its users have been swept. A heap hands it out; there is no recursion and no sorting pass, and
+a chain of a million operations costs a million times one.
+
+A node is any object with the attributes that ``tensor.py`` gives: ``_rule``, ``_inputs``, ``_values``, ``_options``,
+``_order``, ``_data`` and ``_tracked``.
+"""
+
+from collections.abc import Container
+from heapq import heapify, heappop, heappush
+from typing import Any
+
+import numpy as np
+
+from microgradnp.engine.rules import Rule
+
+
+def _freed(*_: Any, **__: Any) -> Any:
+    raise RuntimeError(
+        "backward() came to a part of the graph that an earlier backward() has freed. Compute the loss again, add the losses "
+        "up before one backward(), or keep the graph with backward(retain_graph=True)."
+    )
+
+
+FREED = Rule(_freed, _freed, (_freed,))
+"""The rule of a node whose graph is gone."""
+
+
+def sweep(
+    gradients: dict[Any, Any],
+    *,
+    retain: bool = False,
+    record: bool = False,
+    watch: Any = None,
+    between: Container[Any] | None = None,
+    targets: Container[Any] = (),
+) -> dict[Any, Any]:
+    """Carry ``gradients`` (of the results) back to the leaves, or to ``targets``, and return the gradient of each.
+
+    With ``record`` the rules run on Tensors, so that the gradients are themselves part of a graph. ``between`` restricts
+    the sweep to the nodes that lie between the results and ``targets``. Without ``retain`` each node lets go of its inputs
+    as soon as it has been passed, so that memory shrinks as the sweep goes on.
+    """
+    # Creation numbers count downwards, so the heap's smallest is the newest node.
+    waiting = [(x._order, x) for x in gradients if x._rule is not None and x not in targets]
+    heapify(waiting)
+    own = set()  # nodes whose gradient is a sum made here, which nobody else holds: added to in place
+    while waiting:
+        node = heappop(waiting)[1]
+        rule = node._rule
+        if rule is FREED:
+            _freed()
+        g = gradients.pop(node)
+        values = node._values
+        inputs = node._inputs
+        vjps = rule.vjps
+        if watch is not None:
+            watch.check_unchanged(node)
+        y, arguments = (node, inputs) if record else (node._data, values)
+        for i, x in enumerate(inputs):
+            if x is values[i] or not x._tracked:  # a plain array is its own value
+                continue
+            if between is None:
+                inner = x._rule is not None
+            elif x in targets:
+                inner = False
+            elif x in between:
+                inner = True
+            else:
+                continue
+            try:
+                vjp = vjps[i]
+            except IndexError:
+                raise TypeError(
+                    f"the derivative rules of {rule.name} serve {len(vjps)} arguments, but argument {i} needs a gradient "
+                    f"too: give defvjp one rule for each array argument."
+                ) from None
+            gx = _no_rule(rule, i) if vjp is None else vjp(g, y, *arguments, **node._options)
+            value = values[i]
+            if type(gx) is not np.ndarray or gx.shape != value.shape or gx.dtype is not value.dtype:
+                gx = _repair(gx, value, rule, i)
+            if watch is not None:
+                watch.check_gradient(node, i, gx)
+            old = gradients.get(x)
+            if old is None:
+                gradients[x] = gx
+                if inner:
+                    heappush(waiting, (x._order, x))
+            elif x in own:
+                np.add(old, gx, out=old)
+            else:
+                total = gradients[x] = old + gx
+                if not record and total.ndim:
+                    own.add(x)
+        if not retain:
+            node._rule = FREED
+            node._inputs = node._values = ()
+    return gradients
+
+
+def _no_rule(rule: Rule, i: int) -> Any:
+    raise TypeError(
+        f"{rule.name} has no derivative with respect to its argument {i}. Pass that argument without a gradient "
+        "(x.detach() or stop_gradient(x)), or give it a rule with defvjp."
+    )
+
+
+def _repair(gx: Any, value: Any, rule: Rule, i: int) -> Any:
+    """Undo broadcasting and casting: bring a gradient to the shape and dtype of the value it belongs to."""
+    try:
+        shape = gx.shape
+    except AttributeError:
+        gx = _not_an_array(gx, rule, i)
+        shape = gx.shape
+    if shape != value.shape:
+        gx = _unbroadcast(gx, shape, value.shape, rule, i)
+    if gx.dtype != value.dtype:
+        gx = gx.astype(value.dtype)
+    return gx
+
+
+def _not_an_array(gx: Any, rule: Rule, i: int) -> Any:
+    if isinstance(gx, int | float):
+        return np.asarray(gx)
+    raise TypeError(
+        f"the derivative rule of {rule.name} for argument {i} returned {'None' if gx is None else type(gx).__name__}; it must "
+        "return the gradient, an array of that argument's shape."
+    )
+
+
+def _unbroadcast(gx: Any, given: tuple[int, ...], shape: tuple[int, ...], rule: Rule, i: int) -> Any:
+    extra = len(given) - len(shape)
+    if extra < 0 or any(n not in (m, 1) for m, n in zip(given[extra:], shape, strict=True)):
+        raise ValueError(
+            f"the derivative rule of {rule.name} for argument {i} returned a gradient of shape {given}, but the argument "
+            f"has shape {shape}: the gradient must have that shape, or one that broadcasting made of it."
+        )
+    stretched = tuple(
+        j for j, m in enumerate(given) if j < extra or (shape[j - extra] == 1 and m != 1)
+    )
+    if stretched:
+        gx = np.sum(gx, axis=stretched)
+    return gx.reshape(shape)
+
+

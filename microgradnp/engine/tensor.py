@@ -1,0 +1,959 @@
+"""The Tensor: a NumPy array that remembers how it was computed.
+
+`apply` is the one door through which every operation goes: it computes the value on plain arrays and, where a gradient
+will be wanted, keeps the rule, the inputs and their values. NumPy's two protocols (``__array_ufunc__``, NEP 13, and
+``__array_function__``, NEP 18) lead NumPy's own functions to that door, so a function written with ``import numpy as np``
+runs on Tensors unchanged. What has no way through says so; nothing leaves the graph without a word.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from itertools import count
+from typing import Any, NamedTuple, TypeAlias
+
+import numpy as np
+from numpy.typing import ArrayLike, DTypeLike, NDArray
+
+from microgradnp.engine.backward import sweep
+from microgradnp.engine.rules import RULES, Rule, astype, getitem, name_of
+
+Array: TypeAlias = NDArray[Any]
+Operand: TypeAlias = "Tensor | ArrayLike"
+Axis: TypeAlias = int | tuple[int, ...] | None
+
+
+class State(NamedTuple):
+    """What ``apply`` does besides computing: one for each thread and each async task."""
+
+    recording: bool = True
+    tracer: Any = None  # records a program: see replay.py
+    watch: Any = None  # checks every step: see debug.py
+
+
+_PLAIN = State()
+_STATE: ContextVar[State] = ContextVar("microgradnp_state", default=_PLAIN)
+_state = _STATE.get
+_next_order = count(0, -1).__next__  # downwards, so that a heap hands out the newest node first
+
+FUNCTIONS: dict[Callable[..., Any], Callable[..., Any]] = {}
+"""How to call each NumPy function on Tensors: its arguments brought to a row's form, or a composition of rows."""
+
+CONSTANTS: set[Callable[..., Any]] = set()
+"""Functions whose result does not change when their floating arguments do: they return plain arrays."""
+
+REFUSED: dict[Callable[..., Any], str] = {}
+"""Functions that Tensors refuse, each with the reason and what to use instead."""
+
+
+@contextmanager
+def state(**changes: Any) -> Iterator[State]:
+    """Change the current state for a while; put it back whatever happens."""
+    new = _STATE.get()._replace(**changes)
+    token = _STATE.set(_PLAIN if new == _PLAIN else new)
+    try:
+        yield new
+    finally:
+        _STATE.reset(token)
+
+
+@contextmanager
+def no_grad() -> Iterator[None]:
+    """Compute without recording, as a context or a decorator: results inside need no gradient.
+
+    Examples
+    --------
+    >>> import microgradnp as mg
+    >>> w = mg.Tensor([1.0, 2.0], requires_grad=True)
+    >>> with mg.no_grad():
+    ...     y = w * 2
+    >>> y.requires_grad
+    False
+    """
+    with state(recording=False):
+        yield
+
+
+# -- The one door --------------------------------------------------------------------------------------------------------
+
+_NO_OPTIONS: dict[str, Any] = {}
+_READY = frozenset({np.ndarray, float, int, bool, *(t for t in np.sctypeDict.values() if issubclass(t, np.number | np.bool))})
+
+
+def apply(rule: Rule, inputs: tuple[Any, ...], options: dict[str, Any] = _NO_OPTIONS) -> "Tensor":
+    """Compute one row of the table on ``inputs`` (Tensors, arrays or numbers), and record it if a gradient may be wanted."""
+    tracked = False
+    values: Any = []
+    for x in inputs:
+        if type(x) is Tensor:
+            values.append(x._data)
+            if x._tracked:
+                tracked = True
+        elif type(x) in _READY:
+            values.append(x)
+        else:  # rare: coerced once, so that the rule sees what the function saw
+            return apply(rule, tuple(x if type(x) is Tensor else constant_array(x) for x in inputs), options)
+    now = _state()
+    if now is not _PLAIN:
+        return _apply_watched(now, rule, inputs, values, options, tracked)
+    y = rule.forward(*values, **options)
+    t = _new(Tensor)
+    t._data = y if type(y) is np.ndarray else np.asarray(y)
+    t.grad = None
+    t.name = None
+    t._tracked = tracked
+    if tracked:
+        t._rule = rule
+        t._inputs = inputs
+        t._values = values
+        t._options = options
+        t._order = _next_order()
+    else:
+        t._rule = None
+        t._inputs = ()
+    return t
+
+
+def _apply_watched(
+    now: State, rule: Rule, inputs: tuple[Any, ...], values: list[Any], options: dict[str, Any], tracked: bool
+) -> "Tensor":
+    """``apply`` under `no_grad`, in debug mode, or while a program is recorded."""
+    y = rule.forward(*values, **options)
+    t = wrap(y if type(y) is np.ndarray else np.asarray(y))
+    if tracked and now.recording:
+        t._tracked = True
+        t._rule = rule
+        t._inputs = inputs
+        t._values = values
+        t._options = options
+        t._order = _next_order()
+    if now.watch is not None:
+        now.watch.check_value(t, rule, inputs, values, options)
+    if now.tracer is not None:
+        now.tracer.record(t, rule, inputs, values, options)
+    return t
+
+
+def wrap(data: Array) -> "Tensor":
+    """A Tensor around an array as it is: no copy, no check, no gradient."""
+    t = _new(Tensor)
+    t._data = data
+    t.grad = None
+    t.name = None
+    t._tracked = False
+    t._rule = None
+    t._inputs = ()
+    return t
+
+
+def constant_array(x: Any) -> Any:
+    """Bring an operand that is no Tensor to an array or a number that the rules can work with."""
+    if isinstance(x, np.ma.MaskedArray):
+        raise TypeError("a masked array would lose its mask here: fill it first (x.filled(0.0)), or select with np.where.")
+    if not isinstance(x, np.ndarray | np.generic):
+        if isinstance(x, int):  # a Python number stays one: it does not decide the dtype
+            return int(x)
+        if isinstance(x, float):
+            return float(x)
+        x = np.asarray(x)
+    if x.dtype.kind not in "fiub":
+        raise TypeError(
+            f"Tensors compute with real numbers; got {type(x).__name__} of dtype {x.dtype}. "
+            + ("Split complex values into .real and .imag." if x.dtype.kind == "c" else "Convert it to float64 or float32 first.")
+        )
+    return x.view(np.ndarray) if isinstance(x, np.ndarray) else x
+
+
+# -- NumPy's two protocols -----------------------------------------------------------------------------------------------
+
+
+def implements(*functions: Callable[..., Any]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Register how NumPy's ``functions`` are computed on Tensors."""
+
+    def register(f: Callable[..., Any]) -> Callable[..., Any]:
+        for function in functions:
+            FUNCTIONS[function] = f
+        return f
+
+    return register
+
+
+def call(function: Callable[..., Any], args: tuple[Any, ...], options: dict[str, Any]) -> Any:
+    """Call a NumPy function of which some argument is a Tensor."""
+    if options and any(options.get(key) is not None for key in ("out", "like")):
+        return _call_into(function, args, options)
+    f = FUNCTIONS.get(function)
+    if f is not None:
+        try:
+            return f(*args, **options)
+        except TypeError as error:
+            _explain_arguments(function, f, args, options, error)
+            raise
+    rule = RULES.get(function)
+    if rule is not None and not (options and isinstance(function, np.ufunc)):
+        return apply(rule, args, options)
+    if function in CONSTANTS:
+        return constant(function, args, options)
+    if not any(t._tracked for t in tensors_in((args, options))) and _state().tracer is None:
+        return function(*plain(args), **plain(options))
+    raise TypeError(_unsupported(function, options if rule else {}))
+
+
+def constant(function: Callable[..., Any], args: tuple[Any, ...], options: dict[str, Any]) -> Any:
+    """Call a function whose result has gradient zero: on the plain arrays, for a plain result."""
+    tracer = _state().tracer
+    if tracer is not None:
+        return tracer.constant(function, args, options)
+    return function(*plain(args), **plain(options))
+
+
+def plain(x: Any) -> Any:
+    """The same nested arguments with every Tensor replaced by its array."""
+    if type(x) is Tensor:
+        return x._data
+    if type(x) in (tuple, list):
+        return type(x)(map(plain, x))
+    if type(x) is dict:
+        return {key: plain(value) for key, value in x.items()}
+    return x
+
+
+def tensors_in(x: Any) -> Iterator["Tensor"]:
+    """The Tensors among nested arguments."""
+    if type(x) is Tensor:
+        yield x
+    elif type(x) in (tuple, list):
+        for part in x:
+            yield from tensors_in(part)
+    elif type(x) is dict:
+        yield from tensors_in(tuple(x.values()))
+
+
+def _call_into(function: Callable[..., Any], args: tuple[Any, ...], options: dict[str, Any]) -> Any:
+    """A call with ``out=``: fine where no gradient is at stake, else refused, since writing into an array forgets it."""
+    tracked = any(t._tracked for t in tensors_in((args, options)))
+    if tracked or _state().tracer is not None or options.get("like") is not None:
+        key = "like" if options.get("like") is not None else "out"
+        raise TypeError(
+            f"{name_of(function)} with {key}= cannot write a Tensor's value without losing its gradient. "
+            f"Leave {key}= away and use the result: y = {name_of(function)}(...); a = a + t instead of a += t."
+        )
+    return function(*plain(args), **plain(options))
+
+
+def _explain_arguments(
+    function: Callable[..., Any], f: Callable[..., Any], args: tuple[Any, ...], options: dict[str, Any], error: TypeError
+) -> None:
+    """Where a NumPy argument is not taken for Tensors, say which are."""
+    import inspect
+
+    try:
+        inspect.signature(f).bind(*args, **options)
+    except TypeError:
+        taken = ", ".join(inspect.signature(f).parameters)
+        raise TypeError(
+            f"{name_of(function)} on a Tensor does not take these arguments ({str(error).split(') ')[-1]}); it takes: {taken}."
+        ) from None
+
+
+def _unsupported(function: Callable[..., Any], options: dict[str, Any]) -> str:
+    name = name_of(function)
+    if function in REFUSED:
+        return f"{name} has no gradient here: {REFUSED[function]}"
+    if options:
+        return f"{name} on a Tensor does not take {', '.join(f'{key}=' for key in options)}: choose with np.where, cast with .astype()."
+    known = {name_of(f): f for f in (*FUNCTIONS, *RULES)}
+    short = {known_name.rpartition(".")[2]: known_name for known_name in known}
+    near = difflib.get_close_matches(name.rpartition(".")[2], short, n=1, cutoff=0.0)
+    return (
+        f"{name} has no derivative rule for Tensors; the nearest supported function is {short[near[0]]}. "
+        "Give it one with microgradnp.defvjp or @microgradnp.custom_vjp, or take the value out of the graph with .detach().data."
+    )
+
+
+_new = object.__new__
+
+
+def _row(function: Callable[..., Any]) -> Rule:
+    return RULES[function]
+
+
+_ADD, _SUBTRACT, _MULTIPLY, _DIVIDE = map(_row, (np.add, np.subtract, np.multiply, np.divide))
+_POWER, _SQUARE, _SQRT, _RECIPROCAL = map(_row, (np.power, np.square, np.sqrt, np.reciprocal))
+_NEGATIVE, _ABSOLUTE, _REMAINDER, _MATMUL = map(_row, (np.negative, np.absolute, np.remainder, np.matmul))
+_GETITEM, _ASTYPE = _row(getitem), _row(astype)
+
+
+class Tensor:
+    """An array of real numbers that takes part in automatic differentiation.
+
+    Parameters
+    ----------
+    data
+        Anything `numpy.array` takes; copied, so that the original never changes.
+    requires_grad
+        Whether `backward` shall leave a gradient in ``.grad``. Such data must be float32 or float64.
+    dtype
+        The dtype to convert to, if not that of ``data``.
+    name
+        A name to show in errors, derivations and graphs.
+
+    Raises
+    ------
+    TypeError
+        If ``data`` is not numeric, is complex, is a Tensor that is part of a graph, or needs a gradient but is not float.
+
+    Examples
+    --------
+    >>> import numpy as np, microgradnp as mg
+    >>> x = mg.Tensor([1.0, 2.0, 3.0], requires_grad=True)
+    >>> np.sum(x * x).backward()
+    >>> x.grad
+    array([2., 4., 6.])
+    """
+
+    __slots__ = (
+        "__weakref__",
+        "_data",
+        "_inputs",
+        "_options",
+        "_order",
+        "_rule",
+        "_site",
+        "_tracked",
+        "_values",
+        "grad",
+        "name",
+    )
+
+    _data: Array
+    _tracked: bool
+    _rule: Rule | None
+    _inputs: tuple[Any, ...]
+    _values: list[Any]
+    _options: dict[str, Any]
+    _order: int
+    _site: Any
+    grad: Array | None
+    name: str | None
+
+    def __init__(
+        self,
+        data: Operand,
+        requires_grad: bool = False,
+        *,
+        dtype: DTypeLike | None = None,
+        name: str | None = None,
+    ) -> None:
+        if isinstance(data, Tensor):
+            data = data.__array__()
+        array = np.array(constant_array(data), dtype=dtype)
+        if array.dtype.kind not in "fiub":
+            raise TypeError(f"a Tensor holds real numbers; got dtype {array.dtype}.")
+        self._data = array
+        self._rule = None
+        self._inputs = ()
+        self._tracked = False
+        self.grad = None
+        self.name = name
+        if requires_grad:
+            self.requires_grad = True
+
+    # -- What it is
+
+    @property
+    def data(self) -> Array:
+        """The value, an ndarray. Writing into it while a graph holds it makes that graph's gradients wrong."""
+        return self._data
+
+    @data.setter
+    def data(self, value: ArrayLike) -> None:
+        array = np.asarray(value)
+        if array.shape != self._data.shape or array.dtype != self._data.dtype:
+            raise ValueError(
+                f"new data of shape {array.shape} and dtype {array.dtype} for a Tensor of shape {self._data.shape} and dtype "
+                f"{self._data.dtype}: they must agree. Make a new Tensor for other data."
+            )
+        self._data = array
+
+    @property
+    def requires_grad(self) -> bool:
+        """Whether this Tensor is part of a graph: a leaf that wants a gradient, or computed from one."""
+        return self._tracked
+
+    @requires_grad.setter
+    def requires_grad(self, value: bool) -> None:
+        if self._rule is not None:
+            raise RuntimeError(
+                f"requires_grad can be set on a leaf only; this Tensor is the result of {self._rule.name}. "
+                "Use .detach() for its value without the graph."
+            )
+        if value and self._data.dtype not in (np.float32, np.float64):
+            raise TypeError(
+                f"only float32 and float64 have gradients; got {self._data.dtype}. "
+                "Write 1.0 instead of 1, or pass dtype=np.float64."
+            )
+        self._tracked = bool(value)
+        self._order = _next_order()
+
+    @property
+    def is_leaf(self) -> bool:
+        """Whether this Tensor was made by the user, not computed from others in a graph."""
+        return self._rule is None
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The length of each axis."""
+        return self._data.shape
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The dtype of the data."""
+        return self._data.dtype
+
+    @property
+    def ndim(self) -> int:
+        """The number of axes."""
+        return self._data.ndim
+
+    @property
+    def size(self) -> int:
+        """The number of elements."""
+        return self._data.size
+
+    @property
+    def nbytes(self) -> int:
+        """The bytes of the data."""
+        return self._data.nbytes
+
+    @property
+    def itemsize(self) -> int:
+        """The bytes of one element."""
+        return self._data.itemsize
+
+    @property
+    def real(self) -> "Tensor":
+        """The Tensor itself: its data are real."""
+        return self
+
+    @property
+    def T(self) -> "Tensor":
+        """All axes in reverse order."""
+        return self.transpose()
+
+    @property
+    def mT(self) -> "Tensor":
+        """The last two axes exchanged: each matrix of a stack transposed."""
+        return self.swapaxes(-1, -2)
+
+    @property
+    def flat(self) -> Iterator["Tensor"]:
+        """The elements one by one, in C order."""
+        return iter(self.ravel())
+
+    def __len__(self) -> int:
+        if not self._data.ndim:
+            raise TypeError("len() of a 0-d Tensor: it has no axis to count along.")
+        return len(self._data)
+
+    def __iter__(self) -> Iterator["Tensor"]:
+        if not self._data.ndim:
+            raise TypeError("iteration over a 0-d Tensor: it has no axis to iterate along.")
+        return (self[i] for i in range(len(self._data)))
+
+    def __repr__(self) -> str:
+        text = np.array2string(self._data, separator=", ", prefix="Tensor(")
+        dtype = "" if self._data.dtype == np.float64 and self._data.size else f", dtype={self._data.dtype}"
+        flag = ", requires_grad=True" if self._tracked else ""
+        name = f", name={self.name!r}" if self.name else ""
+        return f"Tensor({text}{dtype}{flag}{name})"
+
+    def __format__(self, spec: str) -> str:
+        return format(self._data.item(), spec) if spec and self._data.ndim == 0 else format(str(self), spec)
+
+    # -- Backward
+
+    def backward(self, gradient: Operand | None = None, *, retain_graph: bool = False) -> None:
+        """Add the gradient of this Tensor to the ``.grad`` of every leaf that it was computed from.
+
+        Parameters
+        ----------
+        gradient
+            What to start from, of this Tensor's shape: the gradient of some later scalar with respect to this Tensor. A
+            Tensor of one element needs none (1 is taken).
+        retain_graph
+            Keep the graph for another ``backward()``. By default each node is freed as it is passed.
+
+        Raises
+        ------
+        RuntimeError
+            If this Tensor is not part of a graph, has several elements and no ``gradient``, or its graph is already freed.
+        ValueError
+            If ``gradient`` has another shape.
+
+        Examples
+        --------
+        >>> import microgradnp as mg
+        >>> x = mg.Tensor(3.0, requires_grad=True)
+        >>> (x ** 2).backward()
+        >>> x.grad
+        array(6.)
+        """
+        if not self._tracked:
+            raise RuntimeError(
+                "backward() on a Tensor that is not part of a graph: nothing that it was computed from has "
+                "requires_grad=True, or it was computed under no_grad() or detached."
+            )
+        seed = self._seed(gradient)
+        now = _state()
+        if now.tracer is None:
+            gradients = sweep({self: seed}, retain=retain_graph, watch=now.watch)
+        else:
+            with state(recording=False):
+                gradients = sweep({self: wrap(seed)}, retain=retain_graph, record=True, watch=now.watch)
+        for leaf, g in gradients.items():
+            leaf._deposit(g)
+
+    def _seed(self, gradient: Any) -> Any:
+        if gradient is None:
+            if self._data.size != 1:
+                raise RuntimeError(
+                    f"backward() without a gradient needs a single element; this Tensor has shape {self._data.shape}. "
+                    "Reduce it to a scalar (loss.sum()), or pass gradient= of that shape."
+                )
+            return np.ones(self._data.shape, self._data.dtype)
+        seed = np.asarray(gradient)
+        if seed.shape != self._data.shape:
+            raise ValueError(
+                f"backward(gradient) of shape {seed.shape} for a Tensor of shape {self._data.shape}: they must be the same."
+            )
+        return seed.astype(self._data.dtype, copy=False)
+
+    def _deposit(self, g: Any) -> None:
+        """Add to ``.grad``, in memory of its own."""
+        if type(g) is Tensor:  # while a program is recorded
+            self.grad = g if self.grad is None else self.grad + g  # type: ignore[assignment]
+        elif self.grad is None:
+            self.grad = np.array(g, dtype=self._data.dtype)
+        else:
+            np.add(self.grad, g, out=self.grad)
+
+    def detach(self) -> "Tensor":
+        """The same data, outside the graph."""
+        t = wrap(self._data)
+        t.name = self.name
+        return t
+
+    # -- Out of the graph, never without a word
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
+        if self._tracked:
+            raise TypeError(
+                f"this Tensor of shape {self._data.shape} is part of a graph; turning it into an ndarray would detach it "
+                "without a word. To combine Tensors use np.stack or np.concatenate (not np.array([...]), not a[i] = t), and "
+                "np.dot(a, t) or a @ t (not a.dot(t)). For the plain value use t.detach() or t.data."
+            )
+        if _state().tracer is not None:
+            raise TypeError(
+                "a Tensor cannot become an ndarray while a program is recorded: its value would be frozen into the program. "
+                "Use NumPy functions on the Tensor itself."
+            )
+        return np.array(self._data, dtype=dtype, copy=copy)
+
+    def item(self, *index: int) -> float:
+        """The value of one element as a Python number, outside the graph."""
+        if _state().tracer is not None:
+            _no_python_value("item()")
+        return self._data.item(*index)  # type: ignore[no-any-return]
+
+    def tolist(self) -> Any:
+        """The values as nested lists of Python numbers, outside the graph."""
+        if _state().tracer is not None:
+            _no_python_value("tolist()")
+        return self._data.tolist()
+
+    def _number(self, kind: str) -> Any:
+        if _state().tracer is not None:
+            _no_python_value(f"{kind}()")
+        if self._tracked:
+            raise TypeError(
+                f"{kind}() of a Tensor that is part of a graph would detach it without a word (NumPy calls it for a[i] = t). "
+                "Use t.item() for the value as a Python number, or np.stack to collect Tensors into an array."
+            )
+        if self._data.size != 1:
+            raise TypeError(f"{kind}() needs a single element; this Tensor has shape {self._data.shape}.")
+        return self._data.item()
+
+    def __float__(self) -> float:
+        return float(self._number("float"))
+
+    def __int__(self) -> int:
+        return int(self._number("int"))
+
+    def __index__(self) -> int:
+        if self._data.dtype.kind not in "iu" or self._data.ndim:
+            raise TypeError(
+                f"only a 0-d integer Tensor is an index; this one has dtype {self._data.dtype} and shape {self._data.shape}."
+            )
+        return int(self._number("int"))
+
+    def __bool__(self) -> bool:
+        if _state().tracer is not None:
+            _no_python_value("bool()")
+        return bool(self._data)
+
+    def __complex__(self) -> complex:
+        return complex(self._number("complex"))
+
+    # -- Arithmetic
+
+    def __add__(self, other: Operand) -> "Tensor":
+        return apply(_ADD, (self, other))
+
+    def __radd__(self, other: Operand) -> "Tensor":
+        return apply(_ADD, (other, self))
+
+    def __sub__(self, other: Operand) -> "Tensor":
+        return apply(_SUBTRACT, (self, other))
+
+    def __rsub__(self, other: Operand) -> "Tensor":
+        return apply(_SUBTRACT, (other, self))
+
+    def __mul__(self, other: Operand) -> "Tensor":
+        return apply(_MULTIPLY, (self, other))
+
+    def __rmul__(self, other: Operand) -> "Tensor":
+        return apply(_MULTIPLY, (other, self))
+
+    def __truediv__(self, other: Operand) -> "Tensor":
+        return apply(_DIVIDE, (self, other))
+
+    def __rtruediv__(self, other: Operand) -> "Tensor":
+        return apply(_DIVIDE, (other, self))
+
+    def __mod__(self, other: Operand) -> "Tensor":
+        return apply(_REMAINDER, (self, other))
+
+    def __rmod__(self, other: Operand) -> "Tensor":
+        return apply(_REMAINDER, (other, self))
+
+    def __matmul__(self, other: Operand) -> "Tensor":
+        return apply(_MATMUL, (self, other))
+
+    def __rmatmul__(self, other: Operand) -> "Tensor":
+        return apply(_MATMUL, (other, self))
+
+    def __pow__(self, other: Operand) -> "Tensor":
+        if type(other) is int or type(other) is float:  # as ndarray does: the same bits, and faster
+            if other == 2:
+                return apply(_SQUARE, (self,))
+            if other == 0.5:
+                return apply(_SQRT, (self,))
+            if other == -1:
+                return apply(_RECIPROCAL, (self,))
+        return apply(_POWER, (self, other))
+
+    def __rpow__(self, other: Operand) -> "Tensor":
+        return apply(_POWER, (other, self))
+
+    def __neg__(self) -> "Tensor":
+        return apply(_NEGATIVE, (self,))
+
+    def __pos__(self) -> "Tensor":
+        return apply(_row(np.positive), (self,))
+
+    def __abs__(self) -> "Tensor":
+        return apply(_ABSOLUTE, (self,))
+
+    # -- Piecewise constant: plain arrays
+
+    __hash__ = object.__hash__
+
+    def __eq__(self, other: object) -> Any:
+        return constant(np.equal, (self, other), {})
+
+    def __ne__(self, other: object) -> Any:
+        return constant(np.not_equal, (self, other), {})
+
+    def __lt__(self, other: Operand) -> Any:
+        return constant(np.less, (self, other), {})
+
+    def __le__(self, other: Operand) -> Any:
+        return constant(np.less_equal, (self, other), {})
+
+    def __gt__(self, other: Operand) -> Any:
+        return constant(np.greater, (self, other), {})
+
+    def __ge__(self, other: Operand) -> Any:
+        return constant(np.greater_equal, (self, other), {})
+
+    def __floordiv__(self, other: Operand) -> Any:
+        return constant(np.floor_divide, (self, other), {})
+
+    def __rfloordiv__(self, other: Operand) -> Any:
+        return constant(np.floor_divide, (other, self), {})
+
+    def __and__(self, other: Operand) -> Any:
+        return constant(np.bitwise_and, (self, other), {})
+
+    def __rand__(self, other: Operand) -> Any:
+        return constant(np.bitwise_and, (other, self), {})
+
+    def __or__(self, other: Operand) -> Any:
+        return constant(np.bitwise_or, (self, other), {})
+
+    def __ror__(self, other: Operand) -> Any:
+        return constant(np.bitwise_or, (other, self), {})
+
+    def __invert__(self) -> Any:
+        return constant(np.invert, (self,), {})
+
+    # -- Elements
+
+    def __getitem__(self, index: Any) -> "Tensor":
+        return apply(_GETITEM, (self,), {"index": _plain_index(index)})
+
+    def __setitem__(self, index: Any, value: Any) -> None:
+        tracked = self._tracked and (_state().recording or self._rule is not None)
+        if tracked or any(t._tracked for t in tensors_in(value)) or _state().tracer is not None:
+            raise TypeError(
+                "t[index] = value would change a Tensor that a graph holds, and its gradient would be wrong. Build the result "
+                "instead: np.where(mask, value, t), np.concatenate, np.stack or microgradnp.put(t, index, value)."
+            )
+        self._data[_plain_index(index)] = plain(value)
+
+    def _in_place(self, rule: Rule, other: Any) -> "Tensor":
+        """``t += x``: a new Tensor under the old name, as for a Python number; a leaf that wants a gradient refuses."""
+        if not self._tracked or self._rule is not None:
+            return apply(rule, (self, other))
+        if _state().recording:
+            raise TypeError(
+                f"an in-place {rule.name} on a leaf that requires a gradient would take the name from the leaf. Write t = t + x for "
+                "a new Tensor; to update a parameter, do it under no_grad() or let an optimizer do it."
+            )
+        self.data = rule.forward(self._data, plain(other))
+        return self
+
+    def __iadd__(self, other: Operand) -> "Tensor":
+        return self._in_place(_ADD, other)
+
+    def __isub__(self, other: Operand) -> "Tensor":
+        return self._in_place(_SUBTRACT, other)
+
+    def __imul__(self, other: Operand) -> "Tensor":
+        return self._in_place(_MULTIPLY, other)
+
+    def __itruediv__(self, other: Operand) -> "Tensor":
+        return self._in_place(_DIVIDE, other)
+
+    def __ipow__(self, other: Operand) -> "Tensor":
+        return self._in_place(_POWER, other)
+
+    # -- The protocols
+
+    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **options: Any) -> Any:
+        if method == "__call__":
+            if not options and (rule := RULES.get(ufunc)) is not None:
+                return apply(rule, inputs)
+            return call(ufunc, inputs, options)
+        return call(getattr(ufunc, method), inputs, options)
+
+    def __array_function__(
+        self, function: Callable[..., Any], types: Any, args: tuple[Any, ...], options: dict[str, Any]
+    ) -> Any:
+        if not all(issubclass(t, Tensor | np.ndarray) for t in types):
+            return NotImplemented
+        return call(function, args, options)
+
+    # -- The methods of ndarray
+
+    def sum(self, axis: Axis = None, *, keepdims: bool = False) -> "Tensor":
+        """As `numpy.sum`."""
+        return self._call(np.sum, axis=axis, keepdims=keepdims)
+
+    def mean(self, axis: Axis = None, *, keepdims: bool = False) -> "Tensor":
+        """As `numpy.mean`."""
+        return self._call(np.mean, axis=axis, keepdims=keepdims)
+
+    def prod(self, axis: Axis = None, *, keepdims: bool = False) -> "Tensor":
+        """As `numpy.prod`."""
+        return self._call(np.prod, axis=axis, keepdims=keepdims)
+
+    def max(self, axis: Axis = None, *, keepdims: bool = False) -> "Tensor":
+        """As `numpy.max`; ties share the gradient evenly."""
+        return self._call(np.max, axis=axis, keepdims=keepdims)
+
+    def min(self, axis: Axis = None, *, keepdims: bool = False) -> "Tensor":
+        """As `numpy.min`; ties share the gradient evenly."""
+        return self._call(np.min, axis=axis, keepdims=keepdims)
+
+    def var(self, axis: Axis = None, *, ddof: float = 0, keepdims: bool = False) -> "Tensor":
+        """As `numpy.var`."""
+        return self._call(np.var, axis=axis, ddof=ddof, keepdims=keepdims)
+
+    def std(self, axis: Axis = None, *, ddof: float = 0, keepdims: bool = False) -> "Tensor":
+        """As `numpy.std`; of constants the gradient is 0."""
+        return self._call(np.std, axis=axis, ddof=ddof, keepdims=keepdims)
+
+    def cumsum(self, axis: int | None = None) -> "Tensor":
+        """As `numpy.cumsum`."""
+        return self._call(np.cumsum, axis=axis)
+
+    def cumprod(self, axis: int | None = None) -> "Tensor":
+        """As `numpy.cumprod`."""
+        return self._call(np.cumprod, axis=axis)
+
+    def trace(self, offset: int = 0, axis1: int = 0, axis2: int = 1) -> "Tensor":
+        """As `numpy.trace`."""
+        return self._call(np.trace, offset=offset, axis1=axis1, axis2=axis2)
+
+    def dot(self, b: Operand) -> "Tensor":
+        """As `numpy.dot`."""
+        return self._call(np.dot, b)
+
+    def clip(self, min: Operand | None = None, max: Operand | None = None) -> "Tensor":
+        """As `numpy.clip`; at a bound the gradient passes."""
+        return self._call(np.clip, min, max)
+
+    def reshape(self, *shape: Any) -> "Tensor":
+        """As `numpy.reshape`; the shape as one tuple or as several ints."""
+        return self._call(np.reshape, shape[0] if len(shape) == 1 else shape)
+
+    def ravel(self) -> "Tensor":
+        """As `numpy.ravel`."""
+        return self._call(np.reshape, (-1,))
+
+    def flatten(self) -> "Tensor":
+        """As `ravel`: a Tensor never shares what can be changed."""
+        return self._call(np.reshape, (-1,))
+
+    def transpose(self, *axes: Any) -> "Tensor":
+        """As `numpy.transpose`; the axes as one tuple or as several ints."""
+        return self._call(np.transpose, (axes[0] if len(axes) == 1 else axes) or None)
+
+    def swapaxes(self, axis1: int, axis2: int) -> "Tensor":
+        """As `numpy.swapaxes`."""
+        return self._call(np.swapaxes, axis1, axis2)
+
+    def squeeze(self, axis: Axis = None) -> "Tensor":
+        """As `numpy.squeeze`."""
+        return self._call(np.squeeze, axis=axis)
+
+    def repeat(self, repeats: Any, axis: int | None = None) -> "Tensor":
+        """As `numpy.repeat`."""
+        return self._call(np.repeat, repeats, axis=axis)
+
+    def take(self, indices: ArrayLike, axis: int | None = None) -> "Tensor":
+        """As `numpy.take`."""
+        return self._call(np.take, indices, axis=axis)
+
+    def diagonal(self, offset: int = 0, axis1: int = 0, axis2: int = 1) -> "Tensor":
+        """As `numpy.diagonal`."""
+        return self._call(np.diagonal, offset=offset, axis1=axis1, axis2=axis2)
+
+    def compress(self, condition: ArrayLike, axis: int | None = None) -> "Tensor":
+        """As `numpy.compress`."""
+        return call(np.compress, (condition, self), {"axis": axis})  # type: ignore[no-any-return]
+
+    def choose(self, choices: Any, mode: str = "raise") -> "Tensor":
+        """As `numpy.choose`."""
+        return self._call(np.choose, choices, mode=mode)
+
+    def conj(self) -> "Tensor":
+        """The Tensor itself: its data are real."""
+        return self
+
+    conjugate = conj
+
+    def copy(self) -> "Tensor":
+        """A Tensor of the same value, computed from this one: the gradient flows through."""
+        return apply(_row(np.positive), (self,))
+
+    def astype(self, dtype: DTypeLike) -> Any:
+        """Cast: float32 and float64 stay in the graph; any other dtype gives a plain array, as it has no gradient."""
+        target = np.dtype(dtype)
+        if target == self._data.dtype:
+            return self
+        if target in (np.float32, np.float64):
+            return apply(_ASTYPE, (self,), {"dtype": target})
+        return constant(_plain_astype, (self, target), {})
+
+    def argmax(self, axis: int | None = None) -> Any:
+        """As `numpy.argmax`."""
+        return constant(np.argmax, (self,), {"axis": axis})
+
+    def argmin(self, axis: int | None = None) -> Any:
+        """As `numpy.argmin`."""
+        return constant(np.argmin, (self,), {"axis": axis})
+
+    def argsort(self, axis: int | None = -1) -> Any:
+        """As `numpy.argsort`."""
+        return constant(np.argsort, (self,), {"axis": axis})
+
+    def any(self, axis: Axis = None) -> Any:
+        """As `numpy.any`."""
+        return constant(np.any, (self,), {"axis": axis})
+
+    def all(self, axis: Axis = None) -> Any:
+        """As `numpy.all`."""
+        return constant(np.all, (self,), {"axis": axis})
+
+    def round(self, decimals: int = 0) -> Any:
+        """As `numpy.round`; a plain array, as its gradient is 0."""
+        return constant(np.round, (self,), {"decimals": decimals})
+
+    def nonzero(self) -> Any:
+        """As `numpy.nonzero`."""
+        return constant(np.nonzero, (self,), {})
+
+    def searchsorted(self, v: Any, side: str = "left") -> Any:
+        """As `numpy.searchsorted`."""
+        return constant(np.searchsorted, (self, v), {"side": side})
+
+    def _call(self, function: Callable[..., Any], *args: Any, **options: Any) -> "Tensor":
+        return FUNCTIONS[function](self, *args, **options)  # type: ignore[no-any-return]
+
+    # -- Copying
+
+    def __reduce__(self) -> Any:
+        if self._rule is not None:
+            raise TypeError(
+                f"a Tensor that is part of a graph (the result of {self._rule.name}) cannot be copied or pickled: its graph cannot "
+                "go along. Copy its value, t.detach(), or use t.copy() for a node of the same graph."
+            )
+        return _rebuild, (self._data, self._tracked, self.grad, self.name)
+
+
+def _rebuild(data: Array, requires_grad: bool, grad: Array | None, name: str | None) -> Tensor:
+    t = Tensor(data, requires_grad, name=name)
+    t.grad = grad
+    return t
+
+
+def _plain_astype(x: Any, dtype: Any) -> Any:
+    return x.astype(dtype)
+
+
+def _plain_index(index: Any) -> Any:
+    """An index without Tensors: an integer or boolean Tensor stands for its values."""
+    if type(index) is tuple:
+        return tuple(map(_plain_index, index))
+    if type(index) is Tensor:
+        if index._data.dtype.kind not in "iub":
+            raise TypeError(f"an index must be of integers or booleans; got a Tensor of dtype {index._data.dtype}.")
+        if _state().tracer is not None:
+            _no_python_value("indexing with a computed Tensor")
+        return index._data
+    return index
+
+
+def _no_python_value(what: str) -> Any:
+    raise TypeError(
+        f"{what} asks for a Tensor's value while a program is recorded; the program would keep the value of the first call for "
+        "ever. Write the choice with np.where, np.maximum or np.clip, or leave that line outside the compiled step."
+    )
+
+

@@ -1,0 +1,345 @@
+"""Functions of functions: gradients, products with Jacobians, Jacobians and Hessians, to any order.
+
+All of them rest on `vjp`. It runs the function on fresh variables and hands back a *pullback*, the sweep from the result to
+these variables. Where the result also depends on something outside that wants a gradient (another transform's variable, a
+Tensor captured by the function), the sweep is recorded in its turn; that is all there is to nesting.
+"""
+
+from collections.abc import Callable, Container, Iterable, Sequence
+from functools import wraps
+from typing import Any
+
+import numpy as np
+
+from microgradnp.engine.backward import sweep
+from microgradnp.engine.rules import RULES, identity
+from microgradnp.engine.tensor import Array, Tensor, _state, apply, state, wrap
+
+Function = Callable[..., Any]
+
+# -- Nested tuples, lists and dicts of arrays ----------------------------------------------------------------------------
+
+
+def leaves_of(tree: Any) -> list[Any]:
+    """The arrays of a nested structure, in order."""
+    if isinstance(tree, tuple | list):
+        return [leaf for part in tree for leaf in leaves_of(part)]
+    if isinstance(tree, dict):
+        return [leaf for part in tree.values() for leaf in leaves_of(part)]
+    return [tree]
+
+
+def like(tree: Any, leaves: Iterable[Any]) -> Any:
+    """``leaves`` in the structure of ``tree``."""
+    rest = iter(leaves)
+
+    def build(part: Any) -> Any:
+        if isinstance(part, tuple) and hasattr(part, "_fields"):
+            return type(part)(*map(build, part))
+        if isinstance(part, tuple | list):
+            return type(part)(map(build, part))
+        if isinstance(part, dict):
+            return {key: build(value) for key, value in part.items()}
+        return next(rest)
+
+    return build(tree)
+
+
+# -- The one transform on which the others rest --------------------------------------------------------------------------
+
+
+def _variable(x: Any) -> Tensor:
+    """A fresh variable of the value of ``x``: a node above it where it is part of a graph, else a leaf."""
+    if type(x) is Tensor and x._tracked:
+        return apply(RULES[identity], (x,))
+    t = wrap(x._data if type(x) is Tensor else np.asarray(x))
+    t.requires_grad = True
+    return t
+
+
+def _between(
+    results: list[Tensor], variables: Container[Tensor], oldest: int, own: Container[Tensor]
+) -> tuple[set[Tensor], bool]:
+    """The nodes between ``variables`` and ``results``, and whether anything outside that wants a gradient reaches the results.
+
+    A node older than every variable cannot depend on one, so the walk stops there. Leaves in ``own`` are not outside.
+    """
+    found = {t for t in results if t._tracked and t not in variables}
+    outside = False
+    walk = list(found)
+    while walk:
+        for x in walk.pop()._inputs:
+            if type(x) is not Tensor or not x._tracked or x in variables or x in found:
+                continue
+            if x._rule is None or x._order > oldest:
+                outside = outside or x not in own
+            else:
+                found.add(x)
+                walk.append(x)
+    between: set[Tensor] = set()
+    for node in sorted(found, key=lambda t: -t._order):
+        if any(type(x) is Tensor and (x in variables or x in between) for x in node._inputs):
+            between.add(node)
+        elif node._rule is None and node not in own:
+            outside = True
+    return between, outside
+
+
+def _pick(argnums: int | Sequence[int] | None, args: tuple[Any, ...], f: Function) -> tuple[int, ...]:
+    chosen = range(len(args)) if argnums is None else (argnums,) if isinstance(argnums, int) else tuple(argnums)
+    n = len(args)
+    if any(not -n <= i < n for i in chosen):
+        raise ValueError(
+            f"argnums={argnums} asks for an argument that {_name(f)} was not given: it was called with {n} positional arguments."
+        )
+    return tuple(i % n for i in chosen)
+
+
+def _name(f: Function) -> str:
+    return getattr(f, "__name__", type(f).__name__)
+
+
+def vjp(
+    f: Function, *args: Any, argnums: int | Sequence[int] | None = None, **options: Any
+) -> tuple[Any, Callable[[Any], Any]]:
+    """Return ``f(*args)`` and a function that multiplies a vector by its Jacobian from the left (a *pullback*).
+
+    Parameters
+    ----------
+    f
+        A function of arrays, or of nested tuples, lists and dicts of arrays, to the like.
+    *args, **options
+        What to call it with; ``options`` are passed through and not differentiated.
+    argnums
+        Which arguments to differentiate by: an int, several, or None for all.
+
+    Returns
+    -------
+    value, pullback
+        ``pullback(v)`` takes what has the structure and shapes of ``value`` and returns the gradient of ``sum(v * value)``:
+        in the structure of the argument where ``argnums`` is an int, else a tuple with one for each.
+
+    Examples
+    --------
+    >>> import numpy as np, microgradnp as mg
+    >>> y, pullback = mg.vjp(np.sin, np.array([0.0, np.pi]))
+    >>> pullback(np.array([1.0, 1.0]))
+    (array([ 1., -1.]),)
+    """
+    picked = _pick(argnums, args, f)
+    value, pullback, _ = _vjp(f, args, picked, options)
+    if isinstance(argnums, int):
+        return value, lambda v: pullback(v)[0]
+    return value, pullback
+
+
+def _vjp(
+    f: Function, args: Sequence[Any], picked: tuple[int, ...], options: dict[str, Any], own: Container[Tensor] = ()
+) -> tuple[Any, Callable[[Any], tuple[Any, ...]], dict[Tensor, None]]:
+    """`vjp`, together with its variables; ``own`` are variables of the caller's, that it does not take for outside ones."""
+    groups = {i: [_variable(x) for x in leaves_of(args[i])] for i in picked}
+    variables = dict.fromkeys(v for group in groups.values() for v in group)
+    outer = _state()
+    with state(recording=True):
+        value = f(*(like(a, groups[i]) if i in groups else a for i, a in enumerate(args)), **options)
+    results = [r if type(r) is Tensor else wrap(np.asarray(r)) for r in leaves_of(value)]
+    oldest = max((v._order for v in variables), default=0)
+    between, outside = _between(results, variables, oldest, own)
+    outside = outside or any(v._rule is not None for v in variables)
+    outside = (outside and outer.recording) or outer.tracer is not None
+
+    def pullback(v: Any) -> tuple[Any, ...]:
+        seeds = leaves_of(v)
+        if len(seeds) != len(results) or any(np.shape(s) != r.shape for s, r in zip(seeds, results, strict=True)):
+            raise ValueError(
+                f"the pullback of {_name(f)} takes what its result has the shape of, {[r.shape for r in results]}; "
+                f"got {[np.shape(s) for s in seeds]}."
+            )
+        now = _state()
+        record = outside or (now.recording and any(type(s) is Tensor and s._tracked for s in seeds))
+        start: dict[Any, Any] = {}
+        for r, s in zip(results, seeds, strict=True):
+            if r in between or r in variables:
+                s = s if type(s) is Tensor else wrap(np.asarray(s))
+                s = (s if s.dtype == r.dtype else s.astype(r.dtype)) if record else s._data.astype(r.dtype, copy=False)
+                start[r] = start[r] + s if r in start else s
+        with state(recording=record and now.recording):
+            found = sweep(start, retain=True, record=record, watch=now.watch, between=between, targets=variables)
+        gradients = iter([_result(found.get(x), x, record) for x in variables])
+        return tuple(like(args[i], gradients) for i in picked)
+
+    return like(value, (r if outside else r._data for r in results)), pullback, variables
+
+
+def _result(g: Any, x: Tensor, record: bool) -> Any:
+    if record:
+        return wrap(np.zeros(x.shape, x.dtype)) if g is None else g
+    return np.zeros(x.shape, x.dtype) if g is None else np.array(g)
+
+
+# -- Gradients -----------------------------------------------------------------------------------------------------------
+
+
+def value_and_grad(f: Function, argnums: int | Sequence[int] = 0) -> Function:
+    """Return a function that gives both ``f(*args)`` and its gradient, computed together. See `grad`.
+
+    Examples
+    --------
+    >>> import numpy as np, microgradnp as mg
+    >>> value, gradient = mg.value_and_grad(lambda w: np.sum(w ** 2))(np.array([1.0, 2.0]))
+    >>> float(value), gradient
+    (5.0, array([2., 4.]))
+    """
+
+    @wraps(f, updated=())
+    def value_and_gradient(*args: Any, **options: Any) -> tuple[Any, Any]:
+        value, pullback = vjp(f, *args, argnums=argnums, **options)
+        results = leaves_of(value)
+        if len(results) != 1 or np.size(results[0]) != 1:
+            raise ValueError(
+                f"the gradient of {_name(f)} needs a single number as its result; got "
+                f"{[np.shape(r) for r in results] if len(results) != 1 else f'shape {np.shape(results[0])}'}. "
+                "Reduce it (np.sum), or use microgradnp.jacobian."
+            )
+        if np.asarray(getattr(results[0], "_data", results[0])).dtype.kind not in "fiub":
+            raise TypeError(f"the gradient of {_name(f)} needs a real number as its result; got {type(results[0]).__name__}.")
+        return value, pullback(like(value, [np.ones(np.shape(results[0]))]))
+
+    return value_and_gradient
+
+
+def grad(f: Function, argnums: int | Sequence[int] = 0) -> Function:
+    """Return the gradient of a scalar function, itself a function that can be differentiated again.
+
+    Parameters
+    ----------
+    f
+        A function of arrays (or nested tuples, lists and dicts of them) to a single number.
+    argnums
+        Which positional argument to differentiate by, or several: then the gradients come as a tuple.
+
+    Raises
+    ------
+    ValueError
+        If the result of ``f`` is not a single number, or ``argnums`` names an argument that is not there.
+    TypeError
+        If an argument to differentiate by is not float32 or float64.
+
+    Examples
+    --------
+    >>> import numpy as np, microgradnp as mg
+    >>> mg.grad(np.tanh)(0.0)
+    array(1.)
+    >>> mg.grad(mg.grad(lambda x: x ** 3))(2.0)
+    array(12.)
+    """
+    both = value_and_grad(f, argnums)
+
+    @wraps(f, updated=())
+    def gradient(*args: Any, **options: Any) -> Any:
+        return both(*args, **options)[1]
+
+    return gradient
+
+
+# -- Jacobians and Hessians ----------------------------------------------------------------------------------------------
+
+
+def jvp(f: Function, args: Sequence[Any], tangents: Sequence[Any]) -> tuple[Any, Any]:
+    """Return ``f(*args)`` and its derivative in the direction ``tangents``.
+
+    The pullback is linear, so its own pullback is the Jacobian times a vector: two sweeps, whatever the sizes.
+
+    Examples
+    --------
+    >>> import numpy as np, microgradnp as mg
+    >>> mg.jvp(np.square, (3.0,), (1.0,))
+    (array(9.), array(6.))
+    """
+    if not isinstance(args, tuple | list) or not isinstance(tangents, tuple | list) or len(args) != len(tangents):
+        raise TypeError("jvp(f, args, tangents) takes two tuples of the same length: the arguments and a direction for each.")
+    value, pullback, variables = _vjp(f, args, tuple(range(len(args))), {})
+    vectors = like(value, [np.zeros(np.shape(r), np.result_type(_array(r), np.float32)) for r in leaves_of(value)])
+    _, push, _ = _vjp(pullback, (vectors,), (0,), {}, own=variables)
+    return value, push(tuple(tangents))[0]
+
+
+def _array(x: Any) -> Array:
+    return x._data if type(x) is Tensor else np.asarray(x)
+
+
+def jacobian(f: Function, argnums: int | Sequence[int] = 0) -> Function:
+    """Return the Jacobian: for each result and argument an array of the result's shape followed by the argument's.
+
+    Examples
+    --------
+    >>> import numpy as np, microgradnp as mg
+    >>> mg.jacobian(lambda x: x ** 2)(np.array([1.0, 2.0]))
+    array([[2., 0.],
+           [0., 4.]])
+    """
+
+    @wraps(f, updated=())
+    def jacobian_of(*args: Any, **options: Any) -> Any:
+        picked = _pick(argnums, args, f)
+        value, pullback = vjp(f, *args, argnums=picked, **options)
+        arguments = [x for i in picked for x in leaves_of(args[i])]
+        results = leaves_of(value)
+        zeros = [np.zeros(np.shape(r), _array(r).dtype) for r in results]
+        blocks = []
+        for k, r in enumerate(results):
+            rows = []
+            for index in np.ndindex(np.shape(r)):
+                seed = zeros[k].copy()
+                seed[index] = 1
+                rows.append(leaves_of(pullback(like(value, [*zeros[:k], seed, *zeros[k + 1 :]]))))
+            columns = []
+            for j, x in enumerate(arguments):
+                shape = np.shape(r) + np.shape(x)
+                columns.append(np.reshape(np.stack([row[j] for row in rows]), shape) if rows else np.zeros(shape, _array(x).dtype))
+            structures = iter(columns)
+            parts = tuple(like(args[i], structures) for i in picked)
+            blocks.append(parts[0] if isinstance(argnums, int) else parts)
+        return like(value, blocks)
+
+    return jacobian_of
+
+
+def hessian(f: Function, argnums: int | Sequence[int] = 0) -> Function:
+    """Return the matrix of second derivatives of a scalar function: the Jacobian of its gradient.
+
+    Examples
+    --------
+    >>> import numpy as np, microgradnp as mg
+    >>> mg.hessian(lambda x: np.sum(x ** 3))(np.array([1.0, 2.0]))
+    array([[ 6.,  0.],
+           [ 0., 12.]])
+    """
+    return jacobian(grad(f, argnums), argnums)
+
+
+def hvp(f: Function, args: Sequence[Any], vectors: Sequence[Any]) -> Any:
+    """Return the Hessian of a scalar function times a vector, without forming the Hessian.
+
+    ``args`` and ``vectors`` are tuples, as for `jvp`; so is the result.
+
+    Examples
+    --------
+    >>> import numpy as np, microgradnp as mg
+    >>> mg.hvp(lambda x: np.sum(x ** 3), (np.array([1.0, 2.0]),), (np.array([1.0, 0.0]),))
+    (array([6., 0.]),)
+    """
+    _, along = jvp(grad(f, tuple(range(len(args)))), args, vectors)
+    return along
+
+
+def stop_gradient(x: Any) -> Any:
+    """The values of ``x`` (an array, or nested arrays) as constants: no gradient flows through.
+
+    Examples
+    --------
+    >>> import microgradnp as mg
+    >>> mg.grad(lambda x: x * mg.stop_gradient(x))(3.0)
+    array(3.)
+    """
+    return like(x, [leaf.detach() if type(leaf) is Tensor else leaf for leaf in leaves_of(x)])
