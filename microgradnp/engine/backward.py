@@ -137,11 +137,7 @@ def _unbroadcast(gx: Any, given: tuple[int, ...], shape: tuple[int, ...], rule: 
             f"the derivative rule of {rule.name} for argument {i} returned a gradient of shape {given}, but the argument "
             f"has shape {shape}: the gradient must have that shape, or one that broadcasting made of it."
         )
-    stretched = tuple(
-        j for j, m in enumerate(given) if j < extra or (shape[j - extra] == 1 and m != 1)
-    )
+    stretched = tuple(j for j, m in enumerate(given) if j < extra or (shape[j - extra] == 1 and m != 1))
     if stretched:
         gx = np.sum(gx, axis=stretched)
     return gx.reshape(shape)
-
-

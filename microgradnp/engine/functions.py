@@ -120,7 +120,9 @@ def cumsum(a, axis=None, dtype=None):
 def where(condition, x=None, y=None, /):
     """Choose by a condition, which is a constant: what is not chosen gets no gradient."""
     if x is None or y is None:
-        raise TypeError("np.where(condition) alone gives indices; on a Tensor use np.nonzero(condition), a plain result.")
+        raise TypeError(
+            "np.where(condition) alone gives indices; on a Tensor use np.nonzero(condition), a plain result."
+        )
     return apply(RULES[np.where], (stop_gradient(condition), x, y))
 
 
@@ -169,7 +171,9 @@ def transpose(a, axes=None):
     a = lift(a)
     axes = tuple(range(a.ndim))[::-1] if axes is None else normalize_axis_tuple(axes, a.ndim)
     if len(axes) != a.ndim:
-        raise ValueError(f"np.transpose with axes {axes} for a Tensor of shape {a.shape}: name each of its {a.ndim} axes once.")
+        raise ValueError(
+            f"np.transpose with axes {axes} for a Tensor of shape {a.shape}: name each of its {a.ndim} axes once."
+        )
     return apply(RULES[np.transpose], (a,), {"axes": axes})
 
 
@@ -217,7 +221,9 @@ def squeeze(a, axis=None):
     """Axes of length 1 left out."""
     gone = tuple(i for i, n in enumerate(a.shape) if n == 1) if axis is None else normalize_axis_tuple(axis, a.ndim)
     if any(a.shape[i] != 1 for i in gone):
-        raise ValueError(f"np.squeeze of axis {axis} of a Tensor of shape {a.shape}: only an axis of length 1 can be left out.")
+        raise ValueError(
+            f"np.squeeze of axis {axis} of a Tensor of shape {a.shape}: only an axis of length 1 can be left out."
+        )
     return np.reshape(a, tuple(n for i, n in enumerate(a.shape) if i not in gone))
 
 
@@ -244,7 +250,9 @@ def concatenate(arrays, /, axis=0, *, dtype=None):
     if axis is None:
         arrays, axis = tuple(a.ravel() for a in arrays), 0
     if not arrays or not arrays[0].ndim:
-        raise ValueError(f"np.concatenate needs at least one Tensor of at least one axis; got {[a.shape for a in arrays]}.")
+        raise ValueError(
+            f"np.concatenate needs at least one Tensor of at least one axis; got {[a.shape for a in arrays]}."
+        )
     out = apply(RULES[np.concatenate], arrays, {"axis": normalize_axis_index(axis, arrays[0].ndim)})
     return out if dtype is None else out.astype(dtype)
 
@@ -254,7 +262,9 @@ def stack(arrays, axis=0, *, dtype=None):
     """Join along a new axis."""
     arrays = tuple(lift(a) for a in arrays)
     if len({a.shape for a in arrays}) != 1:
-        raise ValueError(f"np.stack needs at least one Tensor, all of one shape; got shapes {[a.shape for a in arrays]}.")
+        raise ValueError(
+            f"np.stack needs at least one Tensor, all of one shape; got shapes {[a.shape for a in arrays]}."
+        )
     axis = normalize_axis_index(axis, arrays[0].ndim + 1)
     return np.concatenate([np.expand_dims(a, axis) for a in arrays], axis=axis, dtype=dtype)
 
@@ -277,7 +287,9 @@ def split(ary, indices_or_sections, axis=0):
     """Cut into equal parts, or at given places."""
     n = ary.shape[axis]
     if not np.ndim(indices_or_sections) and n % indices_or_sections:
-        raise ValueError(f"np.split into {indices_or_sections} equal parts of an axis of length {n}; use np.array_split.")
+        raise ValueError(
+            f"np.split into {indices_or_sections} equal parts of an axis of length {n}; use np.array_split."
+        )
     return np.array_split(ary, indices_or_sections, axis)
 
 
@@ -294,7 +306,9 @@ def roll(a, shift, axis=None):
     if axis is None:
         return np.reshape(np.roll(np.ravel(a), shift, 0), a.shape)
     shifts, axes = np.broadcast_arrays(shift, axis)
-    for s, i in zip(shifts.ravel().tolist(), normalize_axis_tuple(axes.ravel().tolist(), a.ndim, allow_duplicate=True), strict=True):
+    for s, i in zip(
+        shifts.ravel().tolist(), normalize_axis_tuple(axes.ravel().tolist(), a.ndim, allow_duplicate=True), strict=True
+    ):
         if n := a.shape[i]:
             before = (slice(None),) * i
             a = np.concatenate((a[(*before, slice(n - s % n, None))], a[(*before, slice(None, n - s % n))]), axis=i)
@@ -319,7 +333,9 @@ def tile(A, reps):
     reps = (1,) * (ndim - len(reps)) + reps
     pairs = tuple(n for i in range(ndim) for n in (1, shape[i]))
     stretched = tuple(n for i in range(ndim) for n in (reps[i], shape[i]))
-    return np.reshape(np.broadcast_to(np.reshape(A, pairs), stretched), tuple(r * n for r, n in zip(reps, shape, strict=True)))
+    return np.reshape(
+        np.broadcast_to(np.reshape(A, pairs), stretched), tuple(r * n for r, n in zip(reps, shape, strict=True))
+    )
 
 
 # -- Products ------------------------------------------------------------------------------------------------------------
@@ -352,7 +368,9 @@ def tensordot(a, b, axes=2):
         over_a, over_b = ([i] if np.ndim(i) == 0 else i for i in axes)
     over_a, over_b = normalize_axis_tuple(over_a, a.ndim), normalize_axis_tuple(over_b, b.ndim)
     if [a.shape[i] for i in over_a] != [b.shape[i] for i in over_b]:
-        raise ValueError(f"np.tensordot of shapes {a.shape} and {b.shape} over axes {over_a} and {over_b}: lengths differ.")
+        raise ValueError(
+            f"np.tensordot of shapes {a.shape} and {b.shape} over axes {over_a} and {over_b}: lengths differ."
+        )
     kept_a = tuple(i for i in range(a.ndim) if i not in over_a)
     kept_b = tuple(i for i in range(b.ndim) if i not in over_b)
     n = int(np.prod([a.shape[i] for i in over_a]))
@@ -407,4 +425,3 @@ CONSTANTS.update(
         np.zeros_like, np.ones_like, np.empty_like, np.full_like, np.array2string, np.array_repr, np.array_str,
     }
 )  # fmt: skip
-

@@ -167,6 +167,7 @@ def _less_one(a: Any, b: Any) -> Any:
     return np.where((a == 0) & (b == 0), 1, b - 1)
 
 
+# fmt: off
 # -- Arithmetic ---------------------------------------------------------------------------------------------------------
 
 defvjp(np.add,          lambda g, y, a, b: g,                              lambda g, y, a, b: g)

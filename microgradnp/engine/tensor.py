@@ -80,10 +80,12 @@ def no_grad() -> Iterator[None]:
 # -- The one door --------------------------------------------------------------------------------------------------------
 
 _NO_OPTIONS: dict[str, Any] = {}
-_READY = frozenset({np.ndarray, float, int, bool, *(t for t in np.sctypeDict.values() if issubclass(t, np.number | np.bool))})
+_READY = frozenset(
+    {np.ndarray, float, int, bool, *(t for t in np.sctypeDict.values() if issubclass(t, np.number | np.bool))}
+)
 
 
-def apply(rule: Rule, inputs: tuple[Any, ...], options: dict[str, Any] = _NO_OPTIONS) -> "Tensor":
+def apply(rule: Rule, inputs: tuple[Any, ...], options: dict[str, Any] = _NO_OPTIONS) -> Tensor:
     """Compute one row of the table on ``inputs`` (Tensors, arrays or numbers), and record it if a gradient may be wanted."""
     tracked = False
     values: Any = []
@@ -119,7 +121,7 @@ def apply(rule: Rule, inputs: tuple[Any, ...], options: dict[str, Any] = _NO_OPT
 
 def _apply_watched(
     now: State, rule: Rule, inputs: tuple[Any, ...], values: list[Any], options: dict[str, Any], tracked: bool
-) -> "Tensor":
+) -> Tensor:
     """``apply`` under `no_grad`, in debug mode, or while a program is recorded."""
     y = rule.forward(*values, **options)
     t = wrap(y if type(y) is np.ndarray else np.asarray(y))
@@ -137,7 +139,7 @@ def _apply_watched(
     return t
 
 
-def wrap(data: Array) -> "Tensor":
+def wrap(data: Array) -> Tensor:
     """A Tensor around an array as it is: no copy, no check, no gradient."""
     t = _new(Tensor)
     t._data = data
@@ -149,10 +151,21 @@ def wrap(data: Array) -> "Tensor":
     return t
 
 
+def assign(target: Array, value: Any) -> None:
+    """Write ``value`` into the array ``target``; while a program is recorded, the writing becomes part of the program."""
+    tracer = _state().tracer
+    if tracer is not None:
+        tracer.assign(target, value)
+    else:
+        np.copyto(target, plain(value), casting="same_kind")
+
+
 def constant_array(x: Any) -> Any:
     """Bring an operand that is no Tensor to an array or a number that the rules can work with."""
     if isinstance(x, np.ma.MaskedArray):
-        raise TypeError("a masked array would lose its mask here: fill it first (x.filled(0.0)), or select with np.where.")
+        raise TypeError(
+            "a masked array would lose its mask here: fill it first (x.filled(0.0)), or select with np.where."
+        )
     if not isinstance(x, np.ndarray | np.generic):
         if isinstance(x, int):  # a Python number stays one: it does not decide the dtype
             return int(x)
@@ -162,7 +175,11 @@ def constant_array(x: Any) -> Any:
     if x.dtype.kind not in "fiub":
         raise TypeError(
             f"Tensors compute with real numbers; got {type(x).__name__} of dtype {x.dtype}. "
-            + ("Split complex values into .real and .imag." if x.dtype.kind == "c" else "Convert it to float64 or float32 first.")
+            + (
+                "Split complex values into .real and .imag."
+                if x.dtype.kind == "c"
+                else "Convert it to float64 or float32 first."
+            )
         )
     return x.view(np.ndarray) if isinstance(x, np.ndarray) else x
 
@@ -221,7 +238,7 @@ def plain(x: Any) -> Any:
     return x
 
 
-def tensors_in(x: Any) -> Iterator["Tensor"]:
+def tensors_in(x: Any) -> Iterator[Tensor]:
     """The Tensors among nested arguments."""
     if type(x) is Tensor:
         yield x
@@ -245,7 +262,11 @@ def _call_into(function: Callable[..., Any], args: tuple[Any, ...], options: dic
 
 
 def _explain_arguments(
-    function: Callable[..., Any], f: Callable[..., Any], args: tuple[Any, ...], options: dict[str, Any], error: TypeError
+    function: Callable[..., Any],
+    f: Callable[..., Any],
+    args: tuple[Any, ...],
+    options: dict[str, Any],
+    error: TypeError,
 ) -> None:
     """Where a NumPy argument is not taken for Tensors, say which are."""
     import inspect
@@ -435,22 +456,22 @@ class Tensor:
         return self._data.itemsize
 
     @property
-    def real(self) -> "Tensor":
+    def real(self) -> Tensor:
         """The Tensor itself: its data are real."""
         return self
 
     @property
-    def T(self) -> "Tensor":
+    def T(self) -> Tensor:
         """All axes in reverse order."""
         return self.transpose()
 
     @property
-    def mT(self) -> "Tensor":
+    def mT(self) -> Tensor:
         """The last two axes exchanged: each matrix of a stack transposed."""
         return self.swapaxes(-1, -2)
 
     @property
-    def flat(self) -> Iterator["Tensor"]:
+    def flat(self) -> Iterator[Tensor]:
         """The elements one by one, in C order."""
         return iter(self.ravel())
 
@@ -459,7 +480,7 @@ class Tensor:
             raise TypeError("len() of a 0-d Tensor: it has no axis to count along.")
         return len(self._data)
 
-    def __iter__(self) -> Iterator["Tensor"]:
+    def __iter__(self) -> Iterator[Tensor]:
         if not self._data.ndim:
             raise TypeError("iteration over a 0-d Tensor: it has no axis to iterate along.")
         return (self[i] for i in range(len(self._data)))
@@ -541,7 +562,7 @@ class Tensor:
         else:
             np.add(self.grad, g, out=self.grad)
 
-    def detach(self) -> "Tensor":
+    def detach(self) -> Tensor:
         """The same data, outside the graph."""
         t = wrap(self._data)
         t.name = self.name
@@ -610,43 +631,43 @@ class Tensor:
 
     # -- Arithmetic
 
-    def __add__(self, other: Operand) -> "Tensor":
+    def __add__(self, other: Operand) -> Tensor:
         return apply(_ADD, (self, other))
 
-    def __radd__(self, other: Operand) -> "Tensor":
+    def __radd__(self, other: Operand) -> Tensor:
         return apply(_ADD, (other, self))
 
-    def __sub__(self, other: Operand) -> "Tensor":
+    def __sub__(self, other: Operand) -> Tensor:
         return apply(_SUBTRACT, (self, other))
 
-    def __rsub__(self, other: Operand) -> "Tensor":
+    def __rsub__(self, other: Operand) -> Tensor:
         return apply(_SUBTRACT, (other, self))
 
-    def __mul__(self, other: Operand) -> "Tensor":
+    def __mul__(self, other: Operand) -> Tensor:
         return apply(_MULTIPLY, (self, other))
 
-    def __rmul__(self, other: Operand) -> "Tensor":
+    def __rmul__(self, other: Operand) -> Tensor:
         return apply(_MULTIPLY, (other, self))
 
-    def __truediv__(self, other: Operand) -> "Tensor":
+    def __truediv__(self, other: Operand) -> Tensor:
         return apply(_DIVIDE, (self, other))
 
-    def __rtruediv__(self, other: Operand) -> "Tensor":
+    def __rtruediv__(self, other: Operand) -> Tensor:
         return apply(_DIVIDE, (other, self))
 
-    def __mod__(self, other: Operand) -> "Tensor":
+    def __mod__(self, other: Operand) -> Tensor:
         return apply(_REMAINDER, (self, other))
 
-    def __rmod__(self, other: Operand) -> "Tensor":
+    def __rmod__(self, other: Operand) -> Tensor:
         return apply(_REMAINDER, (other, self))
 
-    def __matmul__(self, other: Operand) -> "Tensor":
+    def __matmul__(self, other: Operand) -> Tensor:
         return apply(_MATMUL, (self, other))
 
-    def __rmatmul__(self, other: Operand) -> "Tensor":
+    def __rmatmul__(self, other: Operand) -> Tensor:
         return apply(_MATMUL, (other, self))
 
-    def __pow__(self, other: Operand) -> "Tensor":
+    def __pow__(self, other: Operand) -> Tensor:
         if type(other) is int or type(other) is float:  # as ndarray does: the same bits, and faster
             if other == 2:
                 return apply(_SQUARE, (self,))
@@ -656,16 +677,16 @@ class Tensor:
                 return apply(_RECIPROCAL, (self,))
         return apply(_POWER, (self, other))
 
-    def __rpow__(self, other: Operand) -> "Tensor":
+    def __rpow__(self, other: Operand) -> Tensor:
         return apply(_POWER, (other, self))
 
-    def __neg__(self) -> "Tensor":
+    def __neg__(self) -> Tensor:
         return apply(_NEGATIVE, (self,))
 
-    def __pos__(self) -> "Tensor":
+    def __pos__(self) -> Tensor:
         return apply(_row(np.positive), (self,))
 
-    def __abs__(self) -> "Tensor":
+    def __abs__(self) -> Tensor:
         return apply(_ABSOLUTE, (self,))
 
     # -- Piecewise constant: plain arrays
@@ -713,7 +734,7 @@ class Tensor:
 
     # -- Elements
 
-    def __getitem__(self, index: Any) -> "Tensor":
+    def __getitem__(self, index: Any) -> Tensor:
         return apply(_GETITEM, (self,), {"index": _plain_index(index)})
 
     def __setitem__(self, index: Any, value: Any) -> None:
@@ -725,7 +746,7 @@ class Tensor:
             )
         self._data[_plain_index(index)] = plain(value)
 
-    def _in_place(self, rule: Rule, other: Any) -> "Tensor":
+    def _in_place(self, rule: Rule, other: Any) -> Tensor:
         """``t += x``: a new Tensor under the old name, as for a Python number; a leaf that wants a gradient refuses."""
         if not self._tracked or self._rule is not None:
             return apply(rule, (self, other))
@@ -737,19 +758,19 @@ class Tensor:
         self.data = rule.forward(self._data, plain(other))
         return self
 
-    def __iadd__(self, other: Operand) -> "Tensor":
+    def __iadd__(self, other: Operand) -> Tensor:
         return self._in_place(_ADD, other)
 
-    def __isub__(self, other: Operand) -> "Tensor":
+    def __isub__(self, other: Operand) -> Tensor:
         return self._in_place(_SUBTRACT, other)
 
-    def __imul__(self, other: Operand) -> "Tensor":
+    def __imul__(self, other: Operand) -> Tensor:
         return self._in_place(_MULTIPLY, other)
 
-    def __itruediv__(self, other: Operand) -> "Tensor":
+    def __itruediv__(self, other: Operand) -> Tensor:
         return self._in_place(_DIVIDE, other)
 
-    def __ipow__(self, other: Operand) -> "Tensor":
+    def __ipow__(self, other: Operand) -> Tensor:
         return self._in_place(_POWER, other)
 
     # -- The protocols
@@ -770,105 +791,105 @@ class Tensor:
 
     # -- The methods of ndarray
 
-    def sum(self, axis: Axis = None, *, keepdims: bool = False) -> "Tensor":
+    def sum(self, axis: Axis = None, *, keepdims: bool = False) -> Tensor:
         """As `numpy.sum`."""
         return self._call(np.sum, axis=axis, keepdims=keepdims)
 
-    def mean(self, axis: Axis = None, *, keepdims: bool = False) -> "Tensor":
+    def mean(self, axis: Axis = None, *, keepdims: bool = False) -> Tensor:
         """As `numpy.mean`."""
         return self._call(np.mean, axis=axis, keepdims=keepdims)
 
-    def prod(self, axis: Axis = None, *, keepdims: bool = False) -> "Tensor":
+    def prod(self, axis: Axis = None, *, keepdims: bool = False) -> Tensor:
         """As `numpy.prod`."""
         return self._call(np.prod, axis=axis, keepdims=keepdims)
 
-    def max(self, axis: Axis = None, *, keepdims: bool = False) -> "Tensor":
+    def max(self, axis: Axis = None, *, keepdims: bool = False) -> Tensor:
         """As `numpy.max`; ties share the gradient evenly."""
         return self._call(np.max, axis=axis, keepdims=keepdims)
 
-    def min(self, axis: Axis = None, *, keepdims: bool = False) -> "Tensor":
+    def min(self, axis: Axis = None, *, keepdims: bool = False) -> Tensor:
         """As `numpy.min`; ties share the gradient evenly."""
         return self._call(np.min, axis=axis, keepdims=keepdims)
 
-    def var(self, axis: Axis = None, *, ddof: float = 0, keepdims: bool = False) -> "Tensor":
+    def var(self, axis: Axis = None, *, ddof: float = 0, keepdims: bool = False) -> Tensor:
         """As `numpy.var`."""
         return self._call(np.var, axis=axis, ddof=ddof, keepdims=keepdims)
 
-    def std(self, axis: Axis = None, *, ddof: float = 0, keepdims: bool = False) -> "Tensor":
+    def std(self, axis: Axis = None, *, ddof: float = 0, keepdims: bool = False) -> Tensor:
         """As `numpy.std`; of constants the gradient is 0."""
         return self._call(np.std, axis=axis, ddof=ddof, keepdims=keepdims)
 
-    def cumsum(self, axis: int | None = None) -> "Tensor":
+    def cumsum(self, axis: int | None = None) -> Tensor:
         """As `numpy.cumsum`."""
         return self._call(np.cumsum, axis=axis)
 
-    def cumprod(self, axis: int | None = None) -> "Tensor":
+    def cumprod(self, axis: int | None = None) -> Tensor:
         """As `numpy.cumprod`."""
         return self._call(np.cumprod, axis=axis)
 
-    def trace(self, offset: int = 0, axis1: int = 0, axis2: int = 1) -> "Tensor":
+    def trace(self, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Tensor:
         """As `numpy.trace`."""
         return self._call(np.trace, offset=offset, axis1=axis1, axis2=axis2)
 
-    def dot(self, b: Operand) -> "Tensor":
+    def dot(self, b: Operand) -> Tensor:
         """As `numpy.dot`."""
         return self._call(np.dot, b)
 
-    def clip(self, min: Operand | None = None, max: Operand | None = None) -> "Tensor":
+    def clip(self, min: Operand | None = None, max: Operand | None = None) -> Tensor:
         """As `numpy.clip`; at a bound the gradient passes."""
         return self._call(np.clip, min, max)
 
-    def reshape(self, *shape: Any) -> "Tensor":
+    def reshape(self, *shape: Any) -> Tensor:
         """As `numpy.reshape`; the shape as one tuple or as several ints."""
         return self._call(np.reshape, shape[0] if len(shape) == 1 else shape)
 
-    def ravel(self) -> "Tensor":
+    def ravel(self) -> Tensor:
         """As `numpy.ravel`."""
         return self._call(np.reshape, (-1,))
 
-    def flatten(self) -> "Tensor":
+    def flatten(self) -> Tensor:
         """As `ravel`: a Tensor never shares what can be changed."""
         return self._call(np.reshape, (-1,))
 
-    def transpose(self, *axes: Any) -> "Tensor":
+    def transpose(self, *axes: Any) -> Tensor:
         """As `numpy.transpose`; the axes as one tuple or as several ints."""
         return self._call(np.transpose, (axes[0] if len(axes) == 1 else axes) or None)
 
-    def swapaxes(self, axis1: int, axis2: int) -> "Tensor":
+    def swapaxes(self, axis1: int, axis2: int) -> Tensor:
         """As `numpy.swapaxes`."""
         return self._call(np.swapaxes, axis1, axis2)
 
-    def squeeze(self, axis: Axis = None) -> "Tensor":
+    def squeeze(self, axis: Axis = None) -> Tensor:
         """As `numpy.squeeze`."""
         return self._call(np.squeeze, axis=axis)
 
-    def repeat(self, repeats: Any, axis: int | None = None) -> "Tensor":
+    def repeat(self, repeats: Any, axis: int | None = None) -> Tensor:
         """As `numpy.repeat`."""
         return self._call(np.repeat, repeats, axis=axis)
 
-    def take(self, indices: ArrayLike, axis: int | None = None) -> "Tensor":
+    def take(self, indices: ArrayLike, axis: int | None = None) -> Tensor:
         """As `numpy.take`."""
         return self._call(np.take, indices, axis=axis)
 
-    def diagonal(self, offset: int = 0, axis1: int = 0, axis2: int = 1) -> "Tensor":
+    def diagonal(self, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Tensor:
         """As `numpy.diagonal`."""
         return self._call(np.diagonal, offset=offset, axis1=axis1, axis2=axis2)
 
-    def compress(self, condition: ArrayLike, axis: int | None = None) -> "Tensor":
+    def compress(self, condition: ArrayLike, axis: int | None = None) -> Tensor:
         """As `numpy.compress`."""
         return call(np.compress, (condition, self), {"axis": axis})  # type: ignore[no-any-return]
 
-    def choose(self, choices: Any, mode: str = "raise") -> "Tensor":
+    def choose(self, choices: Any, mode: str = "raise") -> Tensor:
         """As `numpy.choose`."""
         return self._call(np.choose, choices, mode=mode)
 
-    def conj(self) -> "Tensor":
+    def conj(self) -> Tensor:
         """The Tensor itself: its data are real."""
         return self
 
     conjugate = conj
 
-    def copy(self) -> "Tensor":
+    def copy(self) -> Tensor:
         """A Tensor of the same value, computed from this one: the gradient flows through."""
         return apply(_row(np.positive), (self,))
 
@@ -913,7 +934,7 @@ class Tensor:
         """As `numpy.searchsorted`."""
         return constant(np.searchsorted, (self, v), {"side": side})
 
-    def _call(self, function: Callable[..., Any], *args: Any, **options: Any) -> "Tensor":
+    def _call(self, function: Callable[..., Any], *args: Any, **options: Any) -> Tensor:
         return FUNCTIONS[function](self, *args, **options)  # type: ignore[no-any-return]
 
     # -- Copying
@@ -955,5 +976,3 @@ def _no_python_value(what: str) -> Any:
         f"{what} asks for a Tensor's value while a program is recorded; the program would keep the value of the first call for "
         "ever. Write the choice with np.where, np.maximum or np.clip, or leave that line outside the compiled step."
     )
-
-

@@ -5,7 +5,7 @@ these variables. Where the result also depends on something outside that wants a
 Tensor captured by the function), the sweep is recorded in its turn; that is all there is to nesting.
 """
 
-from collections.abc import Callable, Container, Iterable, Sequence
+from collections.abc import Callable, Collection, Container, Iterable, Sequence
 from functools import wraps
 from typing import Any
 
@@ -64,15 +64,15 @@ def _between(
 
     A node older than every variable cannot depend on one, so the walk stops there. Leaves in ``own`` are not outside.
     """
-    found = {t for t in results if t._tracked and t not in variables}
-    outside = False
+    found = {t for t in results if t._tracked and t._rule is not None and t not in variables}
+    outside = any(t._tracked and t._rule is None and t not in variables and t not in own for t in results)
     walk = list(found)
     while walk:
         for x in walk.pop()._inputs:
             if type(x) is not Tensor or not x._tracked or x in variables or x in found:
                 continue
-            if x._rule is None or x._order > oldest:
-                outside = outside or x not in own
+            if x._rule is None or x._order > oldest or x in own:
+                outside = outside or x._rule is not None or x not in own
             else:
                 found.add(x)
                 walk.append(x)
@@ -80,8 +80,6 @@ def _between(
     for node in sorted(found, key=lambda t: -t._order):
         if any(type(x) is Tensor and (x in variables or x in between) for x in node._inputs):
             between.add(node)
-        elif node._rule is None and node not in own:
-            outside = True
     return between, outside
 
 
@@ -134,7 +132,7 @@ def vjp(
 
 
 def _vjp(
-    f: Function, args: Sequence[Any], picked: tuple[int, ...], options: dict[str, Any], own: Container[Tensor] = ()
+    f: Function, args: Sequence[Any], picked: tuple[int, ...], options: dict[str, Any], own: Collection[Tensor] = ()
 ) -> tuple[Any, Callable[[Any], tuple[Any, ...]], dict[Tensor, None]]:
     """`vjp`, together with its variables; ``own`` are variables of the caller's, that it does not take for outside ones."""
     groups = {i: [_variable(x) for x in leaves_of(args[i])] for i in picked}
@@ -143,7 +141,7 @@ def _vjp(
     with state(recording=True):
         value = f(*(like(a, groups[i]) if i in groups else a for i, a in enumerate(args)), **options)
     results = [r if type(r) is Tensor else wrap(np.asarray(r)) for r in leaves_of(value)]
-    oldest = max((v._order for v in variables), default=0)
+    oldest = max((v._order for v in (*variables, *own)), default=0)
     between, outside = _between(results, variables, oldest, own)
     outside = outside or any(v._rule is not None for v in variables)
     outside = (outside and outer.recording) or outer.tracer is not None
@@ -202,7 +200,9 @@ def value_and_grad(f: Function, argnums: int | Sequence[int] = 0) -> Function:
                 "Reduce it (np.sum), or use microgradnp.jacobian."
             )
         if np.asarray(getattr(results[0], "_data", results[0])).dtype.kind not in "fiub":
-            raise TypeError(f"the gradient of {_name(f)} needs a real number as its result; got {type(results[0]).__name__}.")
+            raise TypeError(
+                f"the gradient of {_name(f)} needs a real number as its result; got {type(results[0]).__name__}."
+            )
         return value, pullback(like(value, [np.ones(np.shape(results[0]))]))
 
     return value_and_gradient
@@ -257,7 +257,9 @@ def jvp(f: Function, args: Sequence[Any], tangents: Sequence[Any]) -> tuple[Any,
     (array(9.), array(6.))
     """
     if not isinstance(args, tuple | list) or not isinstance(tangents, tuple | list) or len(args) != len(tangents):
-        raise TypeError("jvp(f, args, tangents) takes two tuples of the same length: the arguments and a direction for each.")
+        raise TypeError(
+            "jvp(f, args, tangents) takes two tuples of the same length: the arguments and a direction for each."
+        )
     value, pullback, variables = _vjp(f, args, tuple(range(len(args))), {})
     vectors = like(value, [np.zeros(np.shape(r), np.result_type(_array(r), np.float32)) for r in leaves_of(value)])
     _, push, _ = _vjp(pullback, (vectors,), (0,), {}, own=variables)
@@ -296,7 +298,9 @@ def jacobian(f: Function, argnums: int | Sequence[int] = 0) -> Function:
             columns = []
             for j, x in enumerate(arguments):
                 shape = np.shape(r) + np.shape(x)
-                columns.append(np.reshape(np.stack([row[j] for row in rows]), shape) if rows else np.zeros(shape, _array(x).dtype))
+                columns.append(
+                    np.reshape(np.stack([row[j] for row in rows]), shape) if rows else np.zeros(shape, _array(x).dtype)
+                )
             structures = iter(columns)
             parts = tuple(like(args[i], structures) for i in picked)
             blocks.append(parts[0] if isinstance(argnums, int) else parts)
