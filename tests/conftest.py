@@ -1,0 +1,33 @@
+"""What every test shares: how many examples hypothesis draws, a headless matplotlib, and which tests are slow."""
+
+import os
+
+os.environ["MPLBACKEND"] = "Agg"  # before anything imports matplotlib; subprocesses inherit it
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+# No deadline and no complaint about slow drawing: both measure the machine's other work, not the code.
+_COMMON = {"deadline": None, "print_blob": True, "suppress_health_check": [HealthCheck.too_slow]}
+
+settings.register_profile("quick", max_examples=25, derandomize=bool(os.environ.get("CI")), **_COMMON)
+settings.register_profile("thorough", max_examples=1000, **_COMMON)
+settings.load_profile("quick")  # pytest --hypothesis-profile=thorough replaces it
+
+
+def _thorough(config: pytest.Config) -> bool:
+    return bool(config.getoption("--hypothesis-profile") == "thorough")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config: pytest.Config) -> None:
+    if _thorough(config) and config.getoption("timeout", None) is None:
+        config.option.timeout = 0  # forty times the examples do not fit the quick profile's time limit
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if not _thorough(config):
+        slow = pytest.mark.skip(reason="slow: runs with --hypothesis-profile=thorough")
+        for item in items:
+            if item.get_closest_marker("slow"):
+                item.add_marker(slow)
