@@ -4,8 +4,8 @@ Every node of the graph carries a creation number, and a node's inputs are older
 waits is always ready: all its users have been swept. A heap hands it out; there is no recursion and no sorting pass, and
 a chain of a million operations costs a million times one.
 
-A node is any object with the attributes that ``tensor.py`` gives: ``_rule``, ``_inputs``, ``_values``, ``_options``,
-``_order``, ``_data`` and ``_tracked``.
+A node is any object with the attributes that ``tensor.py`` gives a Tensor: ``_rule``, ``_inputs``, ``_options``, ``_order``,
+``_data``, ``_tracked`` and ``_free``.
 """
 
 from collections.abc import Container
@@ -53,14 +53,15 @@ def sweep(
         if rule is FREED:
             _freed()
         g = gradients.pop(node)
-        values = node._values
+        kind = type(node)
         inputs = node._inputs
+        values = [x._data if type(x) is kind else x for x in inputs]
         vjps = rule.vjps
         if watch is not None:
             watch.check_unchanged(node)
         y, arguments = (node, inputs) if record else (node._data, values)
         for i, x in enumerate(inputs):
-            if x is values[i] or not x._tracked:  # a plain array is its own value
+            if type(x) is not kind or not x._tracked:
                 continue
             if between is None:
                 inner = x._rule is not None
@@ -95,8 +96,7 @@ def sweep(
                 if not record and total.ndim:
                     own.add(x)
         if not retain:
-            node._rule = FREED
-            node._inputs = node._values = ()
+            node._free()
     return gradients
 
 
