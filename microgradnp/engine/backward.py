@@ -4,8 +4,8 @@ Every node of the graph carries a creation number, and a node's inputs are older
 waits is always ready: all its users have been swept. A heap hands it out; there is no recursion and no sorting pass, and
 a chain of a million operations costs a million times one.
 
-A node is any object with the attributes that ``tensor.py`` gives a Tensor: ``_rule``, ``_inputs``, ``_options``, ``_order``,
-``_data``, ``_tracked`` and ``_free``.
+A node is any object with the attributes that ``tensor.py`` gives a Tensor: ``_rule``, ``_a`` and ``_b`` (its inputs),
+``_options``, ``_order``, ``_data``, ``_tracked`` and ``_free``.
 """
 
 from collections.abc import Container
@@ -23,6 +23,9 @@ def _freed(*_: Any, **__: Any) -> Any:
         "up before one backward(), or keep the graph with backward(retain_graph=True)."
     )
 
+
+ALL = object()
+"""Stands in a node's second slot where the first holds all its inputs, as a tuple."""
 
 FREED = Rule(_freed, _freed, (_freed,))
 """The rule of a node whose graph is gone."""
@@ -46,6 +49,7 @@ def sweep(
     # Creation numbers count downwards, so the heap's smallest is the newest node.
     waiting = [(x._order, x) for x in gradients if x._rule is not None and x not in targets]
     heapify(waiting)
+    kind = type(next(iter(gradients), None))
     own = set()  # nodes whose gradient is a sum made here, which nobody else holds: added to in place
     while waiting:
         node = heappop(waiting)[1]
@@ -53,9 +57,14 @@ def sweep(
         if rule is FREED:
             _freed()
         g = gradients.pop(node)
-        kind = type(node)
-        inputs = node._inputs
-        values = [x._data if type(x) is kind else x for x in inputs]
+        a = node._a
+        b = node._b
+        if b is ALL:
+            inputs = a
+            values: Any = [x._data if type(x) is kind else x for x in a]
+        else:
+            inputs = (a, b)
+            values = (a._data if type(a) is kind else a, b._data if type(b) is kind else b)
         vjps = rule.vjps
         if watch is not None:
             watch.check_unchanged(node)

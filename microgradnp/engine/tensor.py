@@ -18,7 +18,7 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from microgradnp.engine.backward import FREED, sweep
+from microgradnp.engine.backward import ALL, FREED, sweep
 from microgradnp.engine.rules import RULES, Rule, astype, getitem, name_of
 
 Array: TypeAlias = NDArray[Any]
@@ -113,7 +113,7 @@ def apply(rule: Rule, inputs: tuple[Any, ...], options: dict[str, Any] = _NO_OPT
             t._a, t._b = inputs
         else:
             t._a = inputs
-            t._b = _ALL
+            t._b = ALL
         t._options = options
         t._order = _next_order()
     else:
@@ -130,7 +130,7 @@ def _apply_watched(
     if tracked and now.recording:
         t._tracked = True
         t._rule = rule
-        t._a, t._b = inputs if len(inputs) == 2 else (inputs, _ALL)
+        t._a, t._b = inputs if len(inputs) == 2 else (inputs, ALL)
         t._options = options
         t._order = _next_order()
     if now.watch is not None:
@@ -296,7 +296,6 @@ def _unsupported(function: Callable[..., Any], options: dict[str, Any]) -> str:
 
 
 _new = object.__new__
-_ALL = object()  # in the second slot: the first holds all inputs, as a tuple
 
 
 def _row(function: Callable[..., Any]) -> Rule:
@@ -392,7 +391,7 @@ class Tensor:
         """What it was computed from: Tensors, arrays and numbers."""
         if self._rule is None:
             return ()
-        return self._a if self._b is _ALL else (self._a, self._b)  # type: ignore[no-any-return]
+        return self._a if self._b is ALL else (self._a, self._b)  # type: ignore[no-any-return]
 
     @property
     def _values(self) -> list[Any]:
@@ -403,7 +402,7 @@ class Tensor:
         """Let go of the inputs: the sweep has passed."""
         self._rule = FREED
         self._a = ()
-        self._b = _ALL
+        self._b = ALL
 
     # -- What it is
 
