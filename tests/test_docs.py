@@ -1,0 +1,78 @@
+"""The README and the docs cannot rot: code blocks run, links lead somewhere, and public names have examples."""
+
+import inspect
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from sybil import Example, Sybil
+from sybil.parsers.markdown import CodeBlockParser, PythonCodeBlockParser, SkipParser
+
+import microgradnp as mg
+from microgradnp import check, nn, optim
+
+ROOT = Path(__file__).parents[1]
+DOCUMENTS = sorted(ROOT.glob("*.md")) + sorted(ROOT.glob("docs/**/*.md"))
+documents = pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+
+
+def run_in_shell(example: Example) -> None:
+    """Run a block of shell commands with this Python's environment."""
+    if "venv" in example.parsed or "pip install" in example.parsed:
+        return  # commands that set up an environment: .ci/run runs them, in a fresh clone
+    commands = 'set -e; microgradnp() { python -m microgradnp "$@"; }\n' + example.parsed
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    done = subprocess.run(
+        ["bash", "-c", commands],
+        env=os.environ | {"PATH": path, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        stdin=subprocess.DEVNULL,
+    )
+    assert done.returncode == 0, f"{example.parsed}\n{done.stdout}\n{done.stderr}"
+
+
+@documents
+def test_code_blocks_run(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for folder in ("demos", "docs", "tests"):  # what the commands name; what they write stays in the temporary folder
+        (tmp_path / folder).symlink_to(ROOT / folder)
+    monkeypatch.chdir(tmp_path)
+    sybil = Sybil([PythonCodeBlockParser(), CodeBlockParser("sh", run_in_shell), SkipParser()], path=str(ROOT))
+    for example in sybil.parse(path).examples():
+        example.evaluate()
+
+
+@documents
+def test_code_blocks_say_their_language(path: Path) -> None:
+    fences = re.findall(r"^ *```(.*)$", path.read_text(encoding="utf-8"), re.MULTILINE)
+    assert len(fences) % 2 == 0
+    assert set(fences[::2]) <= {"python", "sh", "text"}, "only python and sh blocks are run; mark output as text"
+
+
+@documents
+def test_links_lead_somewhere(path: Path) -> None:
+    text = re.sub(r"```.*?```", "", path.read_text(encoding="utf-8"), flags=re.DOTALL)
+    targets = re.findall(r"\]\(([^)#\s]+)[^)]*\)", text)
+    missing = [t for t in targets if "://" not in t and not (path.parent / t).exists()]
+    assert not missing
+
+
+def public_objects() -> dict[str, object]:
+    """The functions and classes that the package's public modules define."""
+    return {
+        f"{module.__name__}.{name}": thing
+        for module in (mg, nn, optim, check)
+        for name, thing in vars(module).items()
+        if not name.startswith("_") and (inspect.isclass(thing) or inspect.isfunction(thing))
+    }
+
+
+@pytest.mark.parametrize("name", public_objects())
+def test_public_names_show_themselves_in_use(name: str) -> None:
+    """A docstring with an example, which the doctests then run."""
+    thing = public_objects()[name]
+    text = inspect.getdoc(thing) or ""
+    assert ">>>" in text or (inspect.isclass(thing) and issubclass(thing, Exception)), f"{name} has no runnable example"
