@@ -1,8 +1,8 @@
 """The backward sweep: carry a gradient from a result to everything it was computed from.
 
-Every node of the graph carries a creation number, and a node's inputs are older than itself. So the newest node that still
-waits is always ready: all its users have been swept. A heap hands it out; there is no recursion and no sorting pass, and
-a chain of a million operations costs a million times one.
+Every node of the graph carries a creation number, and a node's inputs are older than itself. So the newest node that
+still waits is always ready: all its users have been swept. A heap hands it out; there is no recursion and no sorting
+pass, and a chain of a million operations costs a million times one.
 
 A node is any object with the attributes that ``tensor.py`` gives a Tensor: ``_rule``, ``_a`` and ``_b`` (its inputs),
 ``_options``, ``_order``, ``_data``, ``_tracked`` and ``_free``.
@@ -19,8 +19,8 @@ from microgradnp.engine.rules import Rule
 
 def _freed(*_: Any, **__: Any) -> Any:
     raise RuntimeError(
-        "backward() came to a part of the graph that an earlier backward() has freed. Compute the loss again, add the losses "
-        "up before one backward(), or keep the graph with backward(retain_graph=True)."
+        "backward() came to a part of the graph that an earlier backward() has freed. Compute the loss again, add the "
+        "losses up before one backward(), or keep the graph with backward(retain_graph=True)."
     )
 
 
@@ -42,14 +42,14 @@ def sweep(
 ) -> dict[Any, Any]:
     """Carry ``gradients`` (of the results) back to the leaves, or to ``targets``, and return the gradient of each.
 
-    With ``record`` the rules run on Tensors, so that the gradients are themselves part of a graph. ``between`` restricts
-    the sweep to the nodes that lie between the results and ``targets``. Without ``retain`` each node lets go of its inputs
-    as soon as it has been passed, so that memory shrinks as the sweep goes on.
+    With ``record`` the rules run on Tensors, so that the gradients are themselves part of a graph. ``between``
+    restricts the sweep to the nodes that lie between the results and ``targets``. Without ``retain`` each node lets go
+    of its inputs as soon as it has been passed, so that memory shrinks as the sweep goes on.
     """
     # Creation numbers count downwards, so the heap's smallest is the newest node.
     waiting = [(x._order, x) for x in gradients if x._rule is not None and x not in targets]
     heapify(waiting)
-    kind = type(next(iter(gradients), None))
+    kind: Any = type(next(iter(gradients), None))
     own = set()  # nodes whose gradient is a sum made here, which nobody else holds: added to in place
     while waiting:
         node = heappop(waiting)[1]
@@ -84,8 +84,8 @@ def sweep(
                 vjp = vjps[i]
             except IndexError:
                 raise TypeError(
-                    f"the derivative rules of {rule.name} serve {len(vjps)} arguments, but argument {i} needs a gradient "
-                    f"too: give defvjp one rule for each array argument."
+                    f"the derivative rules of {rule.name} serve {len(vjps)} arguments, but argument {i} needs a "
+                    "gradient too: give defvjp one rule for each array argument."
                 ) from None
             gx = _no_rule(rule, i) if vjp is None else vjp(g, y, *arguments, **node._options)
             value = values[i]
@@ -134,8 +134,8 @@ def _not_an_array(gx: Any, rule: Rule, i: int) -> Any:
     if isinstance(gx, int | float):
         return np.asarray(gx)
     raise TypeError(
-        f"the derivative rule of {rule.name} for argument {i} returned {'None' if gx is None else type(gx).__name__}; it must "
-        "return the gradient, an array of that argument's shape."
+        f"the derivative rule of {rule.name} for argument {i} returned {'None' if gx is None else type(gx).__name__}; "
+        "it must return the gradient, an array of that argument's shape."
     )
 
 
@@ -143,8 +143,8 @@ def _unbroadcast(gx: Any, given: tuple[int, ...], shape: tuple[int, ...], rule: 
     extra = len(given) - len(shape)
     if extra < 0 or any(n not in (m, 1) for m, n in zip(given[extra:], shape, strict=True)):
         raise ValueError(
-            f"the derivative rule of {rule.name} for argument {i} returned a gradient of shape {given}, but the argument "
-            f"has shape {shape}: the gradient must have that shape, or one that broadcasting made of it."
+            f"the derivative rule of {rule.name} for argument {i} returned a gradient of shape {given}, but the "
+            f"argument has shape {shape}: the gradient must have that shape, or one that broadcasting made of it."
         )
     stretched = tuple(j for j, m in enumerate(given) if j < extra or (shape[j - extra] == 1 and m != 1))
     if stretched:

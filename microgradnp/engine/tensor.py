@@ -2,8 +2,8 @@
 
 `apply` is the one door through which every operation goes: it computes the value on plain arrays and, where a gradient
 will be wanted, keeps the rule, the inputs and their values. NumPy's two protocols (``__array_ufunc__``, NEP 13, and
-``__array_function__``, NEP 18) lead NumPy's own functions to that door, so a function written with ``import numpy as np``
-runs on Tensors unchanged. What has no way through says so; nothing leaves the graph without a word.
+``__array_function__``, NEP 18) lead NumPy's own functions to that door, so a function written with ``import numpy as
+np`` runs on Tensors unchanged. What has no way through says so; nothing leaves the graph without a word.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ def no_grad() -> Iterator[None]:
         yield
 
 
-# -- The one door --------------------------------------------------------------------------------------------------------
+# -- The one door -------------------------------------------------------------------
 
 _NO_OPTIONS: dict[str, Any] = {}
 _READY = frozenset(
@@ -86,7 +86,7 @@ _READY = frozenset(
 
 
 def apply(rule: Rule, inputs: tuple[Any, ...], options: dict[str, Any] = _NO_OPTIONS) -> Tensor:
-    """Compute one row of the table on ``inputs`` (Tensors, arrays or numbers), and record it if a gradient may be wanted."""
+    """Compute one row of the table on Tensors, arrays and numbers; record it if a gradient may be wanted."""
     tracked = False
     values: Any = []
     for x in inputs:
@@ -152,7 +152,7 @@ def wrap(data: Array) -> Tensor:
 
 
 def assign(target: Array, value: Any) -> None:
-    """Write ``value`` into the array ``target``; while a program is recorded, the writing becomes part of the program."""
+    """Write ``value`` into the array ``target``: as part of the program, while one is recorded."""
     tracer = _state().tracer
     if tracer is not None:
         tracer.assign(target, value)
@@ -184,7 +184,7 @@ def constant_array(x: Any) -> Any:
     return x.view(np.ndarray) if isinstance(x, np.ndarray) else x
 
 
-# -- NumPy's two protocols -----------------------------------------------------------------------------------------------
+# -- NumPy's two protocols ----------------------------------------------------------
 
 
 def implements(*functions: Callable[..., Any]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
@@ -250,13 +250,13 @@ def tensors_in(x: Any) -> Iterator[Tensor]:
 
 
 def _call_into(function: Callable[..., Any], args: tuple[Any, ...], options: dict[str, Any]) -> Any:
-    """A call with ``out=``: fine where no gradient is at stake, else refused, since writing into an array forgets it."""
+    """A call with ``out=``: refused where a gradient is at stake, since writing into an array forgets it."""
     tracked = any(t._tracked for t in tensors_in((args, options)))
     if tracked or _state().tracer is not None or options.get("like") is not None:
         key = "like" if options.get("like") is not None else "out"
         raise TypeError(
-            f"{name_of(function)} with {key}= cannot write a Tensor's value without losing its gradient. "
-            f"Leave {key}= away and use the result: y = {name_of(function)}(...); a = a + t instead of a += t."
+            f"{name_of(function)} with {key}= cannot write a Tensor's value without losing its gradient. Leave {key}= "
+            f"away and use the result: y = {name_of(function)}(...); a = a + t instead of a += t."
         )
     return function(*plain(args), **plain(options))
 
@@ -276,7 +276,8 @@ def _explain_arguments(
     except TypeError:
         taken = ", ".join(inspect.signature(f).parameters)
         raise TypeError(
-            f"{name_of(function)} on a Tensor does not take these arguments ({str(error).split(') ')[-1]}); it takes: {taken}."
+            f"{name_of(function)} on a Tensor does not take these arguments ({str(error).split(') ')[-1]}); it takes: "
+            f"{taken}."
         ) from None
 
 
@@ -285,13 +286,14 @@ def _unsupported(function: Callable[..., Any], options: dict[str, Any]) -> str:
     if function in REFUSED:
         return f"{name} has no gradient here: {REFUSED[function]}"
     if options:
-        return f"{name} on a Tensor does not take {', '.join(f'{key}=' for key in options)}: choose with np.where, cast with .astype()."
+        keywords = ", ".join(f"{key}=" for key in options)
+        return f"{name} on a Tensor does not take {keywords}: choose with np.where, cast with .astype()."
     known = {name_of(f): f for f in (*FUNCTIONS, *RULES)}
     short = {known_name.rpartition(".")[2]: known_name for known_name in known}
     near = difflib.get_close_matches(name.rpartition(".")[2], short, n=1, cutoff=0.0)
     return (
-        f"{name} has no derivative rule for Tensors; the nearest supported function is {short[near[0]]}. "
-        "Give it one with microgradnp.defvjp or @microgradnp.custom_vjp, or take the value out of the graph with .detach().data."
+        f"{name} has no derivative rule for Tensors; the nearest supported function is {short[near[0]]}. Give it one "
+        "with microgradnp.defvjp or @microgradnp.custom_vjp, or take the value out of the graph with .detach().data."
     )
 
 
@@ -325,7 +327,8 @@ class Tensor:
     Raises
     ------
     TypeError
-        If ``data`` is not numeric, is complex, is a Tensor that is part of a graph, or needs a gradient but is not float.
+        If ``data`` is not numeric, is complex, is a Tensor that is part of a graph, or needs a gradient but is not
+        float.
 
     Examples
     --------
@@ -350,8 +353,8 @@ class Tensor:
         "name",
     )
 
-    # The inputs of a binary operation stand in two slots, not in a tuple: with one object less for the garbage collector to
-    # visit, an operation in a graph of 10**6 costs 1.3 times one in a graph of 10**3, against 1.9.
+    # The inputs of a binary operation stand in two slots, not in a tuple: with one object less for the garbage
+    # collector to visit, an operation in a graph of 10**6 costs 1.3 times one in a graph of 10**3, against 1.9.
     _a: Any
     _b: Any
     _data: Array
@@ -391,7 +394,7 @@ class Tensor:
         """What it was computed from: Tensors, arrays and numbers."""
         if self._rule is None:
             return ()
-        return self._a if self._b is ALL else (self._a, self._b)  # type: ignore[no-any-return]
+        return self._a if self._b is ALL else (self._a, self._b)
 
     @property
     def _values(self) -> list[Any]:
@@ -416,8 +419,8 @@ class Tensor:
         array = np.asarray(value)
         if array.shape != self._data.shape or array.dtype != self._data.dtype:
             raise ValueError(
-                f"new data of shape {array.shape} and dtype {array.dtype} for a Tensor of shape {self._data.shape} and dtype "
-                f"{self._data.dtype}: they must agree. Make a new Tensor for other data."
+                f"new data of shape {array.shape} and dtype {array.dtype} for a Tensor of shape {self._data.shape} and "
+                f"dtype {self._data.dtype}: they must agree. Make a new Tensor for other data."
             )
         self._data = array
 
@@ -430,13 +433,13 @@ class Tensor:
     def requires_grad(self, value: bool) -> None:
         if self._rule is not None:
             raise RuntimeError(
-                f"requires_grad can be set on a leaf only; this Tensor is the result of {self._rule.name}. "
-                "Use .detach() for its value without the graph."
+                f"requires_grad can be set on a leaf only; this Tensor is the result of {self._rule.name}. Use "
+                ".detach() for its value without the graph."
             )
         if value and self._data.dtype not in (np.float32, np.float64):
             raise TypeError(
-                f"only float32 and float64 have gradients; got {self._data.dtype}. "
-                "Write 1.0 instead of 1, or pass dtype=np.float64."
+                f"only float32 and float64 have gradients; got {self._data.dtype}. Write 1.0 instead of 1, or pass "
+                "dtype=np.float64."
             )
         self._tracked = bool(value)
         self._order = _next_order()
@@ -532,7 +535,8 @@ class Tensor:
         Raises
         ------
         RuntimeError
-            If this Tensor is not part of a graph, has several elements and no ``gradient``, or its graph is already freed.
+            If this Tensor is not part of a graph, has several elements and no ``gradient``, or its graph is already
+            freed.
         ValueError
             If ``gradient`` has another shape.
 
@@ -570,7 +574,8 @@ class Tensor:
         seed = np.asarray(gradient)
         if seed.shape != self._data.shape:
             raise ValueError(
-                f"backward(gradient) of shape {seed.shape} for a Tensor of shape {self._data.shape}: they must be the same."
+                f"backward(gradient) of shape {seed.shape} for a Tensor of shape {self._data.shape}: they must be the "
+                "same."
             )
         return seed.astype(self._data.dtype, copy=False)
 
@@ -594,14 +599,14 @@ class Tensor:
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
         if self._tracked:
             raise TypeError(
-                f"this Tensor of shape {self._data.shape} is part of a graph; turning it into an ndarray would detach it "
-                "without a word. To combine Tensors use np.stack or np.concatenate (not np.array([...]), not a[i] = t), and "
-                "np.dot(a, t) or a @ t (not a.dot(t)). For the plain value use t.detach() or t.data."
+                f"this Tensor of shape {self._data.shape} is part of a graph; turning it into an ndarray would detach "
+                "it without a word. To combine Tensors use np.stack or np.concatenate (not np.array([...]), not a[i] "
+                "= t), and np.dot(a, t) or a @ t (not a.dot(t)). For the plain value use t.detach() or t.data."
             )
         if _state().tracer is not None:
             raise TypeError(
-                "a Tensor cannot become an ndarray while a program is recorded: its value would be frozen into the program. "
-                "Use NumPy functions on the Tensor itself."
+                "a Tensor cannot become an ndarray while a program is recorded: its value would be frozen into the "
+                "program. Use NumPy functions on the Tensor itself."
             )
         return np.array(self._data, dtype=dtype, copy=copy)
 
@@ -622,8 +627,8 @@ class Tensor:
             _no_python_value(f"{kind}()")
         if self._tracked:
             raise TypeError(
-                f"{kind}() of a Tensor that is part of a graph would detach it without a word (NumPy calls it for a[i] = t). "
-                "Use t.item() for the value as a Python number, or np.stack to collect Tensors into an array."
+                f"{kind}() of a Tensor that is part of a graph would detach it without a word (NumPy calls it for a[i] "
+                "= t). Use t.item() for the value as a Python number, or np.stack to collect Tensors into an array."
             )
         if self._data.size != 1:
             raise TypeError(f"{kind}() needs a single element; this Tensor has shape {self._data.shape}.")
@@ -638,7 +643,8 @@ class Tensor:
     def __index__(self) -> int:
         if self._data.dtype.kind not in "iu" or self._data.ndim:
             raise TypeError(
-                f"only a 0-d integer Tensor is an index; this one has dtype {self._data.dtype} and shape {self._data.shape}."
+                f"only a 0-d integer Tensor is an index; this one has dtype {self._data.dtype} and shape "
+                f"{self._data.shape}."
             )
         return int(self._number("int"))
 
@@ -762,8 +768,9 @@ class Tensor:
         tracked = self._tracked and (_state().recording or self._rule is not None)
         if tracked or any(t._tracked for t in tensors_in(value)) or _state().tracer is not None:
             raise TypeError(
-                "t[index] = value would change a Tensor that a graph holds, and its gradient would be wrong. Build the result "
-                "instead: np.where(mask, value, t), np.concatenate, np.stack or microgradnp.put(t, index, value)."
+                "t[index] = value would change a Tensor that a graph holds, and its gradient would be wrong. Build "
+                "the result instead: np.where(mask, value, t), np.concatenate, np.stack or microgradnp.put(t, index, "
+                "value)."
             )
         self._data[_plain_index(index)] = plain(value)
 
@@ -773,8 +780,8 @@ class Tensor:
             return apply(rule, (self, other))
         if _state().recording:
             raise TypeError(
-                f"an in-place {rule.name} on a leaf that requires a gradient would take the name from the leaf. Write t = t + x for "
-                "a new Tensor; to update a parameter, do it under no_grad() or let an optimizer do it."
+                f"an in-place {rule.name} on a leaf that requires a gradient would take the name from the leaf. Write "
+                "t = t + x for a new Tensor; to update a parameter, do it under no_grad() or let an optimizer do it."
             )
         self.data = rule.forward(self._data, plain(other))
         return self
@@ -963,8 +970,8 @@ class Tensor:
     def __reduce__(self) -> Any:
         if self._rule is not None:
             raise TypeError(
-                f"a Tensor that is part of a graph (the result of {self._rule.name}) cannot be copied or pickled: its graph cannot "
-                "go along. Copy its value, t.detach(), or use t.copy() for a node of the same graph."
+                f"a Tensor that is part of a graph (the result of {self._rule.name}) cannot be copied or pickled: its "
+                "graph cannot go along. Copy its value, t.detach(), or use t.copy() for a node of the same graph."
             )
         return _rebuild, (self._data, self._tracked, self.grad, self.name)
 
@@ -994,6 +1001,7 @@ def _plain_index(index: Any) -> Any:
 
 def _no_python_value(what: str) -> Any:
     raise TypeError(
-        f"{what} asks for a Tensor's value while a program is recorded; the program would keep the value of the first call for "
-        "ever. Write the choice with np.where, np.maximum or np.clip, or leave that line outside the compiled step."
+        f"{what} asks for a Tensor's value while a program is recorded; the program would keep the value of the first "
+        "call for ever. Write the choice with np.where, np.maximum or np.clip, or leave that line outside the "
+        "compiled step."
     )

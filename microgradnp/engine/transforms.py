@@ -1,8 +1,8 @@
 """Functions of functions: gradients, products with Jacobians, Jacobians and Hessians, to any order.
 
-All of them rest on `vjp`. It runs the function on fresh variables and hands back a *pullback*, the sweep from the result to
-these variables. Where the result also depends on something outside that wants a gradient (another transform's variable, a
-Tensor captured by the function), the sweep is recorded in its turn; that is all there is to nesting.
+All of them rest on `vjp`. It runs the function on fresh variables and hands back a *pullback*, the sweep from the
+result to these variables. Where the result also depends on something outside that wants a gradient (another transform's
+variable, a Tensor captured by the function), the sweep is recorded in its turn; that is all there is to nesting.
 """
 
 from collections.abc import Callable, Collection, Container, Iterable, Sequence
@@ -11,13 +11,13 @@ from typing import Any
 
 import numpy as np
 
-from microgradnp.engine.backward import sweep
+from microgradnp.engine.backward import FREED, _freed, sweep
 from microgradnp.engine.rules import RULES, identity
 from microgradnp.engine.tensor import Array, Tensor, _state, apply, state, wrap
 
 Function = Callable[..., Any]
 
-# -- Nested tuples, lists and dicts of arrays ----------------------------------------------------------------------------
+# -- Nested tuples, lists and dicts of arrays ---------------------------------------
 
 
 def leaves_of(tree: Any) -> list[Any]:
@@ -45,12 +45,12 @@ def like(tree: Any, leaves: Iterable[Any]) -> Any:
     return build(tree)
 
 
-# -- The one transform on which the others rest --------------------------------------------------------------------------
+# -- The one transform on which the others rest -------------------------------------
 
 
 def _variable(x: Any) -> Tensor:
-    """A fresh variable of the value of ``x``: a node above it where it is part of a graph, else a leaf."""
-    if type(x) is Tensor and x._tracked:
+    """A fresh variable of the value of ``x``: a node above it where it is part of a recorded graph, else a leaf."""
+    if type(x) is Tensor and x._tracked and _state().recording:
         return apply(RULES[identity], (x,))
     t = wrap(x._data if type(x) is Tensor else np.asarray(x))
     t.requires_grad = True
@@ -60,7 +60,7 @@ def _variable(x: Any) -> Tensor:
 def _between(
     results: list[Tensor], variables: Container[Tensor], oldest: int, own: Container[Tensor]
 ) -> tuple[set[Tensor], bool]:
-    """The nodes between ``variables`` and ``results``, and whether anything outside that wants a gradient reaches the results.
+    """The nodes from ``variables`` to ``results``, and whether anything else that wants a gradient reaches the results.
 
     A node older than every variable cannot depend on one, so the walk stops there. Leaves in ``own`` are not outside.
     """
@@ -76,6 +76,8 @@ def _between(
             else:
                 found.add(x)
                 walk.append(x)
+    if any(node._rule is FREED for node in found):  # what it depended on is gone, and with it the gradient
+        _freed()
     between: set[Tensor] = set()
     for node in sorted(found, key=lambda t: -t._order):
         if any(type(x) is Tensor and (x in variables or x in between) for x in node._inputs):
@@ -88,7 +90,8 @@ def _pick(argnums: int | Sequence[int] | None, args: tuple[Any, ...], f: Functio
     n = len(args)
     if any(not -n <= i < n for i in chosen):
         raise ValueError(
-            f"argnums={argnums} asks for an argument that {_name(f)} was not given: it was called with {n} positional arguments."
+            f"argnums={argnums} asks for an argument that {_name(f)} was not given: it was called with {n} positional "
+            "arguments."
         )
     return tuple(i % n for i in chosen)
 
@@ -114,8 +117,8 @@ def vjp(
     Returns
     -------
     value, pullback
-        ``pullback(v)`` takes what has the structure and shapes of ``value`` and returns the gradient of ``sum(v * value)``:
-        in the structure of the argument where ``argnums`` is an int, else a tuple with one for each.
+        ``pullback(v)`` takes what has the structure and shapes of ``value`` and returns the gradient of ``sum(v *
+        value)``: in the structure of the argument where ``argnums`` is an int, else a tuple with one for each.
 
     Examples
     --------
@@ -134,7 +137,7 @@ def vjp(
 def _vjp(
     f: Function, args: Sequence[Any], picked: tuple[int, ...], options: dict[str, Any], own: Collection[Tensor] = ()
 ) -> tuple[Any, Callable[[Any], tuple[Any, ...]], dict[Tensor, None]]:
-    """`vjp`, together with its variables; ``own`` are variables of the caller's, that it does not take for outside ones."""
+    """`vjp` and its variables; ``own`` are the caller's variables, which do not count as outside."""
     groups = {i: [_variable(x) for x in leaves_of(args[i])] for i in picked}
     variables = dict.fromkeys(v for group in groups.values() for v in group)
     outer = _state()
@@ -150,8 +153,8 @@ def _vjp(
         seeds = leaves_of(v)
         if len(seeds) != len(results) or any(np.shape(s) != r.shape for s, r in zip(seeds, results, strict=True)):
             raise ValueError(
-                f"the pullback of {_name(f)} takes what its result has the shape of, {[r.shape for r in results]}; "
-                f"got {[np.shape(s) for s in seeds]}."
+                f"the pullback of {_name(f)} takes what its result has the shape of, {[r.shape for r in results]}; got "
+                f"{[np.shape(s) for s in seeds]}."
             )
         now = _state()
         record = outside or (now.recording and any(type(s) is Tensor and s._tracked for s in seeds))
@@ -175,7 +178,7 @@ def _result(g: Any, x: Tensor, record: bool) -> Any:
     return np.zeros(x.shape, x.dtype) if g is None else np.array(g)
 
 
-# -- Gradients -----------------------------------------------------------------------------------------------------------
+# -- Gradients ----------------------------------------------------------------------
 
 
 def value_and_grad(f: Function, argnums: int | Sequence[int] = 0) -> Function:
@@ -194,9 +197,9 @@ def value_and_grad(f: Function, argnums: int | Sequence[int] = 0) -> Function:
         value, pullback = vjp(f, *args, argnums=argnums, **options)
         results = leaves_of(value)
         if len(results) != 1 or np.size(results[0]) != 1:
+            given = [np.shape(r) for r in results]
             raise ValueError(
-                f"the gradient of {_name(f)} needs a single number as its result; got "
-                f"{[np.shape(r) for r in results] if len(results) != 1 else f'shape {np.shape(results[0])}'}. "
+                f"the gradient of {_name(f)} needs a single number as its result; got results of shapes {given}. "
                 "Reduce it (np.sum), or use microgradnp.jacobian."
             )
         if np.asarray(getattr(results[0], "_data", results[0])).dtype.kind not in "fiub":
@@ -242,7 +245,7 @@ def grad(f: Function, argnums: int | Sequence[int] = 0) -> Function:
     return gradient
 
 
-# -- Jacobians and Hessians ----------------------------------------------------------------------------------------------
+# -- Jacobians and Hessians ---------------------------------------------------------
 
 
 def jvp(f: Function, args: Sequence[Any], tangents: Sequence[Any]) -> tuple[Any, Any]:
