@@ -8,6 +8,7 @@ A node is any object with the attributes that ``tensor.py`` gives a Tensor: ``_r
 ``_options``, ``_order``, ``_data``, ``_tracked`` and ``_free``.
 """
 
+import inspect
 from collections.abc import Container
 from heapq import heapify, heappop, heappush
 from typing import Any
@@ -67,7 +68,7 @@ def sweep(
             values = (a._data if type(a) is kind else a, b._data if type(b) is kind else b)
         vjps = rule.vjps
         if watch is not None:
-            watch.check_unchanged(node)
+            watch.check_unchanged(node, g)
         y, arguments = (node, inputs) if record else (node._data, values)
         for i, x in enumerate(inputs):
             if type(x) is not kind or not x._tracked:
@@ -84,15 +85,15 @@ def sweep(
                 vjp = vjps[i]
             except IndexError:
                 raise TypeError(
-                    f"the derivative rules of {rule.name} serve {len(vjps)} arguments, but argument {i} needs a "
-                    "gradient too: give defvjp one rule for each array argument."
+                    f"the derivative rules of {rule.name} serve {len(vjps)} arguments, but {_argument(rule, i)} needs "
+                    "a gradient too: give defvjp one rule for each array argument."
                 ) from None
             gx = _no_rule(rule, i) if vjp is None else vjp(g, y, *arguments, **node._options)
+            if watch is not None:
+                watch.check_gradient(node, i, g, gx)
             value = values[i]
             if type(gx) is not np.ndarray or gx.shape != value.shape or gx.dtype is not value.dtype:
                 gx = _repair(gx, value, rule, i)
-            if watch is not None:
-                watch.check_gradient(node, i, gx)
             old = gradients.get(x)
             if old is None:
                 gradients[x] = gx
@@ -111,8 +112,8 @@ def sweep(
 
 def _no_rule(rule: Rule, i: int) -> Any:
     raise TypeError(
-        f"{rule.name} has no derivative with respect to its argument {i}. Pass that argument without a gradient "
-        "(x.detach() or stop_gradient(x)), or give it a rule with defvjp."
+        f"{rule.name} has no derivative with respect to its {_argument(rule, i)}. Pass that argument without a "
+        "gradient (x.detach() or stop_gradient(x)), or give it a rule with defvjp."
     )
 
 
@@ -126,6 +127,8 @@ def _repair(gx: Any, value: Any, rule: Rule, i: int) -> Any:
     if shape != value.shape:
         gx = _unbroadcast(gx, shape, value.shape, rule, i)
     if gx.dtype != value.dtype:
+        if gx.dtype.kind not in "fiub":
+            _not_an_array(gx, rule, i)
         gx = gx.astype(value.dtype)
     return gx
 
@@ -133,18 +136,30 @@ def _repair(gx: Any, value: Any, rule: Rule, i: int) -> Any:
 def _not_an_array(gx: Any, rule: Rule, i: int) -> Any:
     if isinstance(gx, int | float):
         return np.asarray(gx)
+    if isinstance(gx, tuple | list):
+        what = f"a {type(gx).__name__} of {len(gx)}"
+    else:
+        what = f"an array of dtype {gx.dtype}" if hasattr(gx, "dtype") else "None" if gx is None else type(gx).__name__
     raise TypeError(
-        f"the derivative rule of {rule.name} for argument {i} returned {'None' if gx is None else type(gx).__name__}; "
-        "it must return the gradient, an array of that argument's shape."
+        f"the derivative rule of {rule.name} for {_argument(rule, i)} returned {what}; it must return the gradient for "
+        "that argument alone, one array of its shape."
     )
+
+
+def _argument(rule: Rule, i: int) -> str:
+    """An argument as errors name it: by its place, and by its name where the function tells it."""
+    try:
+        return f"argument {i} ({list(inspect.signature(rule.function).parameters)[i]})"
+    except (ValueError, TypeError, IndexError):
+        return f"argument {i}"
 
 
 def _unbroadcast(gx: Any, given: tuple[int, ...], shape: tuple[int, ...], rule: Rule, i: int) -> Any:
     extra = len(given) - len(shape)
     if extra < 0 or any(n not in (m, 1) for m, n in zip(given[extra:], shape, strict=True)):
         raise ValueError(
-            f"the derivative rule of {rule.name} for argument {i} returned a gradient of shape {given}, but the "
-            f"argument has shape {shape}: the gradient must have that shape, or one that broadcasting made of it."
+            f"the derivative rule of {rule.name} for {_argument(rule, i)} returned a gradient of shape {given}, but "
+            f"the argument has shape {shape}: the gradient must have that shape, or one that broadcasting made of it."
         )
     stretched = tuple(j for j, m in enumerate(given) if j < extra or (shape[j - extra] == 1 and m != 1))
     if stretched:

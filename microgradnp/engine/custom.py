@@ -1,0 +1,100 @@
+"""A derivative for a function of your own: `custom_vjp`, a decorator.
+
+Any code may compute the value, a loop, a library, a lookup; the rules beside it are written as the rows of the table
+are, in plain NumPy, and so they too can be differentiated.
+"""
+
+import inspect
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+import numpy as np
+
+from microgradnp.engine.rules import Rule, Vjp, name_of
+from microgradnp.engine.tensor import Tensor, apply, tensors_in
+
+
+def custom_vjp(*rules: Vjp | None) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Give a function of arrays its derivative: a decorator that takes one rule for each array argument.
+
+    The function gets plain arrays, to read and not to change, and returns one array or number. Its leading parameters
+    are the arrays, as many as there are rules; all others are options, passed through and not differentiated.
+
+    Parameters
+    ----------
+    *rules
+        For each array argument ``rule(g, y, *arguments, **options)``: ``g`` is the gradient with respect to the result
+        ``y``; it returns the gradient with respect to that argument, of its shape or of one that sums to it by undoing
+        a broadcast. A rule written in NumPy functions is differentiated in its turn for gradients of gradients. None
+        stands for an argument that has no derivative; asking for it raises.
+
+    Raises
+    ------
+    TypeError
+        Where it is used: if a rule is not callable, or there are more rules than positional parameters. In a call: if
+        a Tensor comes as an option, or the function returns something else than one array of real numbers. In the
+        backward pass: if a rule returns no gradient, or several.
+    ValueError
+        In the backward pass: if a rule returns a gradient of a wrong shape.
+
+    Examples
+    --------
+    >>> import math, numpy as np, microgradnp as mg
+    >>> @mg.custom_vjp(lambda g, y, x: g * (2 / math.sqrt(math.pi)) * np.exp(-x * x))
+    ... def erf(x):
+    ...     return np.vectorize(math.erf)(x)
+    >>> float(mg.grad(erf)(0.0))
+    1.1283791670955126
+    >>> float(mg.grad(mg.grad(erf))(1.0))
+    -0.8302149948411894
+    """
+    if not rules or not all(rule is None or callable(rule) for rule in rules):
+        raise TypeError(
+            "custom_vjp takes one callable rule(g, y, *arguments) for each array argument (None where there is no "
+            f"derivative); got {rules}."
+        )
+
+    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
+        if not callable(function):
+            raise TypeError(f"custom_vjp decorates a function; got {type(function).__name__}. Write @custom_vjp(rule).")
+        name = name_of(function)
+        kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+        parameters = inspect.signature(function).parameters.values()
+        positional = [p.name for p in parameters if p.kind in kinds]
+        if len(positional) < len(rules):
+            raise TypeError(
+                f"custom_vjp got {len(rules)} rules for {name}, which has {len(positional)} positional parameters "
+                f"({', '.join(positional)}): give one rule for each array argument, in order."
+            )
+
+        def forward(*arrays: Any, **options: Any) -> Any:
+            y = function(*arrays, **options)
+            array = np.asarray(y) if isinstance(y, np.ndarray | np.generic | int | float) else None
+            if array is None or array.dtype.kind not in "fiub":
+                what = type(y).__name__ if array is None else f"an array of dtype {array.dtype}"
+                raise TypeError(
+                    f"{name} is decorated with custom_vjp and must return one array of numbers; got {what}."
+                )
+            return array
+
+        @wraps(function)
+        def with_rules(*arrays: Any, **options: Any) -> Any:
+            for parameter in positional[len(arrays) : len(rules)]:  # arrays given by name
+                if parameter not in options:
+                    break
+                arrays = (*arrays, options.pop(parameter))
+            if any(tensors_in(options)):
+                named = [key for key, value in options.items() if any(True for _ in tensors_in(value))]
+                raise TypeError(
+                    f"{name} got a Tensor as its option {named[0]}, for which it has no rule: it has rules for "
+                    f"{', '.join(positional[: len(rules)])}. Give custom_vjp a rule for it, or pass its .data."
+                )
+            if any(type(a) is Tensor for a in arrays):
+                return apply(rule, arrays, options)
+            return function(*arrays, **options)
+
+        rule = Rule(with_rules, forward, rules)
+        return with_rules
+
+    return decorate
