@@ -48,7 +48,7 @@ def calc_der(W, V, bs, b0):
 
 
 def adam(k, g, epoch):
-    # The chapter keeps the averages of b0's gradient in arrays of one element. Its first step makes b0 such an array too,
+    # The chapter keeps the averages of b0's gradient in arrays of one element. The first step makes b0 one of them too,
     # and then `dV[j] += ...` fails: NumPy 2.4 puts no array into a single element. Plain numbers are the repair.
     m[k], v[k] = 0.9 * m[k] + 0.1 * g, 0.999 * v[k] + 0.001 * g**2
     return 0.05 * (m[k] / (1 - 0.9**epoch)) / (np.sqrt(v[k] / (1 - 0.999**epoch)) + 1e-6)

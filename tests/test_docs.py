@@ -1,5 +1,6 @@
 """The README and the docs cannot rot: code blocks run, links lead somewhere, and public names have examples."""
 
+import doctest
 import inspect
 import os
 import re
@@ -40,7 +41,8 @@ def test_code_blocks_run(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyP
     for folder in ("demos", "docs", "tests"):  # what the commands name; what they write stays in the temporary folder
         (tmp_path / folder).symlink_to(ROOT / folder)
     monkeypatch.chdir(tmp_path)
-    sybil = Sybil([PythonCodeBlockParser(), CodeBlockParser("sh", run_in_shell), SkipParser()], path=str(ROOT))
+    python = PythonCodeBlockParser(doctest_optionflags=doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE)
+    sybil = Sybil([python, CodeBlockParser("sh", run_in_shell), SkipParser()], path=str(ROOT))
     for example in sybil.parse(path).examples():
         example.evaluate()
 
