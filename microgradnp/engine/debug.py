@@ -147,10 +147,11 @@ def _captured(node: Tensor) -> list[str]:
     """What each of these fingerprints belongs to, in words."""
     names = []
     for i, x in enumerate(node._inputs):
-        name = f" ({x.name})" if isinstance(x, Tensor) and x.name else ""
+        made = x._rule.name if isinstance(x, Tensor) and x._rule is not None else None
+        name = f" ({x.name})" if isinstance(x, Tensor) and x.name else f" (the result of {made})" if made else ""
         names.append(f"argument {i}{name}, of shape {np.shape(x)},")
     for option, value in node._options.items():
-        names += [f"the array in {option}= " for _ in _arrays_in(value)]
+        names += [f"the array given as {option}" for _ in _arrays_in(value)]
     return [*names, f"the value, of shape {node.shape},"]
 
 

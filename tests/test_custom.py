@@ -1,0 +1,186 @@
+"""A user's own function with its own derivative: `custom_vjp`."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import microgradnp as mg
+
+
+@mg.custom_vjp(lambda g, y, x: g * (1 - y * y))
+def tanh(x):
+    """A loop, as a beginner writes it."""
+    out = np.empty_like(x)
+    for i, v in np.ndenumerate(x):
+        out[i] = math.tanh(v)
+    return out
+
+
+@mg.custom_vjp(
+    lambda g, y, a, b, scale=1.0: g * scale * b,
+    lambda g, y, a, b, scale=1.0: g * scale * a,
+)
+def scaled(a, b, scale=1.0):
+    return a * b * scale
+
+
+@given(st.lists(st.floats(-3, 3), max_size=4))
+def test_it_is_the_function_that_numpy_has_to_any_order(values):
+    x = np.array(values)
+    np.testing.assert_array_equal(tanh(x), [math.tanh(v) for v in values])
+    for wrap in (lambda f: f, mg.grad, lambda f: mg.grad(lambda x: np.sum(mg.grad(f)(x) * x))):
+        ours, numpys = (wrap(lambda x, f=f: np.sum(f(x) ** 3)) for f in (tanh, np.tanh))
+        np.testing.assert_allclose(ours(x), numpys(x), rtol=1e-12, atol=1e-12)
+
+
+def test_the_function_gets_arrays_and_keeps_its_name():
+    seen = []
+
+    @mg.custom_vjp(lambda g, y, x: g)
+    def same(x):
+        """Say it again."""
+        seen.append(type(x))
+        return x
+
+    assert type(same(np.ones(2))) is np.ndarray
+    assert type(same(mg.Tensor(np.ones(2)))) is mg.Tensor
+    assert seen == [np.ndarray, np.ndarray]
+    assert (same.__name__, same.__doc__) == ("same", "Say it again.")
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda a, b: scaled(a, b, scale=2.0),
+        lambda a, b: scaled(a, scale=2.0, b=b),
+        lambda a, b: scaled(scale=2.0, b=b, a=a),
+        lambda a, b: scaled(a, b, 2.0),
+    ],
+)
+def test_options_pass_through_and_arrays_may_be_named(call):
+    value, (da, db) = mg.value_and_grad(call, (0, 1))(3.0, 5.0)
+    assert (value, da, db) == (30.0, 10.0, 6.0)
+
+
+def test_broadcast_arguments_get_their_own_shape():
+    a, b = np.arange(3.0), np.arange(2.0)[:, None]
+    da, db = mg.grad(lambda a, b: np.sum(scaled(a, b)), (0, 1))(a, b)
+    np.testing.assert_array_equal(da, [1.0, 1.0, 1.0])
+    np.testing.assert_array_equal(db, [[3.0], [3.0]])
+
+
+def test_it_nests_in_every_transform():
+    def f(x):
+        return np.sum(tanh(x) * x)
+
+    def reference(x):
+        return np.sum(np.tanh(x) * x)
+
+    x, v = np.array([0.3, -0.7]), np.array([1.0, 2.0])
+    np.testing.assert_allclose(mg.hessian(f)(x), mg.hessian(reference)(x), rtol=1e-12)
+    np.testing.assert_allclose(mg.jvp(f, (x,), (v,)), mg.jvp(reference, (x,), (v,)), rtol=1e-12)
+    np.testing.assert_allclose(mg.hvp(f, (x,), (v,)), mg.hvp(reference, (x,), (v,)), rtol=1e-12)
+
+
+def test_the_rule_is_used_and_not_the_functions_own_derivative():
+    @mg.custom_vjp(lambda g, y, x: g * 7.0)
+    def square(x):
+        return x * x
+
+    assert mg.grad(square)(3.0) == 7.0
+
+
+def test_none_stands_for_no_derivative():
+    @mg.custom_vjp(lambda g, y, x, k: g * k, None)
+    def power(x, k):
+        return x * k
+
+    assert mg.grad(power)(2.0, 3.0) == 3.0
+    with pytest.raises(TypeError, match=r"power has no derivative with respect to its argument 1 \(k\)"):
+        mg.grad(power, 1)(2.0, 3.0)
+
+
+@pytest.mark.parametrize(
+    ("rule", "kind", "fact"),
+    [
+        (lambda g, y, x: None, TypeError, "returned None"),
+        (lambda g, y, x: (g,), TypeError, "returned a tuple of 1"),
+        (lambda g, y, x: [g, g], TypeError, "returned a list of 2"),
+        (lambda g, y, x: "g", TypeError, "returned str"),
+        (lambda g, y, x: g[:, None], ValueError, r"returned a gradient of shape \(3, 1\)"),
+        (lambda g, y, x: g[:2], ValueError, r"shape \(2,\), but the argument has shape \(3,\)"),
+    ],
+)
+def test_a_rule_that_returns_something_else_is_named(rule, kind, fact):
+    @mg.custom_vjp(rule)
+    def wave(phase):
+        return np.sin(phase)
+
+    with pytest.raises(kind, match=fact) as error:
+        mg.grad(lambda x: np.sum(wave(x)))(np.ones(3))
+    assert "wave" in str(error.value)
+    assert "argument 0 (phase)" in str(error.value)
+
+
+def test_an_argument_without_a_rule_is_named():
+    @mg.custom_vjp(lambda g, y, a, b: g)
+    def add(a, b):
+        return a + b
+
+    with pytest.raises(TypeError, match=r"rules of add serve 1 arguments, but argument 1 \(b\) needs a gradient"):
+        mg.grad(add, 1)(1.0, mg.Tensor(2.0))
+
+
+def test_a_tensor_as_an_option_is_refused():
+    with pytest.raises(TypeError, match=r"scaled got a Tensor as its option scale.*rules for a, b"):
+        scaled(1.0, 2.0, scale=mg.Tensor(3.0))
+
+
+@pytest.mark.parametrize(("result", "what"), [((1.0, 2.0), "tuple"), ("1", "str"), (1j * np.ones(1), "complex128")])
+def test_a_function_that_returns_no_single_array_is_refused(result, what):
+    @mg.custom_vjp(lambda g, y, x: g)
+    def strange(x):
+        return result
+
+    with pytest.raises(TypeError, match=f"strange .*must return one array of numbers; got .*{what}"):
+        strange(mg.Tensor(1.0))
+
+
+def test_wrong_use_is_explained():
+    with pytest.raises(TypeError, match="custom_vjp takes one callable rule"):
+        mg.custom_vjp()
+    with pytest.raises(TypeError, match="custom_vjp takes one callable rule"):
+        mg.custom_vjp("rule")
+    with pytest.raises(TypeError, match=r"2 rules for sin_of, which has 1 positional parameters \(x\)"):
+
+        @mg.custom_vjp(lambda g, y, x: g, lambda g, y, x: g)
+        def sin_of(x):
+            return x
+
+    @mg.custom_vjp
+    def bare(x):
+        return x
+
+    with pytest.raises(TypeError, match=r"Write @custom_vjp\(rule\)"):
+        bare(np.ones(2))
+    with pytest.raises(TypeError, match="custom_vjp"):
+        mg.defvjp(len, lambda g, y, x: g)
+
+
+def test_a_decorated_function_can_be_forgotten():
+    """No table keeps it: one made anew in every step of a loop leaves nothing behind."""
+    import gc
+    import weakref
+
+    @mg.custom_vjp(lambda g, y, x: g)
+    def fleeting(x):
+        return x
+
+    mg.grad(fleeting)(1.0)
+    gone = weakref.ref(fleeting)
+    del fleeting
+    gc.collect()
+    assert gone() is None
