@@ -84,7 +84,8 @@ class Watch:
         place, sweeping = _place()
         if t._tracked:
             t._site = Site(place, _prints(t))
-        if self.finite and not sweeping:  # a rule's own steps are judged by their result, under the name of its row
+        # A rule's own steps are judged by their result, under the name of its row.
+        if self.finite and not sweeping and not np.isfinite(t._data).all():
             bad = _appeared(t._data, values, _elementwise(rule))
             if bad is not None:
                 raise FloatingPointError(
@@ -97,42 +98,54 @@ class Watch:
         self.flowing = (node, _print(g))
         if site is None:
             return
-        rule = node._rule
-        assert rule is not None
-        for what, old, new in zip(_captured(node), site.prints, _prints(node), strict=True):
-            if old != new:
-                raise RuntimeError(
-                    f"{what} of {rule.name}, called at {site.place}, was changed between forward and backward, so its "
-                    "gradient would be wrong. Run backward() before changing it, or compute with a copy (x.copy())."
-                )
+        now = _prints(node)
+        if now != site.prints:
+            rule = node._rule
+            assert rule is not None
+            what = next(w for w, a, b in zip(_captured(node), now, site.prints, strict=True) if a != b)
+            raise RuntimeError(
+                f"{what} of {rule.name}, called at {site.place}, was changed between forward and backward, so its "
+                "gradient would be wrong. Run backward() before changing it, or compute with a copy (x.copy())."
+            )
 
     def check_gradient(self, node: Tensor, i: int, g: Any, gx: Any) -> None:
         """After a rule has run, before its result is brought to the argument's shape and dtype."""
         rule = node._rule
         assert rule is not None
-        site = getattr(node, "_site", None)
-        where = f"the derivative rule of {rule.name} for {_argument(rule, i)}"
-        called = f" (called at {site.place})" if site else ""
         values = node._values
+        site = getattr(node, "_site", None)
         try:
-            array = _repair(gx._data if isinstance(gx, Tensor) else gx, values[i], rule, i)
+            raw = gx._data if isinstance(gx, Tensor) else gx
+            array = _repair(raw, values[i], rule, i)
         except (TypeError, ValueError) as error:
-            raise type(error)(f"{error} The operation was{called.lstrip(',')}.") from None
-        flow = _array(g)
-        floats = [a.dtype for a in (flow, node._data, *values) if isinstance(a, np.ndarray | np.generic)]
-        if _array(gx).dtype == np.float64 and all(dtype == np.float32 for dtype in floats if dtype.kind == "f"):
-            raise TypeError(
-                f"{where}{called} returned float64 from float32 alone: some constant in it is a float64 array. "
-                "Use Python numbers, or arrays of the argument's dtype."
+            raise type(error)(f"{error}{_called(site)}") from None
+        sources = [_array(g), node._data, *values]
+        if array.dtype == np.float32 and getattr(raw, "dtype", None) == np.float64:
+            floats = [a.dtype for a in sources if isinstance(a, np.ndarray | np.generic) and a.dtype.kind == "f"]
+            if all(dtype == np.float32 for dtype in floats):
+                raise TypeError(
+                    f"{_rule_for(rule, i)} returned float64 from float32 alone: some constant in it is a float64 "
+                    f"array. Use Python numbers, or arrays of the argument's dtype.{_called(site)}"
+                )
+        gradient_changed = self.flowing[0] is node and self.flowing[1] != _print(g)
+        if gradient_changed or (site is not None and site.prints != _prints(node)):
+            what = "the gradient" if gradient_changed else "an array"
+            raise RuntimeError(
+                f"{_rule_for(rule, i)} changed {what} that it was given in place: compute a new array.{_called(site)}"
             )
-        if self.flowing[0] is node and self.flowing[1] != _print(g):
-            raise RuntimeError(f"{where}{called} changed the gradient that it was given in place: compute a new array.")
-        if site is not None and site.prints != _prints(node):
-            raise RuntimeError(f"{where}{called} changed an array that it was given in place: compute a new array.")
-        if self.finite:
-            bad = _appeared(array, [flow, node._data, *values], False)
+        if self.finite and array.dtype.kind == "f" and not np.isfinite(array).all():
+            bad = _appeared(array, sources, False)
             if bad is not None:
-                raise FloatingPointError(f"{where} gave {_at(array, bad)}{_from(values, bad, array)}{called}.")
+                found = _at(array, bad) + _from(values, bad, array)
+                raise FloatingPointError(f"{_rule_for(rule, i)} gave {found}.{_called(site)}")
+
+
+def _rule_for(rule: Rule, i: int) -> str:
+    return f"the derivative rule of {rule.name} for {_argument(rule, i)}"
+
+
+def _called(site: Any) -> str:
+    return f" It was called at {site.place}." if site else ""
 
 
 # -- What was captured ------------------------------------------------------------------------------------------------
@@ -140,7 +153,8 @@ class Watch:
 
 def _prints(node: Tensor) -> tuple[int, ...]:
     """A fingerprint of every array that the rules of ``node`` will see."""
-    return tuple(map(_print, (*node._values, *_arrays_in(node._options), node._data)))
+    options = _arrays_in(node._options) if node._options else ()
+    return tuple([_print(x) for x in (*node._values, *options, node._data)])
 
 
 def _captured(node: Tensor) -> list[str]:
@@ -167,22 +181,12 @@ def _arrays_in(options: Any) -> Iterator[Any]:
 
 def _print(x: Any) -> int:
     """64 bits of the bytes: 0.2 us for a small array, 2.5 GB a second for a large one, and nothing is kept."""
-    array = _array(x)
-    return 0 if array is None else hash(array.tobytes())
+    x = _array(x)
+    return hash(x.tobytes()) if isinstance(x, np.ndarray) else 0
 
 
 def _array(x: Any) -> Any:
-    """The array of a Tensor, an array as it is, a number as an array; None for anything else."""
-    if isinstance(x, Tensor):
-        return x._data
-    if isinstance(x, np.ndarray | np.generic):
-        return x
-    return np.asarray(x) if isinstance(x, int | float) else None
-
-
-def _reduces(given: tuple[int, ...], shape: tuple[int, ...]) -> bool:
-    extra = len(given) - len(shape)
-    return extra >= 0 and all(n in (m, 1) for m, n in zip(given[extra:], shape, strict=True))
+    return x._data if isinstance(x, Tensor) else x
 
 
 # -- What is not finite -----------------------------------------------------------------------------------------------
@@ -198,8 +202,6 @@ def _appeared(y: Any, sources: Any, elementwise: bool) -> Any:
     An infinity is explained by a source that is not finite, a NaN only by a NaN. An elementwise operation is judged
     element by element, any other as a whole.
     """
-    if y.dtype.kind != "f" or np.isfinite(y).all():
-        return None
     sources = [np.asarray(s) for s in sources]
     sources = [s for s in sources if s.dtype.kind == "f"]
     for new, explains in ((np.isnan(y), np.isnan), (np.isinf(y), lambda s: ~np.isfinite(s))):
