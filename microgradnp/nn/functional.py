@@ -1,0 +1,116 @@
+"""Activations and their relatives, each a row of the table of rules: NumPy has no function of that name.
+
+All are right at the far ends, in float32 too: no warning, no NaN, and ``-inf`` (a masked entry) is an ordinary value.
+They take arrays, numbers and Tensors alike.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from microgradnp.engine.functions import axes_of
+from microgradnp.engine.rules import defvjp, primitive, spread
+from microgradnp.engine.tensor import Axis
+
+
+@primitive
+def sigmoid(x: Any) -> Any:
+    """The logistic function ``1 / (1 + exp(-x))``, elementwise.
+
+    Examples
+    --------
+    >>> from microgradnp.nn import functional
+    >>> functional.sigmoid(np.array([-1000.0, 0.0, 1000.0]))
+    array([0. , 0.5, 1. ])
+    """
+    with np.errstate(over="ignore"):  # exp(1000) is inf, and 1 / inf is the right 0
+        return 1 / (1 + np.exp(-x))
+
+
+@primitive
+def relu(x: Any) -> Any:
+    """The positive part, ``max(x, 0)``, elementwise; its gradient at 0 is 0.
+
+    Examples
+    --------
+    >>> from microgradnp.nn import functional
+    >>> functional.relu(np.array([-2.0, 0.0, 3.0]))
+    array([0., 0., 3.])
+    """
+    return np.maximum(x, 0)
+
+
+@primitive
+def softplus(x: Any) -> Any:
+    """The smooth positive part, ``log(1 + exp(x))``, elementwise; its derivative is `sigmoid`.
+
+    Examples
+    --------
+    >>> from microgradnp.nn import functional
+    >>> functional.softplus(np.array([-1000.0, 0.0, 10.0])).round(3)
+    array([ 0.   ,  0.693, 10.   ])
+    """
+    return np.logaddexp(x, 0)
+
+
+@primitive
+def softmax(x: Any, *, axis: Axis = -1) -> Any:
+    """Exponentials of ``x`` that sum to 1 along ``axis`` (an int, several, or None for all).
+
+    Where several entries are infinite, they share evenly what is to be shared, as equal finite entries would.
+
+    Examples
+    --------
+    >>> from microgradnp.nn import functional
+    >>> functional.softmax(np.array([0.0, 1000.0, -np.inf]))
+    array([0., 1., 0.])
+    """
+    e = np.exp(_below_top(x, axis))
+    return e / np.sum(e, axis=axis, keepdims=True)
+
+
+@primitive
+def log_softmax(x: Any, *, axis: Axis = -1) -> Any:
+    """The logarithm of `softmax`, without its underflow.
+
+    Examples
+    --------
+    >>> from microgradnp.nn import functional
+    >>> functional.log_softmax(np.array([0.0, 1000.0]))
+    array([-1000.,     0.])
+    """
+    rest = _below_top(x, axis)
+    return rest - np.log(np.sum(np.exp(rest), axis=axis, keepdims=True))
+
+
+@primitive
+def logsumexp(x: Any, *, axis: Axis = None, keepdims: bool = False) -> Any:
+    """``log(sum(exp(x)))`` along ``axis``, without overflow.
+
+    Examples
+    --------
+    >>> from microgradnp.nn import functional
+    >>> functional.logsumexp(np.array([1000.0, 1000.0])).round(4)
+    np.float64(1000.6931)
+    """
+    total = np.sum(np.exp(_below_top(x, axis)), axis=axis, keepdims=keepdims)
+    return np.log(total) + np.max(x, axis=axis, keepdims=keepdims)
+
+
+def _below_top(x: Any, axis: Axis) -> Any:
+    """``x`` less its maximum along ``axis``: 0 wherever it is the maximum, at infinity too."""
+    x = np.asarray(x)
+    top = np.max(x, axis=axis, keepdims=True)
+    rest = np.zeros(x.shape, np.result_type(x, np.float32))
+    with np.errstate(over="ignore"):  # -1e308 - 1e308 is -inf, whose exponential is the right 0
+        return np.subtract(x, top, out=rest, where=x != top)
+
+
+# fmt: off
+defvjp(sigmoid,     lambda g, y, x: g * (y * (1 - y)))
+defvjp(relu,        lambda g, y, x: g * (x > 0))
+defvjp(softplus,    lambda g, y, x: g * sigmoid(x))
+defvjp(softmax,     lambda g, y, x, axis=-1: y * (g - np.sum(g * y, axis=axis, keepdims=True)))
+defvjp(log_softmax, lambda g, y, x, axis=-1: g - np.exp(y) * np.sum(g, axis=axis, keepdims=True))
+defvjp(logsumexp,   lambda g, y, x, axis=None, keepdims=False:
+                        spread(g, x, axes_of(axis, x.ndim), keepdims) * softmax(x, axis=axis))

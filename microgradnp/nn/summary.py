@@ -1,0 +1,84 @@
+"""The table that `Layer.summary` prints."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from microgradnp.engine.tensor import no_grad
+
+if TYPE_CHECKING:
+    from microgradnp.nn.layers import Layer
+
+
+def print_summary(model: Layer, input_shape: tuple[int, ...] | None) -> None:
+    """Print the layers that run, in order, with their output shapes and numbers of parameters."""
+    try:
+        from rich.console import Console
+        from rich.table import Table
+    except ModuleNotFoundError as error:
+        raise ModuleNotFoundError("summary() prints with rich: pip install 'microgradnp[cli]'.") from error
+
+    from microgradnp.nn.layers import Linear
+
+    if input_shape is None:
+        first = next((layer for _, layer in model.named_layers() if isinstance(layer, Linear)), None)
+        if first is None:
+            raise ValueError(
+                "summary() needs the shape of one input where there is no Linear: summary(input_shape=(3,))."
+            )
+        input_shape = first.weight.shape[:1]
+
+    table = Table("layer", "output shape", show_footer=True)
+    table.add_column("parameters", justify="right")
+    for name, layer, shape in _run(model, input_shape):
+        inside = layer.parameters() if len(layer.named_layers()) == 1 else _own_parameters(layer)
+        if len(layer.named_layers()) == 1 or inside:
+            label = layer.extra_repr() if len(layer.named_layers()) == 1 else "..."
+            text = f"{type(layer).__name__}({label})"
+            table.add_row(f"{name}: {text}" if name else text, shape, f"{sum(p.size for p in inside):,}")
+    total = sum(p.size for p in model.parameters())
+    table.columns[0].footer, table.columns[2].footer = type(model).__name__, f"{total:,}"
+    Console().print(table)
+
+
+def _own_parameters(layer: Layer) -> list[Any]:
+    inner = {p for _, part in layer.named_layers()[1:] for p in part.parameters()}
+    return [p for p in layer.parameters() if p not in inner]
+
+
+def _run(model: Layer, input_shape: tuple[int, ...]) -> list[tuple[str, Layer, str]]:
+    """Run the model once on zeros and note what each layer gives; one that does not run comes last, with a dash."""
+    layers = {id(layer): (name, layer) for name, layer in reversed(model.named_layers())}
+    ran: list[tuple[str, Layer, str]] = []
+
+    def listen(layer: Layer) -> Any:
+        forward = layer.forward
+
+        def listening(*inputs: Any, **options: Any) -> Any:
+            output = forward(*inputs, **options)
+            if id(layer) in layers:
+                name, _ = layers.pop(id(layer))
+                ran.append((name, layer, _shape(output)))
+            return output
+
+        return listening
+
+    everyone = list(layers.values())
+    try:
+        for _, layer in everyone:
+            layer.__dict__["forward"] = listen(layer)
+        with no_grad(), model.mode(training=False):
+            model(np.zeros((1, *input_shape)))
+    finally:
+        for _, layer in everyone:
+            layer.__dict__.pop("forward", None)
+    return ran + [(name, layer, "-") for name, layer in reversed(list(layers.values()))]
+
+
+def _shape(output: Any) -> str:
+    shape = getattr(output, "shape", None)
+    if not shape:
+        return "-" if shape is None else "()"
+    return f"({', '.join(['N', *map(str, shape[1:])])}{',' if len(shape) == 1 else ''})"
