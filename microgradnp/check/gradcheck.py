@@ -1,0 +1,957 @@
+"""Is this gradient right? The gradient that a program returns, held against references that cannot share its mistakes.
+
+For a function with few entries the whole Jacobian is compared, entry by entry, so that a verdict names its entry. For a
+large one the Jacobian is seen through random projections, which miss nothing but by chance, and a projection that fails
+is halved until it names one.
+"""
+
+import inspect
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from microgradnp.check import references
+from microgradnp.check.references import EDGE, JUMP, KINK, ROUGH, SMOOTH, VERTICAL, Differences
+from microgradnp.check.report import Entry, Report
+from microgradnp.engine.tensor import Tensor
+from microgradnp.engine.transforms import leaves_of, like, vjp
+
+Array = NDArray[Any]
+Function = Callable[..., Any]
+
+_SMALL = 128
+"""Up to so many entries of the arguments each is looked at by itself."""
+_FEW = 64
+"""Up to so many outputs each is looked at by itself."""
+
+
+class GradientError(AssertionError):
+    """A gradient that is not right; ``.report`` holds what was found."""
+
+    def __init__(self, report: Report) -> None:
+        super().__init__(str(report))
+        self.report = report
+
+
+class NotFiniteError(ValueError):
+    """The function has no finite value at the given arguments."""
+
+
+# -- The function, as one of a flat vector -------------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class Leaf:
+    """One array (or number) of the arguments that the gradient is taken by."""
+
+    name: str
+    argument: int
+    place: int
+    value: Any
+    array: Array
+    part: slice
+
+    def entry(self, i: int) -> str:
+        """The name of one of its entries."""
+        index = np.unravel_index(i, self.array.shape)
+        return f"{self.name}[{', '.join(map(str, index))}]" if index else self.name
+
+
+class Problem:
+    """A function and its arguments; float leaves of the picked arguments are variables, all else is held constant."""
+
+    def __init__(
+        self, f: Function, args: tuple[Any, ...], options: dict[str, Any], argnums: int | Sequence[int] | None
+    ) -> None:
+        self.f, self.args, self.options = f, args, options
+        self.name = getattr(f, "__name__", type(f).__name__)
+        names = argument_names(f, len(args))
+        picked = range(len(args)) if argnums is None else (argnums,) if isinstance(argnums, int) else argnums
+        if any(not -len(args) <= i < len(args) for i in picked):
+            raise ValueError(
+                f"argnums={argnums} asks for an argument that {self.name} was not given: it got {len(args)} arguments."
+            )
+        self.picked = tuple(i % len(args) for i in picked)
+        self.arguments = names
+        self.everything = [leaf.data if isinstance(leaf, Tensor) else leaf for leaf in leaves_of(args)]
+        self.leaves: list[Leaf] = []
+        place = end = 0
+        for i, arg in enumerate(args):
+            for path, leaf in _paths(arg, names[i]):
+                leaf = leaf.data if isinstance(leaf, Tensor) else leaf
+                if i in self.picked and _is_float(leaf, path):
+                    _refuse_shared(leaf, path)
+                    array = np.asarray(leaf)
+                    self.leaves.append(Leaf(path, i, place, leaf, array, slice(end, end + array.size)))
+                    end += array.size
+                place += 1
+        if not self.leaves:
+            raise TypeError(
+                f"{self.name} was given no float32 or float64 argument to take a gradient by (got "
+                f"{', '.join(type(a).__name__ for a in args) or 'none'}). Write 1.0 instead of 1."
+            )
+        self.size = end
+        self.names = tuple(dict.fromkeys(names[leaf.argument] for leaf in self.leaves))
+        self.x = np.concatenate([leaf.array.ravel() for leaf in self.leaves]).astype(np.float64)
+        self.single = any(leaf.array.dtype == np.float32 for leaf in self.leaves)
+        self.wide = True  # whether the function can be evaluated in float64
+        self.analytic = True  # whether the complex step is worth a try: the engine computes with real numbers
+
+    def call(self, leaves: Sequence[Any]) -> Any:
+        """The function's result with other values for its variables."""
+        everything = list(self.everything)
+        for leaf, value in zip(self.leaves, leaves, strict=True):
+            everything[leaf.place] = value
+        return self.f(*like(self.args, everything), **self.options)
+
+    def at_leaves(self, *leaves: Any) -> Any:
+        """`call` for a transform: each variable a positional argument."""
+        return self.call(leaves)
+
+    def evaluate(self, x: Array) -> Array:
+        """The outputs as one flat vector, for variables given as one."""
+        everything = list(self.everything)
+        if self.wide and self.single:
+            everything = [_widen(leaf) for leaf in everything]
+        for leaf in self.leaves:
+            part = x[leaf.part]
+            if x.dtype.kind != "c":
+                if isinstance(leaf.value, float) and not isinstance(leaf.value, np.generic):
+                    everything[leaf.place] = float(part[0])
+                    continue
+                if not self.wide:
+                    part = part.astype(leaf.array.dtype)
+                elif not leaf.array.ndim and isinstance(leaf.value, np.generic):
+                    everything[leaf.place] = part[0]
+                    continue
+            everything[leaf.place] = part.reshape(leaf.array.shape)
+        return flat(self.f(*like(self.args, everything), **self.options), keep=x.dtype.kind == "c")
+
+    def widen(self, narrow: Array) -> Array:
+        """The outputs in float64 where the function allows it; remembers whether it does."""
+        self.wide = True
+        try:
+            with np.errstate(all="ignore"):
+                value = self.f(*like(self.args, [_widen(leaf) for leaf in self.everything]), **self.options)
+            floats = [np.asarray(r.data if isinstance(r, Tensor) else r) for r in leaves_of(value)]
+            self.wide = all(r.dtype == np.float64 for r in floats if r.dtype.kind == "f")
+            if self.wide:
+                return flat(value)
+        except (TypeError, ValueError, RuntimeError):  # it takes float32 alone
+            self.wide = False
+        return narrow
+
+
+def argument_names(f: Function, n: int) -> list[str]:
+    """The names of the first ``n`` positional arguments, as the function's signature has them."""
+    names: list[str] = []
+    try:
+        parameters = inspect.signature(f).parameters.values()
+    except (TypeError, ValueError):
+        parameters = []  # type: ignore[assignment]
+    for p in parameters:
+        if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD):
+            names.append(p.name)
+        elif p.kind == p.VAR_POSITIONAL:
+            names += [f"{p.name}[{i}]" for i in range(n - len(names))]
+    return (names + [f"argument {i}" for i in range(len(names), n)])[:n]
+
+
+def _paths(tree: Any, name: str) -> Iterator[tuple[str, Any]]:
+    """The leaves of a nested argument, each with the expression that leads to it."""
+    if isinstance(tree, tuple) and hasattr(tree, "_fields"):
+        for key, part in zip(tree._fields, tree, strict=True):
+            yield from _paths(part, f"{name}.{key}")
+    elif isinstance(tree, tuple | list):
+        for i, part in enumerate(tree):
+            yield from _paths(part, f"{name}[{i}]")
+    elif isinstance(tree, dict):
+        for key, part in tree.items():
+            yield from _paths(part, f"{name}[{key!r}]")
+    else:
+        yield name, tree
+
+
+def _is_float(leaf: Any, path: str) -> bool:
+    if isinstance(leaf, float) and not isinstance(leaf, np.generic):
+        return True
+    if not isinstance(leaf, np.ndarray | np.generic) or leaf.dtype.kind not in "fc":
+        return False
+    if leaf.dtype not in (np.float32, np.float64):
+        raise TypeError(f"{path} has dtype {leaf.dtype}; only float32 and float64 are checked. Convert it first.")
+    return True
+
+
+def _refuse_shared(leaf: Any, path: str) -> None:
+    if isinstance(leaf, np.ndarray) and leaf.size > 1 and 0 in leaf.strides:
+        axes = [i for i, (s, n) in enumerate(zip(leaf.strides, leaf.shape, strict=True)) if s == 0 and n > 1]
+        if axes:
+            raise ValueError(
+                f"{path}, of shape {leaf.shape}, repeats the same memory along axis {', '.join(map(str, axes))} (stride 0, as "
+                "np.broadcast_to makes): one entry cannot change without the others, so it has no derivative of its own. "
+                "Pass a copy: np.array(...)."
+            )
+
+
+def _widen(leaf: Any) -> Any:
+    if isinstance(leaf, np.ndarray | np.generic) and leaf.dtype == np.float32:
+        return leaf.astype(np.float64)
+    return leaf
+
+
+def flat(value: Any, keep: bool = False) -> Array:
+    """The float outputs of a result as one float64 vector (``keep``: of the dtype they have)."""
+    if type(value) is np.ndarray and value.dtype == np.float64:
+        return value.ravel()
+    parts: list[Array] = []
+    for r in leaves_of(value):
+        a = r if isinstance(r, np.ndarray) else np.asarray(r.data if isinstance(r, Tensor) else r)
+        if a.dtype.kind in "fc":
+            parts.append(a.ravel())
+    if not parts:
+        return np.zeros(0)
+    out = parts[0] if len(parts) == 1 else np.concatenate(parts)
+    return out if keep else out.astype(np.float64, copy=False)
+
+
+# -- The references ------------------------------------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class Reference:
+    """The derivatives of ``weights @ outputs`` along each direction, by methods that know nothing of gradients."""
+
+    directions: list[int] | list[Array]
+    found: Differences
+    exact: Array | None
+    """By the complex step, where the function allows it."""
+
+    @property
+    def value(self) -> Array:
+        """The best value for each entry."""
+        value = self.found.weighted()
+        if self.exact is None:
+            return value
+        # Never taken on trust: it must agree with the differences wherever these settle.
+        with np.errstate(invalid="ignore"):
+            slack = 10 * self.found.error + 1e-7 * np.abs(self.exact) + 1e-300
+            usable = (self.found.kind == ROUGH) | (np.abs(self.exact - value) <= slack)
+        return np.where(usable, self.exact, value)
+
+
+def _scales(problem: Problem) -> Array:
+    """For each variable the distance over which the function may be thought to change, a power of two."""
+    out = np.empty(problem.size)
+    for leaf in problem.leaves:
+        x = np.abs(problem.x[leaf.part])
+        largest = x.max(initial=0.0)
+        out[leaf.part] = np.maximum(x, largest if 0 < largest < 2.0**-10 else 1.0)
+    return np.exp2(np.ceil(np.log2(out)))  # type: ignore[no-any-return]
+
+
+def _reference(
+    problem: Problem, directions: list[int] | list[Array], weights: Array | None, middle: Array, eps: float
+) -> tuple[Reference, str]:
+    scales = _scales(problem)
+    x = problem.x
+    narrow = not problem.wide
+    single = np.zeros(x.size, bool)
+    for leaf in problem.leaves:
+        single[leaf.part] = leaf.array.dtype == np.float32
+    lengths = np.array([scales[u] if isinstance(u, int) else 1.0 for u in directions])
+
+    close = np.array([abs(x[u]) or np.nan if isinstance(u, int) else np.nan for u in directions])
+
+    def at(i: int, t: float) -> tuple[float, Array]:
+        u = directions[i]
+        z = x.copy()
+        if isinstance(u, int):
+            z[u] += t
+            if narrow and single[u]:
+                z[u] = np.float32(z[u])
+            t = float(z[u] - x[u])
+        else:
+            z += t * scales * u
+        y = problem.evaluate(z)
+        if y.size != outputs:
+            raise ValueError(
+                f"{problem.name} gave {outputs} outputs, and {y.size} at a point close by: they cannot be compared."
+            )
+        return t, y if weights is None else weights @ y
+
+    outputs = middle.size
+    start = middle if weights is None else weights @ middle
+    with np.errstate(all="ignore"):
+        found = references.differences(at, start, lengths, close, eps)
+        exact, reason = None, "" if problem.wide else "the function computes in float32"
+        if problem.wide and problem.analytic:
+            unit = []
+            for u in directions:
+                if isinstance(u, int):
+                    e = np.zeros(x.size)
+                    e[u] = 1
+                    unit.append(e)
+                else:
+                    unit.append(scales * u)
+            exact, reason = references.complex_step(problem.evaluate, x, middle, unit)
+            if exact is not None and weights is not None:
+                exact = exact @ weights.T
+    return Reference(directions, found, exact), reason
+
+
+# -- The gradients that are judged ---------------------------------------------------------------------------------------
+
+
+def _weights(m: int, full: bool, rng: np.random.Generator) -> Array:
+    """Combinations of the outputs: each one by itself, or a few at random, of numbers exact in float32."""
+    if full:
+        return np.eye(m)
+    return rng.integers(4, 13, (4, m)) / 8 * rng.choice([-1.0, 1.0], (4, m))
+
+
+def _seeds(value: Any, weights: Array) -> Any:
+    """A row of weights in the structure of the result."""
+    out, start = [], 0
+    for r in leaves_of(value):
+        a = np.asarray(r)
+        if a.dtype.kind == "f":
+            out.append(weights[start : start + a.size].reshape(a.shape).astype(a.dtype))
+            start += a.size
+        else:
+            out.append(np.zeros(a.shape))
+    return like(value, out)
+
+
+def _backward(problem: Problem, weights: Array, faults: list[str]) -> Array:
+    """The engine's gradients of each combination of the outputs, one a row."""
+    value, pullback = vjp(problem.at_leaves, *(leaf.value for leaf in problem.leaves))
+    rows = np.empty((len(weights), problem.size))
+    values = leaves_of(value)
+    gradients: list[Any] = []
+    for k, w in enumerate(weights):
+        seeds = _seeds(value, w)
+        gradients = leaves_of(pullback(seeds))
+        for leaf, g in zip(problem.leaves, gradients, strict=True):
+            rows[k, leaf.part] = np.ravel(g)
+            if k == 0:
+                _judge_array(g, leaf, "backward", faults)
+    if not len(weights):
+        return rows
+    again = leaves_of(pullback(seeds))
+    if not all(np.array_equal(a, b, equal_nan=True) for a, b in zip(gradients, again, strict=True)):
+        faults.append("backward gives another gradient when it runs a second time")
+    _judge_aliases(gradients, problem, "backward", faults)
+    if any(np.shares_memory(g, s) for g in gradients for s in leaves_of(seeds) if np.size(g) and np.size(s)):
+        faults.append("backward returns the memory of the gradient that was passed in")
+    nothing = leaves_of(pullback(like(value, [np.zeros(np.shape(r)) for r in values])))
+    for leaf, g in zip(problem.leaves, nothing, strict=True):
+        if np.any(g != 0) or not np.all(np.isfinite(g)):
+            faults.append(f"{leaf.name}: a gradient of zero flows in, and {_first_nonzero(g)} comes out")
+    return rows
+
+
+def _first_nonzero(g: Any) -> str:
+    bad = np.ravel(g)[~(np.ravel(g) == 0)]
+    return f"{bad[0]:.6g}"
+
+
+def _judge_array(g: Any, leaf: Leaf, source: str, faults: list[str], shape: tuple[int, ...] | None = None) -> bool:
+    array = np.asarray(g)
+    expected = leaf.array.shape if shape is None else shape
+    if array.shape != expected:
+        faults.append(f"{leaf.name}: {source} has shape {array.shape}, and the argument {leaf.array.shape}")
+        return False
+    plain = isinstance(g, int | float) and not isinstance(g, np.generic | bool)
+    if array.dtype != leaf.array.dtype and not plain:
+        faults.append(f"{leaf.name}: {source} has dtype {array.dtype}, and the argument {leaf.array.dtype}")
+    return True
+
+
+def _judge_aliases(gradients: Sequence[Any], problem: Problem, source: str, faults: list[str]) -> None:
+    arrays = [g if isinstance(g, np.ndarray) else np.asarray(g) for g in gradients]
+    for i, (leaf, g) in enumerate(zip(problem.leaves, arrays, strict=True)):
+        if not g.size:
+            continue
+        others = [(f"the argument {other.name}", other.array) for other in problem.leaves]
+        others += [(f"the gradient by {problem.leaves[j].name}", arrays[j]) for j in range(i)]
+        faults += [
+            f"{leaf.name}: {source} shares memory with {name}; return a copy"
+            for name, other in others
+            if np.may_share_memory(g, other) and np.shares_memory(g, other)
+        ]
+
+
+def _by_hand(
+    hand: Function, problem: Problem, value: Any, weights: Array, before: list[Any], faults: list[str]
+) -> tuple[Array, Array]:
+    """The gradients of a function written by hand, one row for each of ``weights``, and where it gives one."""
+    result = hand(*like(problem.args, problem.everything), **problem.options)
+    _judge_unchanged(before, problem, "hand", faults)
+    gradients = _hand_leaves(result, problem)
+    results = [np.shape(r) for r in leaves_of(value)]
+    shape = results[0] if len(results) == 1 else ()
+    rows = np.zeros((len(weights), problem.size))
+    given = np.zeros(rows.shape, bool)
+    total = (weights == 1).all(axis=1)
+    for leaf, g in zip(problem.leaves, gradients, strict=True):
+        if shape and np.shape(g) == shape + leaf.array.shape:  # the whole Jacobian
+            _judge_array(g, leaf, "hand", faults, np.shape(g))
+            rows[:, leaf.part] = weights @ np.reshape(g, (weights.shape[1], leaf.array.size))
+            given[:, leaf.part] = True
+        elif _judge_array(g, leaf, "hand", faults):
+            rows[total, leaf.part] = np.ravel(g)
+            given[total, leaf.part] = True
+    _judge_aliases(gradients, problem, "hand", faults)
+    return rows, given
+
+
+def _hand_leaves(result: Any, problem: Problem) -> list[Any]:
+    """What a gradient function returned, one array for each variable."""
+    arguments = list(dict.fromkeys(leaf.argument for leaf in problem.leaves))
+    parts = tuple(result) if isinstance(result, tuple | list) else (result,)
+    if len(arguments) == 1:
+        nested = isinstance(problem.args[arguments[0]], tuple | list | dict)
+        if nested or (isinstance(result, list) and len(parts) != 1):
+            parts = (result if nested else np.array(result),)
+    if len(parts) == len(problem.picked) != len(arguments):
+        parts = tuple(part for i, part in zip(problem.picked, parts, strict=True) if i in arguments)
+    if len(parts) != len(arguments):
+        raise TypeError(
+            f"hand returned {len(parts)} gradients, and {problem.name} has {len(arguments)} float arguments to take them by "
+            f"({', '.join(problem.names)}). Return one for each, in order, or say with argnums= which they are."
+        )
+    out: list[Any] = []
+    for i, part in zip(arguments, parts, strict=True):
+        own = [leaf for leaf in problem.leaves if leaf.argument == i]
+        everything = leaves_of(problem.args[i])
+        found = leaves_of(part)
+        if len(found) == len(everything) != len(own):
+            first = len(leaves_of(problem.args[:i]))
+            found = [found[leaf.place - first] for leaf in own]
+        if len(found) != len(own):
+            raise TypeError(
+                f"hand returned {len(found)} arrays for the argument {problem.arguments[i]}, which holds {len(own)} of floats."
+            )
+        out += [g.data if isinstance(g, Tensor) else g for g in found]
+    if any(g is None for g in out):
+        missing = ", ".join(leaf.name for leaf, g in zip(problem.leaves, out, strict=True) if g is None)
+        raise TypeError(f"hand returned None as the gradient by {missing}.")
+    return out
+
+
+def _judge_unchanged(before: list[Any], problem: Problem, who: str, faults: list[str]) -> None:
+    for old, new in zip(before, problem.everything, strict=True):
+        if isinstance(old, np.ndarray) and not np.array_equal(old, new, equal_nan=old.dtype.kind == "f"):
+            changed = next((leaf.name for leaf in problem.leaves if leaf.value is new), "a constant argument")
+            faults.append(f"{changed}: {who} changes it in place")
+
+
+# -- The verdict ---------------------------------------------------------------------------------------------------------
+
+
+def _compare(
+    problem: Problem,
+    returned: dict[str, tuple[Array, Array]],
+    reference: Reference,
+    labels: list[str],
+    tolerance: "Tolerance",
+) -> "Verdicts":
+    """Judge the directional derivatives by each source, (direction, output), and where it gives them."""
+    found, value = reference.found, reference.value
+    scales = _scales(problem)
+    lengths = np.array([scales[u] if isinstance(u, int) else 1.0 for u in reference.directions])[:, None]
+    error = np.where(np.isfinite(found.error), found.error, 0.0)
+    largest = np.max(np.abs(value), initial=0.0, where=np.isfinite(value))
+    floor = tolerance.atol + 10 * error + 100 * tolerance.eps * largest + 10 * tolerance.noise / lengths
+    smooth = np.isfinite(value)
+    low, high = np.minimum(found.left, found.right), np.maximum(found.left, found.right)
+    corner = (found.kind == KINK) & ~smooth
+    vertical = (found.kind == VERTICAL) & ~smooth
+    out = Verdicts()
+    worst = -1.0
+    for source, (got, given) in returned.items():
+        with np.errstate(invalid="ignore", over="ignore"):
+            size = np.maximum(np.abs(got), np.abs(value))
+            allowed = floor + tolerance.rtol * np.where(np.isfinite(size), size, 0.0)
+            difference = np.abs(got - value)
+            slack = floor + 1e-6 * np.maximum(np.abs(low), np.abs(high))
+            between = (got >= low - slack) & (got <= high + slack)
+            one_sided = np.isnan(low) & ((got == found.left) | (got == found.right))
+            ok = np.where(smooth, difference <= allowed, (corner & between) | (vertical & (between | one_sided)))
+            ratio = np.where(smooth, difference / (allowed + 1e-300), 0.0)
+        ok |= ~given
+        ratio = np.where(ok, ratio, 1e9 + np.where(np.isfinite(ratio), ratio, np.inf))
+        ratio[~given] = -1.0
+        out.bad[source] = ~ok
+        for i, j in np.argwhere(~ok | ((corner | vertical) & given)).tolist():
+            entry = _entry(problem, reference, returned, source, i, j, labels, bool(ok[i, j]))
+            (out.kinks if ok[i, j] else out.failures).append(entry)
+        if ratio.size and ratio.max() > worst:
+            worst = float(ratio.max())
+            i, j = np.unravel_index(int(np.argmax(ratio)), ratio.shape)
+            out.worst = _entry(problem, reference, returned, source, int(i), int(j), labels, bool(ok[i, j]))
+            out.where = source, int(i), int(j)
+    return out
+
+
+@dataclass(slots=True)
+class Tolerance:
+    """How far a gradient may be from its reference."""
+
+    rtol: float
+    atol: float
+    eps: float
+    """The precision at which the function is judged."""
+    noise: Array
+    """What rounding at that precision does to each output."""
+
+
+@dataclass(slots=True)
+class Verdicts:
+    """What a comparison found."""
+
+    failures: list[Entry] = field(default_factory=list)
+    kinks: list[Entry] = field(default_factory=list)
+    worst: Entry | None = None
+    where: tuple[str, int, int] = "", 0, 0
+    bad: dict[str, Array] = field(default_factory=dict)
+
+
+def _entry(
+    problem: Problem,
+    reference: Reference,
+    returned: dict[str, tuple[Array, Array]],
+    source: str,
+    i: int,
+    j: int,
+    labels: list[str],
+    ok: bool,
+) -> Entry:
+    found, u = reference.found, reference.directions[i]
+    if isinstance(u, int):
+        leaf = next(leaf for leaf in problem.leaves if leaf.part.start <= u < leaf.part.stop)
+        name = leaf.entry(u - leaf.part.start)
+        place = f"{name} = {problem.x[u]:.6g}"
+    else:
+        name = place = _support(problem, u)
+    values = {key: float(got[i, j]) for key, (got, given) in returned.items() if given[i, j]}
+    if found.kind[i, j] in (SMOOTH, EDGE):
+        values["finite differences"] = float(found.value[i, j])
+    if reference.exact is not None and reference.value[i, j] == reference.exact[i, j]:
+        values["complex step"] = float(reference.exact[i, j])
+    kind = int(found.kind[i, j])
+    got = values[source]
+    left, right = found.left[i, j], found.right[i, j]
+    note = ""
+    verdict = "right" if ok else "wrong"
+    if kind == JUMP:
+        note = f"at {place}: the function jumps by {found.jump[i, j]:.6g}, a discontinuity: there is no derivative; returned {got:.6g}"
+        verdict = "discontinuity"
+    elif kind == ROUGH and not np.isfinite(reference.value[i, j]):
+        note = f"at {place}: finite differences do not settle on a slope; returned {got:.6g}, neither shown right nor wrong"
+        verdict = "unsettled"
+    elif kind in (KINK, VERTICAL) and not np.isfinite(reference.value[i, j]):
+        where = "between them" if ok else "outside them"
+        if kind == VERTICAL:
+            where = "as it is" if ok else "which is neither"
+        slopes = ", ".join(f"{side} slope {s:.6g}" for side, s in (("left", left), ("right", right)) if not np.isnan(s))
+        note = f"at {place}: {slopes}, returned {got:.6g}, {where}"
+        verdict = "kink" if ok else "wrong"
+    elif kind == EDGE and not ok:
+        note = f"at {place}: the function ends here, and this is the slope on the inside"
+    label = f" of {labels[j]}" if labels[j] else ""
+    return Entry(
+        name + label, source, verdict, values, float(found.error[i, j]) if kind in (SMOOTH, EDGE) else 0.0, note
+    )
+
+
+def _support(problem: Problem, u: Array) -> str:
+    used = np.flatnonzero(u)
+    leaves = [leaf for leaf in problem.leaves if ((leaf.part.start <= used) & (used < leaf.part.stop)).any()]
+    if len(used) == problem.size:
+        return "a random direction in " + ", ".join(leaf.name for leaf in leaves)
+    if len(leaves) == 1:
+        first, last = used[0] - leaves[0].part.start, used[-1] - leaves[0].part.start
+        return f"a random direction in the entries {first} to {last} of {leaves[0].name}"
+    return f"a random direction in {len(used)} entries of " + ", ".join(leaf.name for leaf in leaves)
+
+
+def perhaps(returned: Array, reference: Array, shape: tuple[int, ...] = ()) -> str:
+    """What a wrong gradient might be, from the ratio to the right one; empty if nothing fits."""
+    if not np.isfinite(returned).all():
+        return "not a number: a division by zero, an overflow or 0 * inf on the way"
+    use = np.abs(reference) > 1e-9 * np.abs(reference).max(initial=0)
+    if not use.any():
+        return ""
+    if not returned.any():
+        return "it is zero everywhere: the term is missing, or the graph was left on the way"
+    ratio = returned[use] / reference[use]
+    factor = float(np.median(ratio))
+    if np.allclose(ratio, factor, rtol=1e-5):
+        if math.isclose(factor, -1, rel_tol=1e-5):
+            return "the sign: it is minus the derivative"
+        simple = fraction(factor)
+        if simple or ratio.size > 1:
+            entries = f", in all {ratio.size} entries" if ratio.size > 1 else ""
+            return f"a factor: it is {simple or format(factor, '.6g')} times the derivative{entries}"
+    if np.allclose(np.abs(ratio), 1, rtol=1e-5):
+        return "the sign, in some of the entries"
+    if len(shape) == 2 and shape[0] == shape[1] and np.allclose(returned.reshape(shape), reference.reshape(shape).T):
+        return "it is transposed"
+    return ""
+
+
+def fraction(ratio: float) -> str:
+    """A ratio as a small whole number or one over one, or empty."""
+    for text, value in (
+        (f"{round(ratio)}", ratio),
+        (f"1/{round(1 / ratio)}" if ratio else "", 1 / ratio if ratio else 0),
+    ):
+        if text and 1 <= abs(round(value)) <= 1000 and math.isclose(value, round(value), rel_tol=1e-6):
+            return text
+    return (
+        f"{round(2 * ratio)}/2"
+        if 0.2 < abs(ratio) < 10 and math.isclose(2 * ratio, round(2 * ratio), rel_tol=1e-6)
+        else ""
+    )
+
+
+# -- The check -----------------------------------------------------------------------------------------------------------
+
+
+def gradients(
+    f: Function,
+    *args: Any,
+    hand: Function | None = None,
+    order: int = 1,
+    argnums: int | Sequence[int] | None = None,
+    strategy: Any = None,
+    rtol: float | None = None,
+    atol: float = 0.0,
+    seed: int = 0,
+    **options: Any,
+) -> Report:
+    """Check the gradients of ``f`` at ``args`` against finite differences, the complex step and a derivative by hand.
+
+    Parameters
+    ----------
+    f
+        Any function of arrays. If it can be run on Tensors, the gradient by `microgradnp.Tensor.backward` is checked; if it
+        cannot (it is written in another library), only ``hand`` is, and the report says so.
+    *args, **options
+        What to call it with. Floats and float arrays, also in nested tuples, lists and dicts, are what the gradient is taken
+        by; all else is held constant.
+    hand
+        A function that takes what ``f`` takes and returns its gradients in the same order, one array where there is one
+        argument. Where ``f`` returns an array, they are the gradients of its sum, or whole Jacobians, told apart by shape.
+    order
+        Also check the second (2) and the third (3) derivatives, each against differences of the one before.
+    argnums
+        Which arguments to differentiate by; all with floats, if None.
+    strategy
+        Instead of ``args``: a hypothesis strategy that draws the argument, or a tuple of arguments.
+    rtol, atol
+        What to allow besides the reference's own uncertainty: by default the square root of the precision, 1.5e-8 for
+        float64 and 3.5e-4 for float32.
+    seed
+        Of the random projections through which large functions are seen.
+
+    Returns
+    -------
+    Report
+        What was compared, the worst entry, and the kinks that were passed.
+
+    Raises
+    ------
+    GradientError
+        If a gradient is wrong; it names the worst entry and what the mistake might be.
+    ValueError
+        If ``f`` is not finite at ``args``, or an argument repeats its memory (stride 0).
+    TypeError
+        If no argument is a float, or ``hand`` returns another number of gradients.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from microgradnp import check
+    >>> check.gradients(np.tanh, np.array([0.5, -1.0])).ok
+    True
+    >>> check.gradients(np.tanh, 0.5, hand=lambda x: 1 + np.tanh(x) ** 2)
+    Traceback (most recent call last):
+    ...
+    microgradnp.check.gradcheck.GradientError: wrong: the gradient of tanh by x, in 1 of 2 entries
+    ...
+    """
+    if strategy is not None:
+        if args:
+            raise TypeError("check.gradients takes the arguments themselves or a strategy that draws them, not both.")
+        return _over_draws(
+            strategy, f, hand=hand, order=order, argnums=argnums, rtol=rtol, atol=atol, seed=seed, **options
+        )
+    report = examine(f, args, options, hand, order, argnums, rtol, atol, seed)
+    if not report.ok:
+        raise GradientError(report)
+    return report
+
+
+assert_gradients = gradients
+"""`gradients` under the name that reads well in a test."""
+
+
+def _over_draws(strategy: Any, f: Function, **settings: Any) -> Report:
+    from microgradnp.check.strategies import for_each
+
+    reports: list[Report] = []
+
+    def one(drawn: Any) -> None:
+        args = drawn if isinstance(drawn, tuple) else (drawn,)
+        reports.append(gradients(f, *args, **settings))
+
+    for_each(strategy, one)
+    report = max(reports, key=lambda r: r.worst.relative if r.worst else 0.0)
+    report.draws = len(reports)
+    report.entries = sum(r.entries for r in reports)
+    report.kinks = [kink for r in reports for kink in r.kinks]
+    return report
+
+
+def examine(
+    f: Function,
+    args: tuple[Any, ...],
+    options: dict[str, Any],
+    hand: Function | None = None,
+    order: int = 1,
+    argnums: int | Sequence[int] | None = None,
+    rtol: float | None = None,
+    atol: float = 0.0,
+    seed: int = 0,
+) -> Report:
+    """`gradients` without raising for a wrong gradient: the report says it."""
+    if order not in (1, 2, 3):
+        raise ValueError(f"order is 1, 2 or 3; got {order!r}.")
+    problem = Problem(f, args, options, argnums)
+    rng = np.random.default_rng(seed)
+    report = Report(problem.name, problem.names, order=order)
+    _examine_once(problem, report, hand, rtol, atol, rng, 1)
+    for k in range(2, order + 1):
+        if not report.ok or not problem.size:
+            break
+        problem = _derivative(problem, rng)
+        _examine_once(problem, report, None, rtol, atol, rng, k)
+    return report
+
+
+def _derivative(problem: Problem, rng: np.random.Generator) -> Problem:
+    """The gradient of a fixed combination of a function's outputs, as a function of the same arguments."""
+    value = problem.call([leaf.value for leaf in problem.leaves])
+    w = rng.integers(4, 13, flat(value).size) / 8
+    single = w.size == 1
+
+    def gradient(*args: Any, **options: Any) -> Any:
+        leaves = list(leaves_of(args))
+        variables = [leaves[leaf.place] for leaf in problem.leaves]
+
+        def inner(*values: Any) -> Any:
+            now = list(leaves)
+            for leaf, v in zip(problem.leaves, values, strict=True):
+                now[leaf.place] = v
+            return problem.f(*like(args, now), **options)
+
+        y, pullback = vjp(inner, *variables)
+        plain = like(y, [r.data if isinstance(r, Tensor) else r for r in leaves_of(y)])
+        return pullback(_seeds(plain, np.ones(1) if single else w))
+
+    out = object.__new__(Problem)
+    for name in (
+        "args",
+        "options",
+        "name",
+        "picked",
+        "arguments",
+        "everything",
+        "leaves",
+        "size",
+        "names",
+        "x",
+        "single",
+    ):
+        setattr(out, name, getattr(problem, name))
+    out.f, out.wide, out.analytic = gradient, True, False
+    return out
+
+
+def _examine_once(
+    problem: Problem,
+    report: Report,
+    hand: Function | None,
+    rtol: float | None,
+    atol: float,
+    rng: np.random.Generator,
+    order: int,
+) -> None:
+    """One order of derivatives."""
+    before = [np.array(x) if isinstance(x, np.ndarray) else x for x in problem.everything]
+    start = [leaf.value for leaf in problem.leaves]
+    faults = report.faults
+    with np.errstate(all="ignore"):
+        value = problem.call(start)
+        again = flat(problem.call(start))
+    _judge_unchanged(before, problem, problem.name, faults)
+    middle = flat(value)
+    if not np.array_equal(middle, again, equal_nan=True):
+        faults.append(f"{problem.name} gives another result when it is called again with the same arguments")
+    if not np.isfinite(middle).all():
+        raise NotFiniteError(
+            f"{problem.name} is not finite at the given arguments (it returned {middle[~np.isfinite(middle)][0]}): there is no "
+            "derivative to check. Choose arguments inside its domain."
+        )
+    if faults:
+        return
+    results = [np.asarray(r.data if isinstance(r, Tensor) else r) for r in leaves_of(value)]
+    results = [r for r in results if r.dtype.kind == "f"]
+    single = problem.single or any(r.dtype == np.float32 for r in results)
+    judged = float(np.finfo(np.float32 if single else np.float64).eps)
+    noise = np.zeros(middle.size)
+    if single:
+        narrow, middle = middle, problem.widen(middle)
+        noise = np.abs(narrow - middle) + judged * np.abs(middle)
+        if not problem.wide:
+            report.note(f"{problem.name} computes in float32 whatever it is given: the reference is as coarse")
+    eps = float(np.finfo(np.float64).eps) if problem.wide else judged
+
+    m, n = middle.size, problem.size
+    full = m <= _FEW and m * n <= _FEW * _SMALL
+    weights = _weights(m, full, rng)
+    if hand is not None and m > 1:
+        weights = np.concatenate([weights, np.ones((1, m))])
+    rows: dict[str, tuple[Array, Array]] = {}
+    with np.errstate(all="ignore"):
+        try:
+            backward = _backward(problem, weights, faults)
+            rows["backward"] = backward, np.ones(backward.shape, bool)
+        except Exception as error:
+            if hand is None:
+                raise
+            reason = f"{type(error).__name__}: {error}".splitlines()[0]
+            report.note(f"only hand is checked: {problem.name} does not run on Tensors ({reason})")
+        _judge_unchanged(before, problem, "backward", faults)
+        if hand is not None:
+            rows["hand"] = _by_hand(hand, problem, value, weights, before, faults)
+
+    plain = full and len(weights) == m
+    labels = _labels(results, problem, full, len(weights), order)
+    tolerance = Tolerance(
+        math.sqrt(judged) if rtol is None else rtol, atol, judged, noise if plain else np.abs(weights) @ noise
+    )
+
+    def judge(directions: list[Any]) -> tuple[Verdicts, Reference, dict[str, tuple[Array, Array]]]:
+        reference, why_not = _reference(problem, directions, None if plain else weights, middle, eps)
+        along = {source: _along(problem, directions, got, given) for source, (got, given) in rows.items()}
+        methods = [*rows, "finite differences"] + (["complex step"] if reference.exact is not None else [])
+        report.compared = tuple(dict.fromkeys((*report.compared, *methods)))
+        if why_not:
+            report.note(f"no complex step: {why_not}")
+        report.entries += int(np.any([given for _, given in along.values()], axis=0).sum())
+        return _compare(problem, along, reference, labels, tolerance), reference, along
+
+    if n <= _SMALL:
+        directions: list[Any] = list(range(n))
+    else:
+        directions = [int(i) for i in np.sort(rng.choice(n, 24, replace=False))]
+        directions += list(rng.choice([-1.0, 1.0], (4, n)))
+        report.note(f"{n} entries: seen through {4} random projections and {24} single entries, by the seed")
+    if not directions or not middle.size:
+        return
+    verdicts, reference, along = judge(directions)
+    suspects = [u for i, u in enumerate(directions) if not isinstance(u, int) and _any_bad(verdicts, i)]
+    if suspects:
+        named = _narrow_down(suspects[0], judge)
+        if named is not None:
+            found, reference, along = named
+            found.failures += [e for e in verdicts.failures if not e.name.startswith("a random")]
+            found.kinks += verdicts.kinks
+            verdicts = found
+    report.failures += verdicts.failures
+    report.wrong += int(np.any(list(verdicts.bad.values()), axis=0).sum())
+    report.kinks += verdicts.kinks
+    worst = verdicts.worst
+    if worst is not None and (verdicts.failures or report.worst is None or worst.relative > report.worst.relative):
+        report.worst = worst
+    if verdicts.failures and worst is not None and math.isfinite(worst.reference):
+        source, i, j = verdicts.where
+        report.hint = _hint(problem, reference, along[source], i, j)
+
+
+def _any_bad(verdicts: Verdicts, i: int) -> bool:
+    return any(bool(bad[i].any()) for bad in verdicts.bad.values())
+
+
+def _along(problem: Problem, directions: list[Any], rows: Array, given: Array) -> tuple[Array, Array]:
+    """Gradients (row, entry) as derivatives along directions (direction, row)."""
+    if all(isinstance(u, int) for u in directions):
+        return rows.T[directions], given.T[directions]
+    scales = _scales(problem)
+    out = np.empty((len(directions), len(rows)))
+    known = np.empty(out.shape, bool)
+    for i, u in enumerate(directions):
+        out[i] = rows[:, u] if isinstance(u, int) else rows @ (scales * u)
+        known[i] = given[:, u] if isinstance(u, int) else given.all(axis=1)
+    return out, known
+
+
+def _narrow_down(u: Array, judge: Callable[[list[Any]], Any]) -> Any:
+    """Halve a projection that failed until single entries are found, or the halves no longer fail."""
+    waiting, found = [u], None
+    for _ in range(64):
+        if not waiting:
+            break
+        u = waiting.pop()
+        used = np.flatnonzero(u)
+        if len(used) <= 8:
+            result = judge(used.tolist())
+            if result[0].failures:
+                return result
+            continue
+        halves = []
+        for part in np.array_split(used, 2):
+            half = np.zeros_like(u)
+            half[part] = u[part]
+            halves.append(half)
+        result = judge(halves)
+        if result[0].failures:
+            found = result
+        waiting += [half for i, half in enumerate(halves) if _any_bad(result[0], i)]
+    return found
+
+
+def _labels(results: list[Array], problem: Problem, full: bool, rows: int, order: int) -> list[str]:
+    """What each row is the derivative of; empty where there is but one output."""
+    if not full:
+        return ["a random combination of the outputs"] * (rows - 1) + ["the outputs' sum or combination"]
+    labels = []
+    for k, r in enumerate(results):
+        name = "output" if len(results) == 1 else f"output {k}"
+        if order > 1:
+            name = f"the {'first' if order == 2 else 'second'} derivative by {problem.leaves[k].name}"
+        labels += [f"{name}[{', '.join(map(str, i))}]" if i else name for i in np.ndindex(r.shape)]
+    if rows == 1 and order == 1:
+        return [""]
+    return labels + ["the outputs' sum"] * (rows - len(labels))
+
+
+def _hint(problem: Problem, reference: Reference, along: tuple[Array, Array], i: int, j: int) -> str:
+    u = reference.directions[i]
+    if not isinstance(u, int):
+        return ""
+    leaf = next(leaf for leaf in problem.leaves if leaf.part.start <= u < leaf.part.stop)
+    same = [
+        k for k, v in enumerate(reference.directions) if isinstance(v, int) and leaf.part.start <= v < leaf.part.stop
+    ]
+    got, right = along[0][same, j], reference.value[same, j]
+    known = np.isfinite(right)
+    whole = len(same) == leaf.array.size and bool(known.all())
+    return perhaps(got[known], right[known], leaf.array.shape if whole else ())

@@ -1,0 +1,303 @@
+"""Reference derivatives that need no calculus: finite differences that know their own error, and the complex step.
+
+A central difference is taken at three steps and extrapolated (Richardson), so that the disagreement of the extrapolations
+tells how far to trust it. Where the two sides disagree however small the step, the function has a corner there, and the
+slope on either side is what a gradient can be held against.
+"""
+
+import math
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+
+SMOOTH, KINK, JUMP, VERTICAL, EDGE, ROUGH = range(6)
+"""What a function does at a point: see `Differences.kind`."""
+
+
+@dataclass(slots=True)
+class Differences:
+    """Derivatives of each output (column) along each direction (row), by finite differences."""
+
+    value: Array
+    error: Array
+    left: Array
+    right: Array
+    kind: Array
+    """SMOOTH; KINK: two finite slopes; JUMP: a discontinuity; VERTICAL: a slope without bound; EDGE: the function ends
+    here, and ``value`` is the slope on the inside; ROUGH: no slope can be made out."""
+    jump: Array
+
+    def weighted(self) -> Array:
+        """The reference value, NaN where there is none."""
+        return np.where((self.kind == SMOOTH) | (self.kind == EDGE), self.value, np.nan)
+
+
+def differences(
+    at: Callable[[int, float], tuple[float, Array]], middle: Array, scales: Array, close: Array, eps: float
+) -> Differences:
+    """Differentiate along several directions at once.
+
+    Parameters
+    ----------
+    at
+        ``at(i, t)`` gives the distance really taken (rounding may change ``t``) along direction ``i``, and the outputs there.
+    middle
+        The outputs at the point itself.
+    scales
+        For each direction the distance over which the function may be thought to change: the steps are fractions of it.
+    close
+        For each direction the distance from zero, where many functions have a scale of their own; NaN for none.
+    eps
+        The precision of the outputs.
+    """
+    n, m = len(scales), len(middle)
+    finest = round(-math.log2(eps) * 24 / 52)
+    start = round(-math.log2(eps) * 8 / 52)
+    ladder = [start + round((finest - start) * k / 4) for k in range(5)]
+    shape = (n, m)
+    value, error = np.full(shape, np.nan), np.full(shape, np.inf)
+    edge_value, edge_error = np.full(shape, np.nan), np.full(shape, np.inf)
+    kinked = np.zeros(shape, np.intp)  # on how many of the last rungs in a row the two sides disagreed
+    active = np.arange(n)
+    settled = np.zeros(n, bool)
+    rungs: list[_Rung] = []
+    near = np.where(close < scales * 2.0**-start, close, np.nan)
+    fractions = [scales * 2.0**-exponent for exponent in ladder]
+    # Then, for what has not settled: fractions of the distance from zero, and larger steps, against noise.
+    fractions += [near * 2.0**-start, near * 2.0 ** -(start + 4), *(scales * 2.0**-e for e in (start - 3, start - 6))]
+    fractions.append(np.where(scales < 2.0**-4, 2.0**-start, np.nan))
+    for place, steps in enumerate(fractions):
+        if place >= len(ladder):
+            active = active[np.isfinite(steps[active])]
+            if place >= len(ladder) + 2:
+                active = active[(kinked[active] < 2).any(axis=1)]
+            if not len(active):
+                active = np.flatnonzero(~settled)
+                continue
+        rung = _Rung(at, middle, active, steps[active], eps)
+        if place < len(ladder):
+            rungs.append(rung)
+            kinked[active] = np.where(rung.kinked, kinked[active] + 1, 0)
+        elif place < len(ladder) + 2:
+            kinked[active] = np.where(rung.kinked | (rung.error == np.inf), kinked[active], 0)
+        better = ~rung.kinked & (rung.error < error[active])
+        value[active] = np.where(better, rung.value, value[active])
+        error[active] = np.where(better, rung.error, error[active])
+        better = rung.edge_error < edge_error[active]
+        edge_value[active] = np.where(better, rung.edge_value, edge_value[active])
+        edge_error[active] = np.where(better, rung.edge_error, edge_error[active])
+        size = np.abs(value) + np.abs(middle) / scales[:, None]
+        settled = ((error <= math.sqrt(eps) * size) & (kinked == 0)).all(axis=1)
+        active = np.flatnonzero(~settled)
+        if not len(active):
+            break
+    size = np.abs(value) + np.abs(middle) / scales[:, None]
+    smooth = np.isfinite(value) & (error <= 1e-2 * size) & (kinked < 2)
+    kind = np.where(smooth, SMOOTH, ROUGH)
+    left, right, jump = np.full(shape, np.nan), np.full(shape, np.nan), np.zeros(shape)
+    if not smooth.all():
+        # All rungs of the ladder were climbed for every direction with an entry that is not smooth.
+        rows = np.flatnonzero(~smooth.all(axis=1))
+        coarse, fine = (r.only(rows) for r in rungs[-2:])
+        side_left, slope_left, jump_left = _side(coarse.minus, fine.minus, coarse.tm, fine.tm, middle, eps)
+        side_right, slope_right, jump_right = _side(coarse.plus, fine.plus, coarse.tp, fine.tp, middle, eps)
+        both = np.stack([side_left, side_right])
+        found = np.full(both.shape[1:], KINK)
+        found[(both == ROUGH).any(axis=0)] = ROUGH
+        found[(both == EDGE).any(axis=0)] = EDGE
+        found[(both == EDGE).all(axis=0)] = ROUGH
+        found[(both == VERTICAL).any(axis=0)] = VERTICAL
+        found[(both == JUMP).any(axis=0)] = JUMP
+        same = np.abs(slope_right - slope_left) <= 1e-4 * (np.abs(slope_right) + np.abs(slope_left))
+        found[(found == KINK) & same & (kinked[rows] < 2)] = ROUGH
+        rough = ~smooth[rows]
+        kind[rows] = np.where(rough, found, kind[rows])
+        left[rows], right[rows] = 0.0 - slope_left, 0.0 + slope_right
+        jump[rows] = np.where(both[1] == JUMP, jump_right, 0) - np.where(both[0] == JUMP, jump_left, 0)
+        edge = kind == EDGE
+        value, error = np.where(edge, edge_value, value), np.where(edge, edge_error, error)
+        kind[edge & ~(error <= 1e-2 * size)] = ROUGH
+    return Differences(value, error, left, right, kind, jump)
+
+
+class _Rung:
+    """Differences at the steps h, h/2 and h/4, extrapolated."""
+
+    def __init__(
+        self,
+        at: Callable[[int, float], tuple[float, Array]],
+        middle: Array,
+        active: Array,
+        steps: Array,
+        eps: float,
+    ) -> None:
+        k, m = len(active), len(middle)
+        self.rows = active
+        self.plus, self.minus = np.empty((3, k, m)), np.empty((3, k, m))
+        self.tp, self.tm = np.empty((3, k, 1)), np.empty((3, k, 1))
+        for row, i in enumerate(active.tolist()):
+            for j in range(3):
+                h = float(steps[row]) / 2**j
+                self.tp[j, row], self.plus[j, row] = at(i, h)
+                self.tm[j, row], self.minus[j, row] = at(i, -h)
+        self.tm *= -1
+        fp, fm, tp, tm = self.plus, self.minus, self.tp, self.tm
+        central = (fp - fm) / (tp + tm)
+        once = (4 * central[1:] - central[:2]) / 3
+        twice = (16 * once[1] - once[0]) / 15
+        highest = np.maximum(np.maximum(np.abs(fp), np.abs(fm)).max(axis=0), np.abs(middle))
+        rounding = 4 * eps * highest / tp[2]
+        error = np.abs(twice - once[1]) + rounding
+        right, left = (fp - middle) / tp, (middle - fm) / tm
+        # The difference of the slopes is a series in h, h**3, ...: what is left at h = 0 is a corner.
+        bend = right - left
+        first = 2 * bend[1:] - bend[:2]
+        corner = (8 * first[1] - first[0]) / 7
+        doubt = rounding + np.abs(first[1] - first[0])
+        finite_right, finite_left = np.isfinite(right).all(axis=0), np.isfinite(left).all(axis=0)
+        finite = finite_right & finite_left
+        with np.errstate(invalid="ignore"):
+            self.kinked = finite & (np.abs(corner) > 10 * doubt + 1e-7 * np.abs(twice))
+        self.value = twice
+        self.error = np.where(finite & np.isfinite(error), error, np.inf)
+        side = np.where(finite_right, right, left)
+        first = 2 * side[1:] - side[:2]
+        self.edge_value = (4 * first[1] - first[0]) / 3
+        edge_error = np.abs(self.edge_value - first[1]) + rounding
+        self.edge_error = np.where((finite_right ^ finite_left) & np.isfinite(edge_error), edge_error, np.inf)
+
+    def only(self, rows: Array) -> "_Rung":
+        """The same for some of the directions."""
+        place = np.searchsorted(self.rows, rows)
+        rung: _Rung = object.__new__(_Rung)
+        rung.plus, rung.minus = self.plus[:, place], self.minus[:, place]
+        rung.tp, rung.tm = self.tp[:, place], self.tm[:, place]
+        return rung
+
+
+def _side(
+    coarse: Array, fine: Array, t_coarse: Array, t_fine: Array, middle: Array, eps: float
+) -> tuple[Array, Array, Array]:
+    """What a function does on one side of a point: its kind, the slope away from the point, and how far it jumps."""
+    rise_coarse, rise = coarse[2] - middle, fine[2] - middle
+    noise = 64 * eps * (np.abs(middle) + np.abs(fine[2]))
+    slope = (coarse[2] - coarse[1]) / (t_coarse[2] - t_coarse[1])  # without the point itself, where it may jump
+    through = 2 * rise_coarse / t_coarse[2] - (coarse[1] - middle) / t_coarse[1]
+    # The rise is as step**power: 1 for a slope, 0 for a jump, between them for a slope without bound.
+    zoom = np.log(t_coarse[2] / t_fine[2])
+    power = np.log(np.abs(rise_coarse) / np.abs(rise)) / zoom
+    steady = np.abs(fine[0] - fine[2]) <= 0.05 * np.abs(rise)
+    kind = np.full(middle.shape if rise.ndim == 1 else rise.shape, KINK)
+    real = np.abs(rise) > noise
+    kind[real & (power < 0.9)] = VERTICAL
+    kind[real & (power < 0.05)] = np.where(steady, JUMP, ROUGH)[real & (power < 0.05)]
+    kind[real & (power > 1.5)] = KINK  # flatter than a line: slope 0
+    finite = np.isfinite(rise) & np.isfinite(rise_coarse)
+    kind[~finite] = EDGE
+    slope = np.where(kind == JUMP, slope, through)
+    slope = np.where(kind == VERTICAL, np.copysign(np.inf, rise), slope)
+    return kind, slope, np.where(kind == JUMP, rise, 0.0)
+
+
+# -- The complex step ----------------------------------------------------------------------------------------------------
+
+
+class NotAnalyticError(TypeError):
+    """A function does something to a complex number that has no complex derivative."""
+
+
+_ANALYTIC = {
+    getattr(np, name)
+    for name in (
+        "add subtract multiply divide negative positive square reciprocal power exp exp2 expm1 log log2 log10 log1p sqrt sin cos "
+        "tan arcsin arccos arctan sinh cosh tanh arcsinh arccosh arctanh matmul vecdot sum prod mean cumsum cumprod dot inner outer "
+        "tensordot einsum trace reshape ravel transpose swapaxes moveaxis expand_dims squeeze broadcast_to broadcast_arrays "
+        "concatenate stack hstack vstack column_stack split array_split flip roll repeat tile pad take take_along_axis diagonal "
+        "diag where zeros_like ones_like full_like empty_like shape ndim size atleast_1d atleast_2d matrix_transpose kron diff "
+        "copy array_equal tril triu permute_dims rot90 cross result_type meshgrid append insert delete"
+    ).split()
+    if hasattr(np, name)
+} - {getattr(np, "vecdot", None)}  # vecdot conjugates its first argument
+_ANALYTIC |= {np.linalg.inv, np.linalg.solve, np.linalg.det, np.linalg.matrix_power, np.linalg.multi_dot}
+_COMPARED = {np.equal, np.not_equal, np.less, np.less_equal, np.greater, np.greater_equal, np.isfinite, np.isnan}
+
+
+class Analytic(np.ndarray[Any, Any]):
+    """A complex array that lets itself be used only where the complex step is exact.
+
+    ``np.abs`` and its like drop the imaginary part, and the derivative with it, without a word; here they refuse. A
+    comparison looks at the real parts, as the real function does.
+    """
+
+    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **options: Any) -> Any:
+        inputs = tuple(_base(x) for x in inputs)
+        if ufunc in _COMPARED:
+            return getattr(ufunc, method)(*(x.real if isinstance(x, np.ndarray) else x for x in inputs), **options)
+        if ufunc not in _ANALYTIC or options.get("out") is not None:
+            raise NotAnalyticError(
+                f"np.{ufunc.__name__} {'writing into out=' if ufunc in _ANALYTIC else 'has no complex derivative'}"
+            )
+        return _analytic(getattr(ufunc, method)(*inputs, **options))
+
+    def __array_function__(self, function: Any, types: Any, args: Any, options: Any) -> Any:
+        if function not in _ANALYTIC:
+            raise NotAnalyticError(
+                f"{getattr(function, '__name__', function)} is not known to have a complex derivative"
+            )
+        out = function(*_base(args), **_base(options))
+        return type(out)(map(_analytic, out)) if type(out) in (list, tuple) else _analytic(out)
+
+    def _refuse(self, *_: Any, **__: Any) -> Any:
+        raise NotAnalyticError("a complex value is taken apart")
+
+    real = imag = property(_refuse)
+    conj = conjugate = astype = max = min = argmax = argmin = clip = sort = argsort = round = item = tolist = _refuse  # type: ignore[assignment]
+    __float__ = __int__ = __bool__ = __complex__ = _refuse  # type: ignore[assignment]
+
+
+def _base(x: Any) -> Any:
+    if isinstance(x, Analytic):
+        return x.view(np.ndarray)
+    if type(x) in (tuple, list):
+        return type(x)(map(_base, x))
+    if type(x) is dict:
+        return {key: _base(part) for key, part in x.items()}
+    return x
+
+
+def _analytic(x: Any) -> Any:
+    return np.asarray(x).view(Analytic) if isinstance(x, np.ndarray | np.generic) and x.dtype.kind == "c" else x
+
+
+STEP = 2.0**-100
+"""So small that its square is lost in rounding: the complex step has no truncation error and no cancellation."""
+
+
+def complex_step(
+    evaluate: Callable[[Array], Array], x: Array, middle: Array, directions: Sequence[Array]
+) -> tuple[Array | None, str]:
+    """Derivatives along ``directions``, exact to rounding, or None and the reason why the function does not allow it.
+
+    ``evaluate`` takes a flat complex array (an `Analytic`) to the flat array of outputs.
+    """
+    out = np.empty((len(directions), len(middle)))
+    with warnings.catch_warnings(), np.errstate(all="ignore"):
+        warnings.simplefilter("error")
+        for i, u in enumerate(directions):
+            z = (x + (STEP * 1j) * u).view(Analytic)
+            try:
+                result = np.asarray(_base(evaluate(z)))
+            except Exception as error:
+                return None, f"{error}" if isinstance(error, NotAnalyticError) else f"{type(error).__name__}: {error}"
+            if result.dtype.kind != "c" or result.shape != middle.shape:
+                return None, "the imaginary part is dropped on the way"
+            if not np.allclose(result.real, middle, rtol=1e-9, atol=1e-300, equal_nan=True):
+                return None, "the complex function has another value"
+            out[i] = result.imag / STEP
+    return out, ""
