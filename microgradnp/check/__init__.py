@@ -1,4 +1,4 @@
-"""Gradients that can be trusted: check them, draw inputs for them, break them on purpose, and say what is wrong with them.
+"""Gradients that can be trusted: check them, draw inputs for them, break them on purpose, say what is wrong with them.
 
 Importing this needs NumPy alone; hypothesis is imported when a strategy is first used.
 """

@@ -41,7 +41,7 @@ class NotFiniteError(ValueError):
     """The function has no finite value at the given arguments."""
 
 
-# -- The function, as one of a flat vector -------------------------------------------------------------------------------
+# -- The function, as one of a flat vector -----------------------------------------------------------------------------
 
 
 @dataclass(slots=True)
@@ -152,7 +152,7 @@ def argument_names(f: Function, n: int) -> list[str]:
     try:
         parameters = inspect.signature(f).parameters.values()
     except (TypeError, ValueError):
-        parameters = []  # type: ignore[assignment]
+        parameters = {}.values()
     for p in parameters:
         if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD):
             names.append(p.name)
@@ -191,9 +191,9 @@ def _refuse_shared(leaf: Any, path: str) -> None:
         axes = [i for i, (s, n) in enumerate(zip(leaf.strides, leaf.shape, strict=True)) if s == 0 and n > 1]
         if axes:
             raise ValueError(
-                f"{path}, of shape {leaf.shape}, repeats the same memory along axis {', '.join(map(str, axes))} (stride 0, as "
-                "np.broadcast_to makes): one entry cannot change without the others, so it has no derivative of its own. "
-                "Pass a copy: np.array(...)."
+                f"{path}, of shape {leaf.shape}, repeats the same memory along axis {', '.join(map(str, axes))} (stride "
+                "0, as np.broadcast_to makes): one entry cannot change without the others, so it has no derivative of its "
+                "own. Pass a copy: np.array(...)."
             )
 
 
@@ -218,7 +218,7 @@ def flat(value: Any, keep: bool = False) -> Array:
     return out if keep else out.astype(np.float64, copy=False)
 
 
-# -- The references ------------------------------------------------------------------------------------------------------
+# -- The references ----------------------------------------------------------------------------------------------------
 
 
 @dataclass(slots=True)
@@ -250,7 +250,8 @@ def _scales(problem: Problem) -> Array:
         x = np.abs(problem.x[leaf.part])
         largest = x.max(initial=0.0)
         out[leaf.part] = np.maximum(x, largest if 0 < largest < 2.0**-10 else 1.0)
-    return np.exp2(np.ceil(np.log2(out)))  # type: ignore[no-any-return]
+    scales: Array = np.exp2(np.ceil(np.log2(out)))
+    return scales
 
 
 def _reference(
@@ -303,14 +304,15 @@ def _reference(
     return Reference(directions, found, exact), reason
 
 
-# -- The gradients that are judged ---------------------------------------------------------------------------------------
+# -- The gradients that are judged -------------------------------------------------------------------------------------
 
 
-def _weights(m: int, full: bool, rng: np.random.Generator) -> Array:
+def _weights(m: int, full: bool, rng: "np.random.Generator") -> Array:
     """Combinations of the outputs: each one by itself, or a few at random, of numbers exact in float32."""
     if full:
         return np.eye(m)
-    return rng.integers(4, 13, (4, m)) / 8 * rng.choice([-1.0, 1.0], (4, m))
+    weights: Array = rng.integers(4, 13, (4, m)) / 8 * rng.choice([-1.0, 1.0], (4, m))
+    return weights
 
 
 def _seeds(value: Any, weights: Array) -> Any:
@@ -421,8 +423,8 @@ def _hand_leaves(result: Any, problem: Problem) -> list[Any]:
         parts = tuple(part for i, part in zip(problem.picked, parts, strict=True) if i in arguments)
     if len(parts) != len(arguments):
         raise TypeError(
-            f"hand returned {len(parts)} gradients, and {problem.name} has {len(arguments)} float arguments to take them by "
-            f"({', '.join(problem.names)}). Return one for each, in order, or say with argnums= which they are."
+            f"hand returned {len(parts)} gradients, and {problem.name} has {len(arguments)} float arguments to take "
+            f"them by ({', '.join(problem.names)}). Return one for each, in order, or say with argnums= which they are."
         )
     out: list[Any] = []
     for i, part in zip(arguments, parts, strict=True):
@@ -434,7 +436,7 @@ def _hand_leaves(result: Any, problem: Problem) -> list[Any]:
             found = [found[leaf.place - first] for leaf in own]
         if len(found) != len(own):
             raise TypeError(
-                f"hand returned {len(found)} arrays for the argument {problem.arguments[i]}, which holds {len(own)} of floats."
+                f"hand returned {len(found)} arrays for {problem.arguments[i]}, which holds {len(own)} of floats."
             )
         out += [g.data if isinstance(g, Tensor) else g for g in found]
     if any(g is None for g in out):
@@ -450,7 +452,7 @@ def _judge_unchanged(before: list[Any], problem: Problem, who: str, faults: list
             faults.append(f"{changed}: {who} changes it in place")
 
 
-# -- The verdict ---------------------------------------------------------------------------------------------------------
+# -- The verdict -------------------------------------------------------------------------------------------------------
 
 
 def _compare(
@@ -482,7 +484,7 @@ def _compare(
             between = (got >= low - slack) & (got <= high + slack)
             one_sided = np.isnan(low) & ((got == found.left) | (got == found.right))
             ok = np.where(smooth, difference <= allowed, (corner & between) | (vertical & (between | one_sided)))
-            ratio = np.where(smooth, difference / (allowed + 1e-300), 0.0)
+            ratio = np.where(smooth, difference / (allowed + 1e-300), -0.5)
         ok |= ~given
         ratio = np.where(ok, ratio, 1e9 + np.where(np.isfinite(ratio), ratio, np.inf))
         ratio[~given] = -1.0
@@ -492,9 +494,9 @@ def _compare(
             (out.kinks if ok[i, j] else out.failures).append(entry)
         if ratio.size and ratio.max() > worst:
             worst = float(ratio.max())
-            i, j = np.unravel_index(int(np.argmax(ratio)), ratio.shape)
-            out.worst = _entry(problem, reference, returned, source, int(i), int(j), labels, bool(ok[i, j]))
-            out.where = source, int(i), int(j)
+            i, j = divmod(int(np.argmax(ratio)), ratio.shape[1])
+            out.worst = _entry(problem, reference, returned, source, i, j, labels, bool(ok[i, j]))
+            out.where = source, i, j
     return out
 
 
@@ -549,10 +551,10 @@ def _entry(
     note = ""
     verdict = "right" if ok else "wrong"
     if kind == JUMP:
-        note = f"at {place}: the function jumps by {found.jump[i, j]:.6g}, a discontinuity: there is no derivative; returned {got:.6g}"
+        note = f"at {place}: a discontinuity, the function jumps by {found.jump[i, j]:.6g}; returned {got:.6g}"
         verdict = "discontinuity"
     elif kind == ROUGH and not np.isfinite(reference.value[i, j]):
-        note = f"at {place}: finite differences do not settle on a slope; returned {got:.6g}, neither shown right nor wrong"
+        note = f"at {place}: finite differences settle on no slope; returned {got:.6g}, shown neither right nor wrong"
         verdict = "unsettled"
     elif kind in (KINK, VERTICAL) and not np.isfinite(reference.value[i, j]):
         where = "between them" if ok else "outside them"
@@ -620,7 +622,7 @@ def fraction(ratio: float) -> str:
     )
 
 
-# -- The check -----------------------------------------------------------------------------------------------------------
+# -- The check ---------------------------------------------------------------------------------------------------------
 
 
 def gradients(
@@ -640,14 +642,15 @@ def gradients(
     Parameters
     ----------
     f
-        Any function of arrays. If it can be run on Tensors, the gradient by `microgradnp.Tensor.backward` is checked; if it
-        cannot (it is written in another library), only ``hand`` is, and the report says so.
+        Any function of arrays. If it can be run on Tensors, the gradient by `microgradnp.Tensor.backward` is checked;
+        if it cannot (it is written in another library), only ``hand`` is, and the report says so.
     *args, **options
-        What to call it with. Floats and float arrays, also in nested tuples, lists and dicts, are what the gradient is taken
-        by; all else is held constant.
+        What to call it with. The gradient is taken by floats and float arrays, also in nested tuples, lists and
+        dicts; all else is held constant.
     hand
         A function that takes what ``f`` takes and returns its gradients in the same order, one array where there is one
-        argument. Where ``f`` returns an array, they are the gradients of its sum, or whole Jacobians, told apart by shape.
+        argument. Where ``f`` returns an array, they are the gradients of its sum or whole Jacobians, told apart by
+        their shape.
     order
         Also check the second (2) and the third (3) derivatives, each against differences of the one before.
     argnums
@@ -745,7 +748,7 @@ def examine(
     return report
 
 
-def _derivative(problem: Problem, rng: np.random.Generator) -> Problem:
+def _derivative(problem: Problem, rng: "np.random.Generator") -> Problem:
     """The gradient of a fixed combination of a function's outputs, as a function of the same arguments."""
     value = problem.call([leaf.value for leaf in problem.leaves])
     w = rng.integers(4, 13, flat(value).size) / 8
@@ -790,7 +793,7 @@ def _examine_once(
     hand: Function | None,
     rtol: float | None,
     atol: float,
-    rng: np.random.Generator,
+    rng: "np.random.Generator",
     order: int,
 ) -> None:
     """One order of derivatives."""
@@ -806,8 +809,8 @@ def _examine_once(
         faults.append(f"{problem.name} gives another result when it is called again with the same arguments")
     if not np.isfinite(middle).all():
         raise NotFiniteError(
-            f"{problem.name} is not finite at the given arguments (it returned {middle[~np.isfinite(middle)][0]}): there is no "
-            "derivative to check. Choose arguments inside its domain."
+            f"{problem.name} is not finite at the given arguments (it returned {middle[~np.isfinite(middle)][0]}): "
+            "there is no derivative to check. Choose arguments inside its domain."
         )
     if faults:
         return

@@ -1,7 +1,7 @@
 """Reference derivatives that need no calculus: finite differences that know their own error, and the complex step.
 
-A central difference is taken at three steps and extrapolated (Richardson), so that the disagreement of the extrapolations
-tells how far to trust it. Where the two sides disagree however small the step, the function has a corner there, and the
+A central difference is taken at three steps and extrapolated (Richardson); how far the extrapolations disagree tells
+how far to trust them. Where the two sides disagree however small the step, the function has a corner there, and the
 slope on either side is what a gradient can be held against.
 """
 
@@ -46,7 +46,7 @@ def differences(
     Parameters
     ----------
     at
-        ``at(i, t)`` gives the distance really taken (rounding may change ``t``) along direction ``i``, and the outputs there.
+        ``at(i, t)`` gives the distance really taken along direction ``i`` (rounding may change ``t``), and the outputs.
     middle
         The outputs at the point itself.
     scales
@@ -205,25 +205,22 @@ def _side(
     return kind, slope, np.where(kind == JUMP, rise, 0.0)
 
 
-# -- The complex step ----------------------------------------------------------------------------------------------------
+# -- The complex step --------------------------------------------------------------------------------------------------
 
 
 class NotAnalyticError(TypeError):
     """A function does something to a complex number that has no complex derivative."""
 
 
-_ANALYTIC = {
-    getattr(np, name)
-    for name in (
-        "add subtract multiply divide negative positive square reciprocal power exp exp2 expm1 log log2 log10 log1p sqrt sin cos "
-        "tan arcsin arccos arctan sinh cosh tanh arcsinh arccosh arctanh matmul vecdot sum prod mean cumsum cumprod dot inner outer "
-        "tensordot einsum trace reshape ravel transpose swapaxes moveaxis expand_dims squeeze broadcast_to broadcast_arrays "
-        "concatenate stack hstack vstack column_stack split array_split flip roll repeat tile pad take take_along_axis diagonal "
-        "diag where zeros_like ones_like full_like empty_like shape ndim size atleast_1d atleast_2d matrix_transpose kron diff "
-        "copy array_equal tril triu permute_dims rot90 cross result_type meshgrid append insert delete"
-    ).split()
-    if hasattr(np, name)
-} - {getattr(np, "vecdot", None)}  # vecdot conjugates its first argument
+_ANALYTIC_NAMES = """
+add subtract multiply divide negative positive square reciprocal power exp exp2 expm1 log log2 log10 log1p sqrt
+sin cos tan arcsin arccos arctan sinh cosh tanh arcsinh arccosh arctanh matmul sum prod mean cumsum cumprod
+dot inner outer tensordot einsum kron cross trace diff reshape ravel transpose matrix_transpose permute_dims swapaxes
+moveaxis expand_dims squeeze broadcast_to broadcast_arrays atleast_1d atleast_2d concatenate stack hstack vstack
+column_stack append insert delete split array_split meshgrid flip rot90 roll repeat tile pad take take_along_axis
+diagonal diag tril triu where copy zeros_like ones_like full_like empty_like shape ndim size result_type
+"""
+_ANALYTIC = {getattr(np, name) for name in _ANALYTIC_NAMES.split() if hasattr(np, name)}
 _ANALYTIC |= {np.linalg.inv, np.linalg.solve, np.linalg.det, np.linalg.matrix_power, np.linalg.multi_dot}
 _COMPARED = {np.equal, np.not_equal, np.less, np.less_equal, np.greater, np.greater_equal, np.isfinite, np.isnan}
 
@@ -257,8 +254,8 @@ class Analytic(np.ndarray[Any, Any]):
         raise NotAnalyticError("a complex value is taken apart")
 
     real = imag = property(_refuse)
-    conj = conjugate = astype = max = min = argmax = argmin = clip = sort = argsort = round = item = tolist = _refuse  # type: ignore[assignment]
-    __float__ = __int__ = __bool__ = __complex__ = _refuse  # type: ignore[assignment]
+    conj = conjugate = astype = max = min = argmax = argmin = clip = sort = argsort = round = item = tolist = _refuse
+    __float__ = __int__ = __bool__ = __complex__ = _refuse
 
 
 def _base(x: Any) -> Any:

@@ -1,6 +1,5 @@
 """What a check found, as text for a terminal and as HTML for a notebook."""
 
-import html
 import math
 from dataclasses import dataclass, field
 
@@ -102,8 +101,9 @@ class Report:
             kinks = f", {len(self.kinks)} at a kink" if self.kinks else ""
             return f"right: the gradients{order} of {self.function} by {names} ({self.entries} entries{kinks}{draws})"
         if self.wrong:
-            bad = sorted({entry.name.split("[")[0].split(" ")[0] for entry in self.failures}) or [names]
-            return f"wrong: the gradient{order} of {self.function} by {', '.join(bad)}, in {self.wrong} of {self.entries} entries"
+            named = [n for n in self.arguments if any(entry.name.startswith(n) for entry in self.failures)]
+            by = ", ".join(named or self.arguments)
+            return f"wrong: the gradient{order} of {self.function} by {by}, in {self.wrong} of {self.entries} entries"
         return f"wrong: the gradient{order} of {self.function}: {self.faults[0]}"
 
     def lines(self) -> list[tuple[str, str]]:
@@ -132,8 +132,11 @@ class Report:
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
+        import html
+
+        left = "text-align:left"
         rows = "".join(
-            f"<tr><th style='text-align:left'>{html.escape(label)}</th><td style='text-align:left'>{html.escape(text)}</td></tr>"
+            f"<tr><th style='{left}'>{html.escape(label)}</th><td style='{left}'>{html.escape(text)}</td></tr>"
             for label, text in self.lines()
         )
         # Okabe-Ito's bluish green and vermilion: told apart by the colour-blind, and the title says it in words.

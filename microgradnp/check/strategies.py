@@ -1,7 +1,7 @@
 """Inputs for checks, drawn by hypothesis and shrunk to the smallest that still fails.
 
-Values lie on a grid of 1/64: short to print, exact in float32, and often equal to one another or to zero, where mistakes
-hide. A domain cuts the grid, so nothing is drawn only to be thrown away.
+Values lie on a grid of 1/64: short to print, exact in float32, and often equal to one another or to zero, where
+mistakes hide. A domain cuts the grid, so nothing is drawn only to be thrown away.
 """
 
 from collections.abc import Callable, Sequence
@@ -108,7 +108,7 @@ def lay(a: Array, layout: str) -> Array:
 
 
 def broadcastable(count: int = 2, **options: Any) -> Strategy:
-    """A tuple of ``count`` arrays whose shapes broadcast together; ``options`` as for `arrays`, or a list of them, one each."""
+    """A tuple of arrays whose shapes broadcast together; ``options`` as for `arrays`, ``each=`` a list of more, one each."""
     each = options.pop("each", None) or [{}] * count
     sizes = {key: options.pop(key) for key in ("min_dims", "max_dims", "min_side", "max_side") if key in options}
     shapes = hnp.mutually_broadcastable_shapes(
