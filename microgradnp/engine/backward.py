@@ -25,6 +25,8 @@ def _freed(*_: Any, **__: Any) -> Any:
     )
 
 
+_freed.__name__ = "an operation whose graph is freed"
+
 ALL = object()
 """Stands in a node's second slot where the first holds all its inputs, as a tuple."""
 

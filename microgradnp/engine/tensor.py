@@ -101,7 +101,10 @@ def apply(rule: Rule, inputs: tuple[Any, ...], options: dict[str, Any] = _NO_OPT
     now = _state()
     if now is not _PLAIN:
         return _apply_watched(now, rule, inputs, values, options, tracked)
-    y = rule.forward(*values, **options)
+    try:
+        y = rule.forward(*values, **options)
+    except ValueError as error:
+        raise _with_shapes(error, rule, values) from None
     t = _new(Tensor)
     t._data = y if type(y) is np.ndarray else np.asarray(y)
     t.grad = None
@@ -125,7 +128,10 @@ def _apply_watched(
     now: State, rule: Rule, inputs: tuple[Any, ...], values: list[Any], options: dict[str, Any], tracked: bool
 ) -> Tensor:
     """``apply`` under `no_grad`, in debug mode, or while a program is recorded."""
-    y = rule.forward(*values, **options)
+    try:
+        y = rule.forward(*values, **options)
+    except ValueError as error:
+        raise _with_shapes(error, rule, values) from None
     t = wrap(y if type(y) is np.ndarray else np.asarray(y))
     if tracked and now.recording:
         t._tracked = True
@@ -138,6 +144,13 @@ def _apply_watched(
     if now.tracer is not None:
         now.tracer.record(t, rule, inputs, values, options)
     return t
+
+
+def _with_shapes(error: ValueError, rule: Rule, values: list[Any]) -> ValueError:
+    """NumPy's complaint, with the operation's name and the shapes that it got; a special exception as it is."""
+    if type(error) is not ValueError:
+        return error
+    return ValueError(f"{rule.name} of shapes {', '.join(str(np.shape(v)) for v in values)}: {error}")
 
 
 def wrap(data: Array) -> Tensor:
@@ -387,6 +400,12 @@ class Tensor:
         if requires_grad:
             self.requires_grad = True
 
+    def __init_subclass__(cls) -> None:
+        raise TypeError(
+            f"class {cls.__name__}(Tensor): a Tensor cannot be subclassed, since operations would lose the class. Hold "
+            "a Tensor in an attribute instead; for parameters see microgradnp.nn.Layer."
+        )
+
     # -- Its place in the graph
 
     @property
@@ -517,7 +536,12 @@ class Tensor:
         return f"Tensor({text}{dtype}{flag}{name})"
 
     def __format__(self, spec: str) -> str:
-        return format(self._data.item(), spec) if spec and self._data.ndim == 0 else format(str(self), spec)
+        if spec and self._data.size == 1:
+            return format(self._data.item(), spec)
+        try:
+            return format(str(self), spec)
+        except ValueError:
+            raise TypeError(f"format {spec!r} needs a single element; this Tensor has shape {self.shape}.") from None
 
     # -- Backward
 
@@ -577,6 +601,8 @@ class Tensor:
                 f"backward(gradient) of shape {seed.shape} for a Tensor of shape {self._data.shape}: they must be the "
                 "same."
             )
+        if seed.dtype.kind not in "fiub":
+            raise TypeError(f"backward(gradient) takes real numbers; got dtype {seed.dtype}.")
         return seed.astype(self._data.dtype, copy=False)
 
     def _deposit(self, g: Any) -> None:
@@ -978,7 +1004,7 @@ class Tensor:
 
 def _rebuild(data: Array, requires_grad: bool, grad: Array | None, name: str | None) -> Tensor:
     t = Tensor(data, requires_grad, name=name)
-    t.grad = grad
+    t.grad = None if grad is None else np.array(grad)
     return t
 
 

@@ -5,6 +5,7 @@ result to these variables. Where the result also depends on something outside th
 variable, a Tensor captured by the function), the sweep is recorded in its turn; that is all there is to nesting.
 """
 
+import operator
 from collections.abc import Callable, Collection, Container, Iterable, Sequence
 from functools import wraps
 from typing import Any
@@ -48,11 +49,16 @@ def like(tree: Any, leaves: Iterable[Any]) -> Any:
 # -- The one transform on which the others rest -------------------------------------
 
 
-def _variable(x: Any) -> Tensor:
+def _variable(x: Any, i: int, f: Function) -> Tensor:
     """A fresh variable of the value of ``x``: a node above it where it is part of a recorded graph, else a leaf."""
     if type(x) is Tensor and x._tracked and _state().recording:
         return apply(RULES[identity], (x,))
     t = wrap(x._data if type(x) is Tensor else np.asarray(x))
+    if t._data.dtype not in (np.float32, np.float64):
+        raise TypeError(
+            f"argument {i} of {_name(f)} is {_kind(x)}; only float32 and float64 have gradients. "
+            "Write 1.0 instead of 1, or leave it out of argnums."
+        )
     t.requires_grad = True
     return t
 
@@ -62,17 +68,19 @@ def _between(
 ) -> tuple[set[Tensor], bool]:
     """The nodes from ``variables`` to ``results``, and whether anything else that wants a gradient reaches the results.
 
-    A node older than every variable cannot depend on one, so the walk stops there. Leaves in ``own`` are not outside.
+    A node older than every variable cannot depend on one, so the walk stops there. Outside are what is older, less the
+    leaves in ``own``; a younger leaf was made by the function itself, as the variable of a transform within, say.
     """
     found = {t for t in results if t._tracked and t._rule is not None and t not in variables}
-    outside = any(t._tracked and t._rule is None and t not in variables and t not in own for t in results)
+    leaves = (t for t in results if t._tracked and t._rule is None and t not in variables and t not in own)
+    outside = any(t._order > oldest for t in leaves)
     walk = list(found)
     while walk:
         for x in walk.pop()._inputs:
             if type(x) is not Tensor or not x._tracked or x in variables or x in found:
                 continue
             if x._rule is None or x._order > oldest or x in own:
-                outside = outside or x._rule is not None or x not in own
+                outside = outside or (x._order > oldest and x not in own)
             else:
                 found.add(x)
                 walk.append(x)
@@ -86,8 +94,12 @@ def _between(
 
 
 def _pick(argnums: int | Sequence[int] | None, args: tuple[Any, ...], f: Function) -> tuple[int, ...]:
-    chosen = range(len(args)) if argnums is None else (argnums,) if isinstance(argnums, int) else tuple(argnums)
     n = len(args)
+    several = range(n) if argnums is None else argnums if np.iterable(argnums) else (argnums,)
+    try:
+        chosen = tuple(map(operator.index, several))
+    except TypeError:
+        raise TypeError(f"argnums must be an int, several, or None for all; got {argnums!r}.") from None
     if any(not -n <= i < n for i in chosen):
         raise ValueError(
             f"argnums={argnums} asks for an argument that {_name(f)} was not given: it was called with {n} positional "
@@ -98,6 +110,10 @@ def _pick(argnums: int | Sequence[int] | None, args: tuple[Any, ...], f: Functio
 
 def _name(f: Function) -> str:
     return getattr(f, "__name__", type(f).__name__)
+
+
+def _kind(x: Any) -> str:
+    return f"an array of dtype {x.dtype}" if isinstance(x, np.ndarray | Tensor) else f"of type {type(x).__name__}"
 
 
 def vjp(
@@ -138,12 +154,14 @@ def _vjp(
     f: Function, args: Sequence[Any], picked: tuple[int, ...], options: dict[str, Any], own: Collection[Tensor] = ()
 ) -> tuple[Any, Callable[[Any], tuple[Any, ...]], dict[Tensor, None]]:
     """`vjp` and its variables; ``own`` are the caller's variables, which do not count as outside."""
-    groups = {i: [_variable(x) for x in leaves_of(args[i])] for i in picked}
+    if not callable(f):
+        raise TypeError(f"a transform takes a function as its first argument; got {type(f).__name__}.")
+    groups = {i: [_variable(x, i, f) for x in leaves_of(args[i])] for i in picked}
     variables = dict.fromkeys(v for group in groups.values() for v in group)
     outer = _state()
     with state(recording=True):
         value = f(*(like(a, groups[i]) if i in groups else a for i, a in enumerate(args)), **options)
-    results = [r if type(r) is Tensor else wrap(np.asarray(r)) for r in leaves_of(value)]
+    results = [_result(r, f) for r in leaves_of(value)]
     oldest = max((v._order for v in (*variables, *own)), default=0)
     between, outside = _between(results, variables, oldest, own)
     outside = outside or any(v._rule is not None for v in variables)
@@ -166,13 +184,24 @@ def _vjp(
                 start[r] = start[r] + s if r in start else s
         with state(recording=record and now.recording):
             found = sweep(start, retain=True, record=record, watch=now.watch, between=between, targets=variables)
-        gradients = iter([_result(found.get(x), x, record) for x in variables])
-        return tuple(like(args[i], gradients) for i in picked)
+        return tuple(like(args[i], [_gradient(found.get(x), x, record) for x in groups[i]]) for i in picked)
 
     return like(value, (r if outside else r._data for r in results)), pullback, variables
 
 
-def _result(g: Any, x: Tensor, record: bool) -> Any:
+def _result(r: Any, f: Function) -> Tensor:
+    if type(r) is Tensor:
+        return r
+    array = np.asarray(r)
+    if array.dtype.kind not in "fiub":
+        raise TypeError(
+            f"{_name(f)} returned {_kind(r)}; a transform needs real numbers as results: arrays, or nested tuples, "
+            "lists and dicts of arrays."
+        )
+    return wrap(array)
+
+
+def _gradient(g: Any, x: Tensor, record: bool) -> Any:
     if record:
         return wrap(np.zeros(x.shape, x.dtype)) if g is None else g
     return np.zeros(x.shape, x.dtype) if g is None else np.array(g)
@@ -201,10 +230,6 @@ def value_and_grad(f: Function, argnums: int | Sequence[int] = 0) -> Function:
             raise ValueError(
                 f"the gradient of {_name(f)} needs a single number as its result; got results of shapes {given}. "
                 "Reduce it (np.sum), or use microgradnp.jacobian."
-            )
-        if np.asarray(getattr(results[0], "_data", results[0])).dtype.kind not in "fiub":
-            raise TypeError(
-                f"the gradient of {_name(f)} needs a real number as its result; got {type(results[0]).__name__}."
             )
         return value, pullback(like(value, [np.ones(np.shape(results[0]))]))
 
@@ -259,14 +284,22 @@ def jvp(f: Function, args: Sequence[Any], tangents: Sequence[Any]) -> tuple[Any,
     >>> mg.jvp(np.square, (3.0,), (1.0,))
     (array(9.), array(6.))
     """
-    if not isinstance(args, tuple | list) or not isinstance(tangents, tuple | list) or len(args) != len(tangents):
-        raise TypeError(
-            "jvp(f, args, tangents) takes two tuples of the same length: the arguments and a direction for each."
-        )
+    _check_directions("jvp", args, tangents)
     value, pullback, variables = _vjp(f, args, tuple(range(len(args))), {})
     vectors = like(value, [np.zeros(np.shape(r), np.result_type(_array(r), np.float32)) for r in leaves_of(value)])
     _, push, _ = _vjp(pullback, (vectors,), (0,), {}, own=variables)
     return value, push(tuple(tangents))[0]
+
+
+def _check_directions(name: str, args: Any, directions: Any) -> None:
+    if not isinstance(args, tuple | list) or not isinstance(directions, tuple | list) or len(args) != len(directions):
+        raise TypeError(
+            f"{name} takes two tuples of the same length: the arguments and a direction for each; got "
+            f"{type(args).__name__} and {type(directions).__name__}."
+        )
+    given, wanted = ([np.shape(leaf) for leaf in leaves_of(x)] for x in (directions, args))
+    if given != wanted:
+        raise ValueError(f"{name} takes a direction of each argument's shape, {wanted}; got {given}.")
 
 
 def _array(x: Any) -> Array:
@@ -336,6 +369,7 @@ def hvp(f: Function, args: Sequence[Any], vectors: Sequence[Any]) -> Any:
     >>> mg.hvp(lambda x: np.sum(x ** 3), (np.array([1.0, 2.0]),), (np.array([1.0, 0.0]),))
     (array([6., 0.]),)
     """
+    _check_directions("hvp", args, vectors)
     _, along = jvp(grad(f, tuple(range(len(args)))), args, vectors)
     return along
 
