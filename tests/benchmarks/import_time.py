@@ -1,4 +1,4 @@
-"""What `import microgradnp` costs beyond `import numpy`: fresh interpreters, the statements in turn, the best of many."""
+"""What `import microgradnp` costs beyond `import numpy`: fresh interpreters, each in turn, the best of many."""
 
 import argparse
 import os
