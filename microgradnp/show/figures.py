@@ -1,0 +1,109 @@
+"""Figures: data and curves, functions side by side, losses, predictions against observations.
+
+Each function returns a matplotlib Figure of its own, outside pyplot's global list: drawing a hundred of them leaks
+nothing and needs no display. Colours are those of Okabe and Ito, which readers of every colour vision can tell apart;
+lines differ in dash as well, for print in grey.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from numpy.typing import NDArray
+
+from microgradnp.nn.training import History
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"
+COLOURS = (VERMILLION, GREEN, PURPLE, ORANGE, SKY)
+DASHES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)))
+
+JAPANESE = ("Noto Sans CJK JP", "Noto Sans JP", "Hiragino Sans", "Yu Gothic", "Meiryo", "IPAexGothic", "TakaoGothic")
+
+Curve = tuple[NDArray[Any], NDArray[Any]]
+
+
+def curves(
+    x: NDArray[Any], y: NDArray[Any], lines: Mapping[str, Curve], xlabel: str = "x", ylabel: str = "y"
+) -> Figure:
+    """Data points, and any number of labelled lines ``(x, y)`` through them."""
+    figure, (axes,) = _new(1)
+    axes.scatter(x, y, s=36, facecolors="none", edgecolors=BLUE, linewidths=1.2, label="data", zorder=3)
+    for (label, (line_x, line_y)), colour, dash in zip(lines.items(), COLOURS, DASHES, strict=False):
+        axes.plot(line_x, line_y, color=colour, linestyle=dash, linewidth=2, label=label)
+    _name(axes, xlabel, ylabel)
+    _legend(figure)
+    return figure
+
+
+def side_by_side(x: NDArray[Any], functions: Mapping[str, NDArray[Any]], xlabel: str, ylabel: str) -> Figure:
+    """One panel for each function's values at ``x``; ``{}`` in ``ylabel`` stands for its name."""
+    figure, panels = _new(len(functions))
+    for axes, (name, values), colour in zip(panels, functions.items(), (BLUE, *COLOURS), strict=False):
+        axes.plot(x, values, color=colour, linewidth=2)
+        axes.set(xlabel=xlabel, ylabel=ylabel.format(name), title=name)
+    return figure
+
+
+def losses(histories: Mapping[str, History], ylabel: str = "squared error") -> Figure:
+    """The loss of each training against the epoch, on a log scale."""
+    figure, (axes,) = _new(1)
+    for (label, history), colour, dash in zip(histories.items(), (BLUE, *COLOURS), DASHES, strict=False):
+        axes.plot(history.losses, color=colour, linestyle=dash, linewidth=2, label=label)
+    axes.set(xlabel="epoch", ylabel=f"{ylabel} (log scale)", yscale="log")
+    _legend(figure)
+    return figure
+
+
+def predicted_against_observed(observed: NDArray[Any], predicted: NDArray[Any], name: str) -> Figure:
+    """Each prediction against what was observed: right ones lie on the diagonal."""
+    figure, (axes,) = _new(1, size=(6.0, 6.0))
+    ends = [min(observed.min(), predicted.min()), max(observed.max(), predicted.max())]
+    axes.plot(ends, ends, color=VERMILLION, linewidth=1.5, label="prediction = observation")
+    axes.scatter(observed, predicted, s=36, facecolors="none", edgecolors=BLUE, linewidths=1.2, label="data", zorder=3)
+    axes.set_aspect("equal")
+    _name(axes, f"{name}, observed", f"{name}, predicted")
+    _legend(figure)
+    return figure
+
+
+def save(figure: Figure, path: str | Path) -> None:
+    """Write a figure to a file, in the format that its name ends in."""
+    figure.savefig(path, metadata={"Date": None} if Path(path).suffix == ".svg" else None)
+
+
+def _name(axes: Axes, xlabel: str, ylabel: str) -> None:
+    """Name the axes after a user's own columns: dollar signs stay, and Japanese shows where a font for it is there."""
+    from matplotlib.font_manager import get_font_names
+
+    installed = get_font_names()
+    for label, text in ((axes.xaxis.label, xlabel), (axes.yaxis.label, ylabel)):
+        label.set(text=text, parse_math=False, fontfamily=["DejaVu Sans", *(f for f in JAPANESE if f in installed)])
+
+
+def _legend(figure: Figure) -> None:
+    """Above the panel, where it never covers a point."""
+    figure.legend(loc="outside upper center", ncols=3, frameon=False)
+
+
+def _new(panels: int, size: tuple[float, float] = (9.0, 4.5)) -> tuple[Figure, list[Axes]]:
+    try:
+        from matplotlib.figure import Figure
+        from matplotlib.layout_engine import ConstrainedLayoutEngine
+    except ModuleNotFoundError as error:
+        raise ModuleNotFoundError(
+            "figures are drawn by matplotlib: pip install 'microgradnp[plot]'.", name="matplotlib"
+        ) from error
+
+    figure = Figure(figsize=size, dpi=150, layout=ConstrainedLayoutEngine(w_pad=0.1, h_pad=0.1))
+    all_axes = list(figure.subplots(1, panels, squeeze=False)[0])
+    for axes in all_axes:
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.grid(color="0.9", linewidth=0.8)
+        axes.set_axisbelow(True)
+    return figure, all_axes
