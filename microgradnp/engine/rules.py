@@ -12,7 +12,7 @@ that can be *composed* of others is composed, in ``functions.py``, and needs no 
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial, wraps
+from functools import cache, partial, wraps
 from typing import Any
 
 import numpy as np
@@ -118,7 +118,10 @@ def primitive(function: Callable[..., Any]) -> Callable[..., Any]:
 
 def name_of(function: Callable[..., Any]) -> str:
     """The name under which a reader knows a function: ``np.sum``, ``np.linalg.inv``, ``erf``."""
-    name = getattr(function, "__name__", repr(function))
+    name: str = getattr(function, "__name__", repr(function))
+    owner = getattr(function, "__self__", None)
+    if isinstance(owner, np.ufunc):  # a method such as np.add.reduce
+        return f"{name_of(owner)}.{name}"
     if getattr(np, name, None) is function:
         return f"np.{name}"
     module = getattr(function, "__module__", None) or ""
@@ -162,8 +165,8 @@ def _log(a: Any) -> Any:
 
 def _less_one(a: Any, b: Any) -> Any:
     """The exponent b - 1, but 1 at 0**0, so that ``b * a**(b - 1)`` is 0 there and right everywhere else."""
-    if _number(b) and b != 0:
-        return b - 1
+    if _number(b):
+        return b - 1 if b != 0 else 1
     return np.where((a == 0) & (b == 0), 1, b - 1)
 
 
@@ -203,6 +206,31 @@ defvjp(np.log,          lambda g, y, x: g / x)
 defvjp(np.log2,         lambda g, y, x: g / (x * math.log(2)))
 defvjp(np.log10,        lambda g, y, x: g / (x * math.log(10)))
 defvjp(np.log1p,        lambda g, y, x: g / (1 + x))
+defvjp(np.logaddexp,    lambda g, y, a, b: g * np.exp(-np.logaddexp(0, _less(b, a))),
+                        lambda g, y, a, b: g * np.exp(-np.logaddexp(0, _less(a, b))))
+defvjp(np.logaddexp2,   lambda g, y, a, b: g * np.exp2(-np.logaddexp2(0, _less(b, a))),
+                        lambda g, y, a, b: g * np.exp2(-np.logaddexp2(0, _less(a, b))))
+defvjp(np.ldexp,        lambda g, y, x, n: np.ldexp(g, n),                 None)
+defvjp(np.i0,           lambda g, y, x: g * _bessel_1(x))
+
+
+def _less(a: Any, b: Any) -> Any:
+    """a - b, but 0 for equal infinities."""
+    same = a == b
+    return np.where(same, 0, a) - np.where(same, 0, b)
+
+
+_COSINES = [math.cos(math.pi * (k + 0.5) / 256) for k in range(128)]
+
+
+def _bessel_1(x: Any) -> Any:
+    """The derivative of i0: the integral of cos(t) sinh(x cos(t)) dt over a quarter turn, times 2 / pi (DLMF 10.32.2).
+
+    The midpoint rule converges faster than any power of the step, since the integrand is periodic and smooth.
+    """
+    cosines = np.array(_COSINES, x.dtype)
+    return np.sum(cosines * np.sinh(x.reshape((*x.shape, 1)) * cosines), axis=-1) / 128
+
 
 # -- Trigonometric and hyperbolic ---------------------------------------------------------------------------------------
 
@@ -228,10 +256,40 @@ def _quarter(a: Any, b: Any) -> Any:
     return b / r / r
 
 
+defvjp(np.sinc,         lambda g, y, x: g * _sinc_slope(y, x))
+defvjp(np.unwrap,       lambda g, y, x, **options: g)
+
+@cache
+def _gauss() -> tuple[Any, Any]:
+    """Gauss's nodes and weights for an integral over [0, 1] (the module is imported only here: it takes 3 ms)."""
+    nodes, weights = np.polynomial.legendre.leggauss(12)
+    return 0.5 + 0.5 * nodes, 0.5 * weights
+
+
+def _sinc_slope(y: Any, x: Any) -> Any:
+    """The derivative of sinc: (cos(pi x) - sinc(x)) / x, and near 0, where that cancels, an integral.
+
+    sinc(x) is the integral of cos(pi x t) dt over [0, 1]; its derivative is taken under the integral sign, by Gauss's rule.
+    """
+    near = np.absolute(x) < 0.5
+    nodes, weights = _gauss()
+    t, w = (v.astype(x.dtype) for v in (math.pi * nodes, math.pi * nodes * weights))
+    inside = np.where(near, x, 0)
+    outside = np.where(near, 1, x)
+    slope = -np.sum(w * np.sin(inside.reshape((*x.shape, 1)) * t), axis=-1)
+    return np.where(near, slope, (np.cos(math.pi * outside) - y) / outside)
+
+
 # -- Choosing: ties are split evenly, a bound belongs to the inside of its interval --------------------------------------
 
 defvjp(np.maximum,      lambda g, y, a, b: _won(g, a > b, a == b),         lambda g, y, a, b: _won(g, b > a, a == b))
 defvjp(np.minimum,      lambda g, y, a, b: _won(g, a < b, a == b),         lambda g, y, a, b: _won(g, b < a, a == b))
+defvjp(np.fmax,         lambda g, y, a, b: _won(g, (a > b) | (b != b), a == b),
+                        lambda g, y, a, b: _won(g, (b > a) | (a != a), a == b))
+defvjp(np.fmin,         lambda g, y, a, b: _won(g, (a < b) | (b != b), a == b),
+                        lambda g, y, a, b: _won(g, (b < a) | (a != a), a == b))
+defvjp(np.copysign,     lambda g, y, a, b: g * (np.sign(a) * np.sign(y)),  lambda g, y, a, b: np.zeros_like(g))
+defvjp(np.heaviside,    lambda g, y, x, h: np.zeros_like(g),               lambda g, y, x, h: np.where(x == 0, g, 0))
 defvjp(np.where,        None,
                         lambda g, y, c, a, b: np.where(c, g, 0),           lambda g, y, c, a, b: np.where(c, 0, g))
 defvjp(np.clip,         lambda g, y, x, lo, hi: np.where((x >= lo) & (x <= hi), g, 0),
@@ -248,23 +306,25 @@ def _won(g: Any, strictly: Any, tie: Any) -> Any:
 
 defvjp(np.sum,          lambda g, y, x, axis, keepdims: spread(g, x, axis, keepdims),
        forward=lambda x, axis, keepdims: np.add.reduce(x, axis, None, None, keepdims))
-defvjp(np.mean,         lambda g, y, x, axis, keepdims: spread(g / _count(x, y), x, axis, keepdims))
-defvjp(np.max,          lambda g, y, x, axis, keepdims: _extreme(g, y, x, axis, keepdims),
+defvjp(np.mean,         lambda g, y, x, axis, keepdims: spread(g / _count(x, axis), x, axis, keepdims),
+       forward=lambda x, axis, keepdims: np.add.reduce(x, axis, None, None, keepdims) / _count(x, axis))
+defvjp(np.max,          lambda g, y, x, axis, keepdims: _shared(g, ~(x < spread(y, x, axis, keepdims)), x, axis, keepdims),
        forward=lambda x, axis, keepdims: np.maximum.reduce(x, axis, None, None, keepdims))
-defvjp(np.min,          lambda g, y, x, axis, keepdims: _extreme(g, y, x, axis, keepdims),
+defvjp(np.min,          lambda g, y, x, axis, keepdims: _shared(g, ~(x > spread(y, x, axis, keepdims)), x, axis, keepdims),
        forward=lambda x, axis, keepdims: np.minimum.reduce(x, axis, None, None, keepdims))
 defvjp(np.prod,         lambda g, y, x, axis, keepdims: spread(g, x, axis, keepdims) * product_of_others(x, axis),
        forward=lambda x, axis, keepdims: np.multiply.reduce(x, axis, None, None, keepdims))
 defvjp(np.cumsum,       lambda g, y, x, axis: np.flip(np.cumsum(np.flip(g, axis), axis=axis), axis))
+defvjp(np.cumprod,      lambda g, y, x, axis: _running_product_vjp(g, y, x, axis))
 
 
-def _count(x: Any, y: Any) -> int:
+def _count(x: Any, axis: tuple[int, ...] | None) -> int:
     """How many elements each mean is taken over."""
-    return int(x.size // max(y.size, 1))
+    return int(x.size) if axis is None else math.prod(x.shape[i] for i in axis)
 
 
-def _extreme(g: Any, y: Any, x: Any, axis: tuple[int, ...] | None, keepdims: bool) -> Any:
-    hits = (x == spread(y, x, axis, keepdims)).astype(x.dtype)
+def _shared(g: Any, hits: Any, x: Any, axis: tuple[int, ...] | None, keepdims: bool) -> Any:
+    hits = hits.astype(x.dtype)
     return spread(g, x, axis, keepdims) * hits / np.sum(hits, axis=axis, keepdims=True)
 
 
@@ -294,6 +354,19 @@ def _exclusive_product(x: Any) -> Any:
     return p
 
 
+def _running_product_vjp(g: Any, y: Any, x: Any, axis: int) -> Any:
+    """For each j: prod(x[:j]) * s[j], where s[j] = g[j] + x[j + 1] * s[j + 1]; no division, so zeros are exact."""
+    g, y, x = (np.swapaxes(a, axis, -1) for a in (g, y, x))
+    one = np.ones_like(x[..., :1])
+    s, m = g[..., ::-1], np.concatenate((one, x[..., :0:-1]), axis=-1)
+    step = 1
+    while step < x.shape[-1]:  # the recurrence by doubling: after each pass s reaches twice as far
+        s = np.concatenate((s[..., :step], s[..., step:] + m[..., step:] * s[..., :-step]), axis=-1)
+        m = np.concatenate((m[..., :step], m[..., step:] * m[..., :-step]), axis=-1)
+        step *= 2
+    return np.swapaxes(np.concatenate((one, y[..., :-1]), axis=-1) * s[..., ::-1], axis, -1)
+
+
 # -- Products of matrices ------------------------------------------------------------------------------------------------
 
 defvjp(np.matmul,       lambda g, y, a, b: _matmul_a(g, a, b),             lambda g, y, a, b: _matmul_b(g, a, b))
@@ -313,6 +386,22 @@ def _matmul_b(g: Any, a: Any, b: Any) -> Any:
     if b.ndim == 1:
         return np.matmul(a.mT, g.reshape((*g.shape, 1)))[..., 0]
     return np.matmul(a.mT, g)
+
+
+# Here no operand repeats a label, and none has a label of its own: see the front in functions.py.
+defvjp(np.einsum,       each=lambda i, g, y, *xs, subscripts, optimize: _einsum_vjp(i, g, xs, subscripts, optimize),
+       forward=lambda *xs, subscripts, optimize: np.einsum(subscripts, *xs, optimize=optimize))
+defvjp(np.convolve,     lambda g, y, a, b: np.convolve(g, b[::-1], "valid"),
+                        lambda g, y, a, b: np.convolve(g, a[::-1], "valid"))
+
+
+def _einsum_vjp(i: int, g: Any, xs: Sequence[Any], subscripts: str, optimize: Any) -> Any:
+    """The gradient of a sum of products is a sum of products: the output's place and operand i's are exchanged."""
+    operands, result = subscripts.split("->")
+    labels = operands.split(",")
+    others = (result, *labels[:i], *labels[i + 1 :])
+    gx = np.einsum(f"{','.join(others)}->{labels[i]}", g, *xs[:i], *xs[i + 1 :], optimize=optimize)
+    return np.broadcast_to(gx, np.broadcast_shapes(gx.shape, xs[i].shape))  # where an operand of length 1 stretched
 
 
 # -- Shape and place -----------------------------------------------------------------------------------------------------
@@ -343,6 +432,10 @@ def astype(x: Any, *, dtype: Any) -> Any:
     return x.astype(dtype)
 
 
+# Indices that are known beforehand are an option of getitem; those that are themselves computed (an argsort) or fed to a
+# compiled step (labels) are an argument of take and take_along_axis. Each is paired with its transpose, which adds up.
+
+
 @primitive
 def getitem(x: Any, *, index: Any) -> Any:
     """``x[index]``, for any index that NumPy takes."""
@@ -353,10 +446,28 @@ def getitem(x: Any, *, index: Any) -> Any:
 def scatter(g: Any, *, index: Any, shape: tuple[int, ...]) -> Any:
     """The transpose of ``getitem``: zeros of ``shape`` with ``g`` added at ``index``, repeated places adding up."""
     out = np.zeros(shape, g.dtype)
-    if is_basic(index):
+    if is_basic(index) or (type(index) is np.ndarray and index.dtype == bool):  # each element once
         out[index] = g
     else:
         np.add.at(out, index, g)
+    return out
+
+
+@primitive
+def scatter_take(g: Any, indices: Any, *, axis: int, length: int) -> Any:
+    """The transpose of ``np.take`` along an axis of that length."""
+    out = np.zeros((*g.shape[:axis], length, *g.shape[axis + np.ndim(indices) :]), g.dtype)
+    np.add.at(out, (slice(None),) * axis + (indices,), g)
+    return out
+
+
+@primitive
+def scatter_along_axis(g: Any, indices: Any, *, axis: int, length: int) -> Any:
+    """The transpose of ``np.take_along_axis`` along an axis of that length."""
+    out = np.zeros((*g.shape[:axis], length, *g.shape[axis + 1 :]), g.dtype)
+    index: list[Any] = list(np.ogrid[tuple(slice(n) for n in g.shape)])
+    index[axis] = indices
+    np.add.at(out, tuple(index), g)
     return out
 
 
@@ -366,7 +477,13 @@ def is_basic(index: Any) -> bool:
     return all(p is None or p is Ellipsis or type(p) in (int, slice) for p in parts)
 
 
-defvjp(identity,        lambda g, y, x: g)
-defvjp(astype,          lambda g, y, x, dtype: astype(g, dtype=x.dtype))
-defvjp(getitem,         lambda g, y, x, index: scatter(g, index=index, shape=x.shape))
-defvjp(scatter,         lambda g, y, x, index, shape: getitem(g, index=index))
+# fmt: off
+defvjp(identity,           lambda g, y, x: g)
+defvjp(astype,             lambda g, y, x, dtype: astype(g, dtype=x.dtype))
+defvjp(getitem,            lambda g, y, x, index: scatter(g, index=index, shape=x.shape))
+defvjp(scatter,            lambda g, y, x, index, shape: getitem(g, index=index))
+defvjp(np.take,            lambda g, y, x, i, axis: scatter_take(g, i, axis=axis, length=x.shape[axis]),       None)
+defvjp(scatter_take,       lambda g, y, x, i, axis, length: np.take(g, i, axis=axis),                         None)
+defvjp(np.take_along_axis, lambda g, y, x, i, axis: scatter_along_axis(g, i, axis=axis, length=x.shape[axis]), None)
+defvjp(scatter_along_axis, lambda g, y, x, i, axis, length: np.take_along_axis(g, i, axis),                   None)
+# fmt: on

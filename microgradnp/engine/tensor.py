@@ -45,8 +45,8 @@ FUNCTIONS: dict[Callable[..., Any], Callable[..., Any]] = {}
 CONSTANTS: set[Callable[..., Any]] = set()
 """Functions whose result does not change when their floating arguments do: they return plain arrays."""
 
-REFUSED: dict[Callable[..., Any], str] = {}
-"""Functions that Tensors refuse, each with the reason and what to use instead."""
+REFUSED: dict[Callable[..., Any] | str, str] = {}
+"""Functions, and by name whole modules, that Tensors refuse, each with the reason and what to use instead."""
 
 
 @contextmanager
@@ -294,10 +294,15 @@ def _explain_arguments(
         ) from None
 
 
+def reason_against(function: Callable[..., Any]) -> str | None:
+    """Why a function is refused, and what to use instead; None if it is not."""
+    return REFUSED.get(function) or REFUSED.get(getattr(function, "__module__", None) or "")
+
+
 def _unsupported(function: Callable[..., Any], options: dict[str, Any]) -> str:
     name = name_of(function)
-    if function in REFUSED:
-        return f"{name} has no gradient here: {REFUSED[function]}"
+    if (reason := reason_against(function)) is not None:
+        return f"{name} has no gradient here: {reason}"
     if options:
         keywords = ", ".join(f"{key}=" for key in options)
         return f"{name} on a Tensor does not take {keywords}: choose with np.where, cast with .astype()."

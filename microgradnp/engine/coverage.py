@@ -1,0 +1,156 @@
+"""Where each of NumPy's overridable functions stands: differentiable, piecewise constant or refused.
+
+Differentiable functions have a row (``rules.py``) or a front (``functions.py``, ``statistics.py``, ``sequences.py``,
+``linalg.py``). The others are listed here: those whose result does not change when their floating arguments do return
+plain arrays; those that no rule can serve raise, with the reason and what to use instead. `classify` says which is which,
+and a test holds it against NumPy's own list, so that a function new in NumPy cannot go unnoticed.
+"""
+
+from collections.abc import Callable
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+
+from microgradnp.engine import functions, linalg, sequences, statistics  # noqa: F401  (they fill the table)
+from microgradnp.engine.rules import RULES, name_of
+from microgradnp.engine.tensor import CONSTANTS, FUNCTIONS, REFUSED, reason_against
+
+Function = Callable[..., Any]
+
+
+def _named(names: str, module: Any = np) -> list[Function]:
+    """The functions of those names which this version of NumPy has."""
+    return [getattr(module, name) for name in names.split() if hasattr(module, name)]
+
+
+# -- Piecewise constant --------------------------------------------------------------------------------------------------
+
+_COMPARISONS = _named(
+    """equal not_equal less less_equal greater greater_equal logical_and logical_or logical_not logical_xor
+    bitwise_and bitwise_or bitwise_xor bitwise_count invert left_shift right_shift gcd lcm floor_divide"""
+)
+CONSTANTS.update(_COMPARISONS)
+CONSTANTS.update(
+    getattr(ufunc, method)
+    for ufunc in _COMPARISONS
+    if isinstance(ufunc, np.ufunc) and ufunc.nin == 2
+    for method in ("reduce", "accumulate", "outer", "reduceat")
+)
+CONSTANTS.update(
+    _named(
+        """sign signbit floor ceil trunc rint round around fix spacing angle imag
+        isfinite isinf isnan isnat isneginf isposinf isclose isreal iscomplex isrealobj iscomplexobj isin
+        allclose array_equal array_equiv all any count_nonzero
+        argmax argmin nanargmax nanargmin argsort argpartition lexsort argwhere nonzero flatnonzero searchsorted digitize
+        shape ndim size result_type can_cast common_type min_scalar_type may_share_memory shares_memory
+        zeros_like ones_like empty_like array2string array_repr array_str einsum_path ix_
+        diag_indices_from tril_indices_from triu_indices_from unravel_index ravel_multi_index packbits unpackbits"""
+    )
+)
+CONSTANTS.add(np._core.umath._ones_like)
+CONSTANTS.add(np.linalg.matrix_rank)
+
+# -- Refused -------------------------------------------------------------------------------------------------------------
+
+REFUSED.update(
+    dict.fromkeys(
+        _named("copyto place put put_along_axis putmask fill_diagonal"),
+        "it writes into its first argument, and a graph forgets what is overwritten. Use np.where, microgradnp.put or "
+        "microgradnp.put_along_axis, which return the changed array.",
+    )
+)
+REFUSED.update(
+    dict.fromkeys(
+        [ufunc.at for ufunc in RULES if isinstance(ufunc, np.ufunc)],
+        "it writes into its first argument, and a graph forgets what is overwritten. Use t + np.bincount(indices, values, "
+        "minlength=n) to add up, or microgradnp.put to replace.",
+    )
+)
+REFUSED.update(
+    dict.fromkeys(
+        _named("histogram histogram2d histogramdd histogram_bin_edges"),
+        "counts jump where an element passes an edge. Use np.histogram(t.data, ...), or a sum of smooth bumps.",
+    )
+)
+REFUSED.update(
+    dict.fromkeys(
+        _named("unique unique_all unique_counts unique_inverse unique_values union1d intersect1d setdiff1d setxor1d"),
+        "the size of a set depends on values, and equal elements leave it open which one gets the gradient. Take the places "
+        "from the data, such as np.unique(t.data, return_index=True)[1], and index t with them.",
+    )
+)
+REFUSED.update(
+    dict.fromkeys(
+        _named("save savez savez_compressed savetxt"),
+        "a file keeps values and forgets the graph. Save t.data.",
+    )
+)
+REFUSED.update(
+    dict.fromkeys(
+        _named("roots sort_complex"),
+        "its result is complex, which Tensors do not hold.",
+    )
+)
+REFUSED.update(
+    dict.fromkeys(
+        _named("eig eigvals", np.linalg),
+        "the eigenvalues of a matrix that is not symmetric may be complex, which Tensors do not hold. For a symmetric matrix "
+        "use np.linalg.eigh or np.linalg.eigvalsh.",
+    )
+)
+REFUSED.update(
+    dict.fromkeys(
+        _named("busday_count busday_offset is_busday datetime_as_string"),
+        "it works on dates, and Tensors hold numbers.",
+    )
+)
+REFUSED[np.nextafter] = "it is the identity but for one unit of the last place. Use the argument itself, or t.data."
+
+_STRINGS = "it works on strings, and Tensors hold numbers."
+REFUSED.update(dict.fromkeys([f for f in vars(np._core.umath).values() if isinstance(f, np.ufunc) and not f.types], _STRINGS))
+REFUSED.update(  # whole modules, most of which NumPy imports only when they are asked for
+    {
+        "numpy.strings": _STRINGS,
+        "numpy.fft": "its results are complex, which Tensors do not hold. Use np.convolve, or multiply by the matrices "
+        "np.cos(2 * np.pi * np.outer(k, n) / N) and np.sin(...), the transform's real and imaginary parts.",
+        "numpy.lib.scimath": "it turns to complex numbers outside the real domain, and Tensors do not hold them. Use the "
+        "function of that name in np itself, such as np.sqrt.",
+        "numpy.lib.recfunctions": "it works on structured arrays, and Tensors hold numbers of one dtype. Keep each field in "
+        "a Tensor of its own.",
+        "numpy.polynomial.polynomial": "numpy.polynomial works on arrays of its own making. Use np.polyval, which takes the "
+        "highest power first, or np.einsum with np.vander.",
+    }
+)
+
+# -- The table -----------------------------------------------------------------------------------------------------------
+
+Kind = Literal["differentiable", "piecewise constant", "refused", "unclassified"]
+
+
+class Coverage(NamedTuple):
+    """Where one function stands: what a Tensor argument gives, and for a refused one the reason and the remedy."""
+
+    name: str
+    kind: Kind
+    note: str
+
+
+def classify(function: Function) -> Coverage:
+    """Say where one of NumPy's functions stands.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> classify(np.argmax)
+    Coverage(name='np.argmax', kind='piecewise constant', note='a plain result')
+    """
+    public = getattr(function, "_implementation", function)  # what NumPy keeps for like= stands for the public function
+    name = name_of(function)
+    for each in (function, public):
+        if each in RULES or each in FUNCTIONS:
+            return Coverage(name, "differentiable", "a rule" if each in RULES else "composed of rules")
+    if function in CONSTANTS:
+        return Coverage(name, "piecewise constant", "a plain result")
+    if (reason := reason_against(function)) is not None:
+        return Coverage(name, "refused", reason)
+    return Coverage(name, "unclassified", "")

@@ -1,0 +1,252 @@
+"""Statistics: means, variances, order statistics, and the family of functions that pass over NaN. All are compositions."""
+
+import math
+
+import numpy as np
+
+from microgradnp.engine.functions import axes_of, fixed, lift
+from microgradnp.engine.tensor import implements
+
+# mypy: allow-untyped-defs, allow-untyped-calls
+
+# -- Means and variances -------------------------------------------------------------------------------------------------
+
+
+def safe_sqrt(x):
+    """Square root with gradient 0 at 0, for a root of a sum of squares."""
+    zero = x == 0
+    return np.where(zero, 0, np.sqrt(np.where(zero, 1, x)))
+
+
+@implements(np.var)
+def var(a, axis=None, dtype=None, *, ddof=0, keepdims=False, where=True, mean=None, correction=None):
+    """Variance: the mean square of what is left after taking the mean away."""
+    a = lift(a) if dtype is None else lift(a).astype(dtype)
+    rest = a - (np.mean(a, axis=axis, keepdims=True, where=where) if mean is None else mean)
+    rest = rest if where is True else np.where(where, rest, 0)
+    total = np.sum(rest * rest, axis=axis, keepdims=keepdims)
+    ddof = ddof if correction is None else correction
+    if where is True:
+        return total / max(_counted(a, axis) - ddof, 0.0)
+    chosen = np.broadcast_to(lift(where).astype(a.dtype), a.shape)
+    return total / np.maximum(np.sum(chosen, axis=axis, keepdims=keepdims) - ddof, 0)
+
+
+def _counted(a, axis):
+    """How many elements each result is made of."""
+    axes = axes_of(axis, a.ndim)
+    return a.size if axes is None else math.prod(a.shape[i] for i in axes)
+
+
+@implements(np.std)
+def std(a, axis=None, dtype=None, *, ddof=0, keepdims=False, where=True, mean=None, correction=None):
+    """Standard deviation; of constants the gradient is 0."""
+    ddof = ddof if correction is None else correction
+    return safe_sqrt(var(a, axis, dtype, ddof=ddof, keepdims=keepdims, where=where, mean=mean))
+
+
+@implements(np.average)
+def average(a, axis=None, weights=None, returned=False, *, keepdims=False):
+    """Mean, weighted where weights are given."""
+    a = lift(a)
+    if weights is None:
+        y = np.mean(a, axis=axis, keepdims=keepdims)
+        total = np.full(y.shape, float(_counted(a, axis)), y.dtype)
+    else:
+        weights = lift(weights)
+        if weights.shape != a.shape:
+            axes = axes_of(axis, a.ndim)
+            if axes is None or weights.shape != tuple(a.shape[i] for i in axes):
+                raise ValueError(
+                    f"np.average: weights of shape {weights.shape} for a Tensor of shape {a.shape} and axis={axis}: they must "
+                    "have its shape, or that of the axes averaged over."
+                )
+            order = sorted(range(len(axes)), key=axes.__getitem__)
+            lengths = tuple(n if i in axes else 1 for i, n in enumerate(a.shape))
+            weights = np.broadcast_to(np.reshape(np.transpose(weights, order), lengths), a.shape)
+        total = np.sum(weights, axis=axis, keepdims=keepdims)
+        y = np.sum(a * weights, axis=axis, keepdims=keepdims) / total
+    return (y, total) if returned else y
+
+
+@implements(np.ptp)
+def ptp(a, axis=None, *, keepdims=False):
+    """Peak to peak: maximum less minimum."""
+    return np.max(a, axis=axis, keepdims=keepdims) - np.min(a, axis=axis, keepdims=keepdims)
+
+
+@implements(np.cov)
+def cov(m, y=None, rowvar=True, bias=False, ddof=None, fweights=None, aweights=None, *, dtype=None):
+    """Covariance of the rows, each a variable."""
+    x = _variables(m, rowvar, dtype)
+    if y is not None:
+        x = np.concatenate((x, _variables(y, rowvar, dtype)), axis=0)
+    ddof = (0 if bias else 1) if ddof is None else ddof
+    if fweights is None and aweights is None:
+        rest = x - np.mean(x, axis=1, keepdims=True)
+        c = np.matmul(rest, rest.T) / max(x.shape[1] - ddof, 0.0)
+    else:
+        w = lift(np.ones(x.shape[1], x.dtype))
+        w = w if fweights is None else w * fixed(fweights, "the fweights of np.cov")
+        w = w if aweights is None else w * aweights
+        total = np.sum(w)
+        count = total - ddof if aweights is None else total - ddof * np.sum(w * aweights) / total
+        rest = x - np.average(x, axis=1, weights=w, keepdims=True)
+        c = np.matmul(rest, (rest * w).T) / (total if ddof == 0 else count)
+    return np.squeeze(c)
+
+
+def _variables(m, rowvar, dtype):
+    m = lift(m)
+    if m.ndim > 2:
+        raise ValueError(f"np.cov takes one or two axes; got shape {m.shape}.")
+    m = m.astype(dtype) if dtype is not None else m
+    return np.atleast_2d(m) if rowvar or m.ndim < 2 else m.T
+
+
+@implements(np.corrcoef)
+def corrcoef(x, y=None, rowvar=True, *, dtype=None):
+    """Correlation of the rows, each a variable."""
+    c = np.cov(lift(x), y, rowvar, dtype=dtype)
+    if c.ndim == 0:
+        return c / c
+    deviation = np.sqrt(np.diag(c))
+    return np.clip(c / deviation[:, None] / deviation[None, :], -1, 1)
+
+
+# -- Order statistics ----------------------------------------------------------------------------------------------------
+
+
+@implements(np.quantile)
+def quantile(a, q, axis=None, *, method="linear", keepdims=False, overwrite_input=False):
+    """Quantiles, by every method of NumPy's: each lies between two neighbours in order."""
+    a = lift(a)
+    rows, lengths = _rows(a, axis)
+    n = rows.shape[-1]
+    q = np.asarray(fixed(q, "the q of np.quantile"))
+    ordered = np.sort(rows, axis=-1)
+    place = np.asarray(np.quantile(np.arange(n, dtype=np.float64), q, method=method))  # of n elements 0, 1, 2, ...
+    y = _between(ordered, np.broadcast_to(place.ravel(), (*rows.shape[:-1], q.size)), n)
+    last = ordered[..., -1:]
+    return _arranged(np.where(np.isnan(last), last, y), q.shape, lengths, keepdims)
+
+
+def _rows(a, axis):
+    """The axes to reduce joined into a last one; and the lengths of all axes, 1 for those."""
+    axes = axes_of(axis, a.ndim)
+    axes = tuple(range(a.ndim)) if axes is None else axes
+    kept = tuple(i for i in range(a.ndim) if i not in axes)
+    shape = (*(a.shape[i] for i in kept), math.prod(a.shape[i] for i in axes))
+    lengths = tuple(None if i in axes else n for i, n in enumerate(a.shape))
+    return np.reshape(np.transpose(a, kept + axes), shape), lengths
+
+
+def _between(ordered, place, n):
+    """The value at a place between two elements of sorted rows."""
+    dtype = ordered.dtype if ordered.dtype.kind == "f" else np.dtype(np.float64)
+    low = np.floor(place)
+    part = (place - low).astype(dtype)
+    low = low.astype(np.intp)
+    below = np.take_along_axis(ordered, low, axis=-1)
+    above = np.take_along_axis(ordered, np.minimum(low + 1, max(n - 1, 0)), axis=-1)
+    return below + (above - below) * part
+
+
+def _arranged(y, shape, lengths, keepdims):
+    """The quantiles as first axes, as NumPy has them."""
+    kept = tuple(n for n in lengths if n is not None)
+    y = np.reshape(np.moveaxis(y, -1, 0), shape + kept)
+    return np.reshape(y, shape + tuple(1 if n is None else n for n in lengths)) if keepdims else y
+
+
+@implements(np.percentile)
+def percentile(a, q, axis=None, *, method="linear", keepdims=False, overwrite_input=False):
+    """Quantiles at percentages."""
+    q = np.true_divide(fixed(q, "the q of np.percentile"), 100)
+    return quantile(a, q, axis, method=method, keepdims=keepdims)
+
+
+@implements(np.median)
+def median(a, axis=None, *, overwrite_input=False, keepdims=False):
+    """The middle one in order, or the mean of the two."""
+    return quantile(a, 0.5, axis, keepdims=keepdims)
+
+
+# -- Passing over NaN ----------------------------------------------------------------------------------------------------
+
+
+def _filled(a, value):
+    return np.where(np.isnan(lift(a)), value, a)
+
+
+def _passing_over(function, plain_function, value):
+    @implements(function)
+    def skip(a, *args, **options):
+        return plain_function(_filled(a, value), *args, **options)
+
+
+_passing_over(np.nansum, np.sum, 0)
+_passing_over(np.nanprod, np.prod, 1)
+_passing_over(np.nancumsum, np.cumsum, 0)
+_passing_over(np.nancumprod, np.cumprod, 1)
+
+
+def _nan_extreme(function, plain_function, value):
+    @implements(function)
+    def extreme(a, axis=None, *, keepdims=False):
+        y = plain_function(_filled(a, value), axis=axis, keepdims=keepdims)
+        return np.where(np.all(np.isnan(lift(a)), axis=axis, keepdims=keepdims), math.nan, y)
+
+
+_nan_extreme(np.nanmax, np.max, -math.inf)
+_nan_extreme(np.nanmin, np.min, math.inf)
+
+
+@implements(np.nanmean)
+def nanmean(a, axis=None, dtype=None, *, keepdims=False):
+    """Mean of what is not NaN."""
+    return np.mean(lift(a), axis=axis, dtype=dtype, keepdims=keepdims, where=~np.isnan(lift(a)))
+
+
+@implements(np.nanvar)
+def nanvar(a, axis=None, dtype=None, *, ddof=0, keepdims=False):
+    """Variance of what is not NaN."""
+    return var(a, axis, dtype, ddof=ddof, keepdims=keepdims, where=~np.isnan(lift(a)))
+
+
+@implements(np.nanstd)
+def nanstd(a, axis=None, dtype=None, *, ddof=0, keepdims=False):
+    """Standard deviation of what is not NaN; of constants the gradient is 0."""
+    return safe_sqrt(nanvar(a, axis, dtype, ddof=ddof, keepdims=keepdims))
+
+
+@implements(np.nanquantile)
+def nanquantile(a, q, axis=None, *, method="linear", keepdims=False, overwrite_input=False):
+    """Quantiles of what is not NaN, by the linear method."""
+    if method != "linear":
+        raise ValueError(
+            f"np.nanquantile of a Tensor does not take method={method!r}; take np.quantile(t[~np.isnan(t)], q, method=...) of "
+            "each row."
+        )
+    a = lift(a)
+    rows, lengths = _rows(a, axis)
+    q = np.asarray(fixed(q, "the q of np.nanquantile"))
+    if np.any((q < 0) | (q > 1)):
+        raise ValueError(f"quantiles must lie between 0 and 1; got {q}.")
+    ordered = np.sort(rows, axis=-1)  # NaN comes last
+    count = np.sum((~np.isnan(rows)).astype(np.float64), axis=-1, keepdims=True)
+    place = np.maximum(count - 1, 0) * q.ravel()
+    return _arranged(_between(ordered, place, rows.shape[-1]), q.shape, lengths, keepdims)
+
+
+@implements(np.nanpercentile)
+def nanpercentile(a, q, axis=None, *, method="linear", keepdims=False, overwrite_input=False):
+    """Quantiles at percentages of what is not NaN."""
+    q = np.true_divide(fixed(q, "the q of np.nanpercentile"), 100)
+    return nanquantile(a, q, axis, method=method, keepdims=keepdims)
+
+
+@implements(np.nanmedian)
+def nanmedian(a, axis=None, *, overwrite_input=False, keepdims=False):
+    """Median of what is not NaN."""
+    return nanquantile(a, 0.5, axis, keepdims=keepdims)
