@@ -6,9 +6,20 @@ Importing this needs NumPy alone; hypothesis is imported when a strategy is firs
 from typing import Any
 
 from microgradnp.check.gradcheck import GradientError, assert_gradients, gradients
+from microgradnp.check.mutation import MutantReport, mutants
 from microgradnp.check.report import Entry, Report
 
-__all__ = ["Entry", "GradientError", "Report", "arrays", "assert_gradients", "gradients", "strategies"]
+__all__ = [
+    "Entry",
+    "GradientError",
+    "MutantReport",
+    "Report",
+    "arrays",
+    "assert_gradients",
+    "gradients",
+    "mutants",
+    "strategies",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -98,6 +98,7 @@ class Problem:
         self.names = tuple(dict.fromkeys(names[leaf.argument] for leaf in self.leaves))
         self.x = np.concatenate([leaf.array.ravel() for leaf in self.leaves]).astype(np.float64)
         self.single = any(leaf.array.dtype == np.float32 for leaf in self.leaves)
+        self.known: dict[Any, tuple[Reference, str]] = {}  # the references found so far: they serve every judgement
         self.wide = True  # whether the function can be evaluated in float64
         self.analytic = True  # whether the complex step is worth a try: the engine computes with real numbers
 
@@ -191,9 +192,9 @@ def _refuse_shared(leaf: Any, path: str) -> None:
         axes = [i for i, (s, n) in enumerate(zip(leaf.strides, leaf.shape, strict=True)) if s == 0 and n > 1]
         if axes:
             raise ValueError(
-                f"{path}, of shape {leaf.shape}, repeats the same memory along axis {', '.join(map(str, axes))} (stride "
-                "0, as np.broadcast_to makes): one entry cannot change without the others, so it has no derivative of its "
-                "own. Pass a copy: np.array(...)."
+                f"{path}, of shape {leaf.shape}, repeats the same memory along axis {', '.join(map(str, axes))} "
+                "(stride 0, as np.broadcast_to makes): one entry cannot change without the others, so it has no "
+                "derivative of its own. Pass a copy: np.array(...)."
             )
 
 
@@ -328,9 +329,9 @@ def _seeds(value: Any, weights: Array) -> Any:
     return like(value, out)
 
 
-def _backward(problem: Problem, weights: Array, faults: list[str]) -> Array:
+def _backward(problem: Problem, weights: Array, faults: list[str], pull: Function) -> Array:
     """The engine's gradients of each combination of the outputs, one a row."""
-    value, pullback = vjp(problem.at_leaves, *(leaf.value for leaf in problem.leaves))
+    value, pullback = pull(problem.at_leaves, *(leaf.value for leaf in problem.leaves))
     rows = np.empty((len(weights), problem.size))
     values = leaves_of(value)
     gradients: list[Any] = []
@@ -736,15 +737,27 @@ def examine(
     """`gradients` without raising for a wrong gradient: the report says it."""
     if order not in (1, 2, 3):
         raise ValueError(f"order is 1, 2 or 3; got {order!r}.")
-    problem = Problem(f, args, options, argnums)
+    return judge(Problem(f, args, options, argnums), hand, order, rtol, atol, seed)
+
+
+def judge(
+    problem: Problem,
+    hand: Function | None = None,
+    order: int = 1,
+    rtol: float | None = None,
+    atol: float = 0.0,
+    seed: int = 0,
+    pull: Function = vjp,
+) -> Report:
+    """`examine` for a problem that may be judged several times, with a ``pull`` that stands for the engine's `vjp`."""
     rng = np.random.default_rng(seed)
     report = Report(problem.name, problem.names, order=order)
-    _examine_once(problem, report, hand, rtol, atol, rng, 1)
+    _examine_once(problem, report, hand, rtol, atol, rng, 1, pull)
     for k in range(2, order + 1):
         if not report.ok or not problem.size:
             break
         problem = _derivative(problem, rng)
-        _examine_once(problem, report, None, rtol, atol, rng, k)
+        _examine_once(problem, report, None, rtol, atol, rng, k, pull)
     return report
 
 
@@ -783,6 +796,7 @@ def _derivative(problem: Problem, rng: "np.random.Generator") -> Problem:
         "single",
     ):
         setattr(out, name, getattr(problem, name))
+    out.known = {}
     out.f, out.wide, out.analytic = gradient, True, False
     return out
 
@@ -795,6 +809,7 @@ def _examine_once(
     atol: float,
     rng: "np.random.Generator",
     order: int,
+    pull: Function,
 ) -> None:
     """One order of derivatives."""
     before = [np.array(x) if isinstance(x, np.ndarray) else x for x in problem.everything]
@@ -834,7 +849,7 @@ def _examine_once(
     rows: dict[str, tuple[Array, Array]] = {}
     with np.errstate(all="ignore"):
         try:
-            backward = _backward(problem, weights, faults)
+            backward = _backward(problem, weights, faults, pull)
             rows["backward"] = backward, np.ones(backward.shape, bool)
         except Exception as error:
             if hand is None:
@@ -851,8 +866,11 @@ def _examine_once(
         math.sqrt(judged) if rtol is None else rtol, atol, judged, noise if plain else np.abs(weights) @ noise
     )
 
-    def judge(directions: list[Any]) -> tuple[Verdicts, Reference, dict[str, tuple[Array, Array]]]:
-        reference, why_not = _reference(problem, directions, None if plain else weights, middle, eps)
+    def compare(directions: list[Any]) -> tuple[Verdicts, Reference, dict[str, tuple[Array, Array]]]:
+        key = tuple(u if isinstance(u, int) else u.tobytes() for u in directions), weights.tobytes()
+        if key not in problem.known:
+            problem.known[key] = _reference(problem, directions, None if plain else weights, middle, eps)
+        reference, why_not = problem.known[key]
         along = {source: _along(problem, directions, got, given) for source, (got, given) in rows.items()}
         methods = [*rows, "finite differences"] + (["complex step"] if reference.exact is not None else [])
         report.compared = tuple(dict.fromkeys((*report.compared, *methods)))
@@ -869,10 +887,10 @@ def _examine_once(
         report.note(f"{n} entries: seen through {4} random projections and {24} single entries, by the seed")
     if not directions or not middle.size:
         return
-    verdicts, reference, along = judge(directions)
+    verdicts, reference, along = compare(directions)
     suspects = [u for i, u in enumerate(directions) if not isinstance(u, int) and _any_bad(verdicts, i)]
     if suspects:
-        named = _narrow_down(suspects[0], judge)
+        named = _narrow_down(suspects[0], compare)
         if named is not None:
             found, reference, along = named
             found.failures += [e for e in verdicts.failures if not e.name.startswith("a random")]
@@ -906,7 +924,7 @@ def _along(problem: Problem, directions: list[Any], rows: Array, given: Array) -
     return out, known
 
 
-def _narrow_down(u: Array, judge: Callable[[list[Any]], Any]) -> Any:
+def _narrow_down(u: Array, compare: Callable[[list[Any]], Any]) -> Any:
     """Halve a projection that failed until single entries are found, or the halves no longer fail."""
     waiting, found = [u], None
     for _ in range(64):
@@ -915,7 +933,7 @@ def _narrow_down(u: Array, judge: Callable[[list[Any]], Any]) -> Any:
         u = waiting.pop()
         used = np.flatnonzero(u)
         if len(used) <= 8:
-            result = judge(used.tolist())
+            result = compare(used.tolist())
             if result[0].failures:
                 return result
             continue
@@ -924,7 +942,7 @@ def _narrow_down(u: Array, judge: Callable[[list[Any]], Any]) -> Any:
             half = np.zeros_like(u)
             half[part] = u[part]
             halves.append(half)
-        result = judge(halves)
+        result = compare(halves)
         if result[0].failures:
             found = result
         waiting += [half for i, half in enumerate(halves) if _any_bad(result[0], i)]

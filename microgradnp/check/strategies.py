@@ -108,7 +108,7 @@ def lay(a: Array, layout: str) -> Array:
 
 
 def broadcastable(count: int = 2, **options: Any) -> Strategy:
-    """A tuple of arrays whose shapes broadcast together; ``options`` as for `arrays`, ``each=`` a list of more, one each."""
+    """Tuples of arrays whose shapes broadcast together; options as for `arrays`, ``each=`` a dict of more for each."""
     each = options.pop("each", None) or [{}] * count
     sizes = {key: options.pop(key) for key in ("min_dims", "max_dims", "min_side", "max_side") if key in options}
     shapes = hnp.mutually_broadcastable_shapes(
