@@ -257,9 +257,7 @@ class MutantReport:
     def __str__(self) -> str:
         rows = self.rows()
         widths = [max((len(row[k]) for row in rows), default=0) for k in range(3)]
-        lines = [
-            "  " + "  ".join([*(f"{cell:<{w}}" for cell, w in zip(row, widths, strict=False)), row[3]]) for row in rows
-        ]
+        lines = ["".join(f"  {cell:<{w}}" for cell, w in zip(row, [*widths, 0], strict=True)) for row in rows]
         return "\n".join([self.title, *(line.rstrip() for line in lines)])
 
     __repr__ = __str__
