@@ -8,6 +8,7 @@ import pytest
 
 import microgradnp as mg
 from microgradnp import nn, optim
+from microgradnp.show import figures
 
 # -- Data: forty points on half a sine, with noise; the values standardised -------------------------------------------
 
@@ -71,12 +72,16 @@ def test_gradient_descent_leaps_up_and_stays_on_a_plateau():
     assert history.losses[-1] == pytest.approx(31.426829182338306, rel=1e-10)
 
 
-def test_adam_finds_the_sine():
+def test_adam_finds_the_sine(tmp_path):
     model, history = train(optim.Adam, epochs=2000, lr=0.05, eps=1e-6)
     assert history.losses[-1] == pytest.approx(0.89838996, rel=1e-4)  # rounding grows along 2000 steps
 
     prediction = model.predict(x[:, None])[:, 0] * t.std() + t.mean()
     assert np.abs(prediction - np.sin(2 * np.pi * x)).max() < 0.1  # the truth without its noise
+
+    figures.save(figures.curves(x, t, {"ANN": (x, prediction)}), tmp_path / "adam.png")
+    figures.save(figures.losses({"Adam": history}), tmp_path / "losses.png")
+    assert all(path.read_bytes().startswith(b"\x89PNG") for path in tmp_path.iterdir())
 
 
 def test_any_depth_is_the_same_three_lines():
