@@ -1,8 +1,8 @@
-"""Does the check notice a wrong rule? Break a derivative rule on purpose, in the ways in which rules get broken, and see.
+"""Does the check notice a wrong rule? Break one on purpose, in the ways in which rules get broken, and see.
 
-A check that passes everything also passes. So each rule is made wrong in one argument at a time, and a wrong version that
-comes through the check unnoticed, a *survivor*, means that the inputs or the check are too weak. Nothing outside is
-changed: the wrong version is put into the graph of one evaluation, never into the table of rules.
+A check that lets everything pass also passes. So each rule is made wrong in one argument at a time; a wrong version that
+the check does not notice, a *survivor*, means that the inputs or the check are too weak. Nothing outside is changed: the
+wrong version is put into the graph of one evaluation, never into the table of rules.
 """
 
 import math
@@ -16,7 +16,7 @@ from microgradnp.check.gradcheck import Array, Function, GradientError, NotFinit
 from microgradnp.engine.backward import sweep
 from microgradnp.engine.rules import RULES, Rule
 from microgradnp.engine.tensor import Tensor, state, wrap
-from microgradnp.engine.transforms import leaves_of
+from microgradnp.engine.transforms import leaves_of, like
 
 
 class NotAMutantError(Exception):
@@ -107,7 +107,7 @@ class _Unread:
 
     __array__ = __array_ufunc__ = __array_function__ = __getattr__ = __getitem__ = __iter__ = _read
     __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __truediv__ = __rtruediv__ = _read
-    __pow__ = __rpow__ = __matmul__ = __rmatmul__ = __neg__ = __eq__ = __lt__ = __gt__ = __le__ = __ge__ = _read  # type: ignore[assignment]
+    __pow__ = __rpow__ = __matmul__ = __rmatmul__ = __neg__ = __eq__ = __lt__ = __gt__ = __le__ = __ge__ = _read
     __hash__ = object.__hash__
 
 
@@ -198,8 +198,6 @@ def _pull(change: Callable[[list[Tensor]], None]) -> Function:
             found = sweep(start, retain=True, targets=set(variables))
             return tuple(np.array(found[x]) if x in found else np.zeros(x.shape, x.dtype) for x in variables)
 
-        from microgradnp.engine.transforms import like
-
         return like(value, [r.data for r in results]), pullback
 
     return pull
@@ -279,7 +277,8 @@ def mutants(function: Function | Rule, *args: Any, strategy: Any = None, **optio
     ----------
     function
         What has the rule: a NumPy function, a function decorated with `custom_vjp`, or a `Rule`. Of a function that is
-        composed of others, each rule that it uses is made wrong in turn.
+        composed of others, each rule that it uses is made wrong in turn; a survivor may then also be a gradient that
+        does not matter for the whole.
     *args, **options
         What to call it with. More than one entry an axis, no two axes of one length and a broadcast argument leave the
         least room for survivors.
@@ -318,13 +317,10 @@ def mutants(function: Function | Rule, *args: Any, strategy: Any = None, **optio
         targets: dict[tuple[Rule, int], None] = {}
 
         def look(nodes: list[Tensor]) -> None:
-            rules = {node._rule for node in nodes}
-            chosen = {r for r in rules if r is own or r.function is f} or rules  # type: ignore[union-attr]
-            for node in nodes:
-                if node._rule in chosen:
-                    targets.update(
-                        {(node._rule, i): None for i, x in enumerate(node._inputs) if type(x) is Tensor and x._tracked}
-                    )
+            used = [(node._rule, node._inputs) for node in nodes if node._rule is not None]
+            its_own = [(rule, inputs) for rule, inputs in used if rule is own or rule.function is f]
+            for rule, inputs in its_own or used:
+                targets.update({(rule, i): None for i, x in enumerate(inputs) if type(x) is Tensor and x._tracked})
 
         first = judge(problem, pull=_pull(look))
         if not first.ok:
