@@ -14,6 +14,8 @@ settings.register_profile("quick", max_examples=25, derandomize=bool(os.environ.
 settings.register_profile("thorough", max_examples=1000, **_COMMON)
 settings.load_profile("quick")  # pytest --hypothesis-profile=thorough replaces it
 
+collect_ignore = ["benchmarks"]  # scripts, which measure and may import other frameworks
+
 
 def _thorough(config: pytest.Config) -> bool:
     return bool(config.getoption("--hypothesis-profile") == "thorough")
