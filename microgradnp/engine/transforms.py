@@ -68,8 +68,8 @@ def _between(
 ) -> tuple[set[Tensor], bool]:
     """The nodes from ``variables`` to ``results``, and whether anything else that wants a gradient reaches the results.
 
-    A node older than every variable cannot depend on one, so the walk stops there. Outside are what is older, less the
-    leaves in ``own``; a younger leaf was made by the function itself, as the variable of a transform within, say.
+    A node older than every variable cannot depend on one, so the walk stops there. What is older is outside, and so is
+    what a variable in ``own`` stands for; a younger leaf was made by the function itself, in a transform within, say.
     """
     found = {t for t in results if t._tracked and t._rule is not None and t not in variables}
     leaves = (t for t in results if t._tracked and t._rule is None and t not in variables and t not in own)
@@ -80,7 +80,7 @@ def _between(
             if type(x) is not Tensor or not x._tracked or x in variables or x in found:
                 continue
             if x._rule is None or x._order > oldest or x in own:
-                outside = outside or (x._order > oldest and x not in own)
+                outside = outside or (x._rule is not None if x in own else x._order > oldest)
             else:
                 found.add(x)
                 walk.append(x)
