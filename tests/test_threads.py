@@ -1,0 +1,127 @@
+"""State belongs to a thread and to an async task, and what many compute at once is what one computes."""
+
+import asyncio
+import contextvars
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+
+import microgradnp as mg
+from microgradnp.engine.tensor import _PLAIN, _state
+
+THREADS = 8
+
+
+def network(seed, weights):
+    """The gradients of a small network by its own data and by shared weights: first order, and some of the second."""
+    generator = np.random.default_rng(seed)
+    x, y = generator.standard_normal((16, 3)), generator.standard_normal((16, 1))
+
+    def loss(w, v):
+        return np.mean((np.tanh(x @ w) @ v - y) ** 2)
+
+    own = [mg.Tensor(w, requires_grad=True) for w in weights]
+    for _ in range(5):
+        total = loss(*own)
+        total.backward()
+        with mg.no_grad():
+            for w in own:
+                w -= 0.1 * w.grad
+                w.grad = None
+    loss(*own).backward()
+    return [w.grad for w in own], mg.hvp(loss, tuple(weights), tuple(weights)), mg.jacobian(loss, (0, 1))(*weights)
+
+
+def flat(results):
+    if isinstance(results, np.ndarray):
+        return [results.tobytes()]
+    return [b for r in results for b in flat(r)]
+
+
+def test_eight_threads_give_bitwise_the_serial_result():
+    generator = np.random.default_rng(0)
+    weights = [generator.standard_normal((3, 5)), generator.standard_normal((5, 1))]
+    serial = [flat(network(seed, weights)) for seed in range(4 * THREADS)]
+    with ThreadPoolExecutor(THREADS) as pool:
+        parallel = list(pool.map(lambda seed: flat(network(seed, weights)), range(4 * THREADS)))
+    assert parallel == serial
+
+
+def test_threads_may_share_leaves_in_transforms():
+    w = mg.Tensor(np.linspace(-1, 1, 7), requires_grad=True)
+
+    def gradient(k):
+        value = mg.grad(lambda x: np.sum(np.sin(w * x) * k))(w.data * 0.5)
+        return mg.grad(lambda v: np.sum(v * np.cos(v)) * k)(w).data.tobytes() + value.data.tobytes()
+
+    serial = [gradient(k) for k in range(32)]
+    with ThreadPoolExecutor(THREADS) as pool:
+        assert list(pool.map(gradient, range(32))) == serial
+    assert w.grad is None
+
+
+def test_no_grad_and_debug_stay_in_their_thread():
+    x = mg.Tensor([1.0], requires_grad=True)
+    with ThreadPoolExecutor(1) as pool, mg.no_grad(), mg.debug():
+        assert pool.submit(_state).result() is _PLAIN
+        assert pool.submit(lambda: (x * 2.0).requires_grad).result()
+        assert not (x * 2.0).requires_grad
+        # A caller who wants its own state there takes it along.
+        assert not pool.submit(contextvars.copy_context().run, lambda: (x * 2.0).requires_grad).result()
+
+
+def test_async_tasks_do_not_see_each_others_state():
+    x = mg.Tensor([1.0, 2.0], requires_grad=True)
+
+    async def frozen(turns):
+        with mg.no_grad():
+            for _ in range(turns):
+                await asyncio.sleep(0)
+                assert not (x * 2.0).requires_grad
+
+    async def watched(turns):
+        with mg.debug():
+            for _ in range(turns):
+                await asyncio.sleep(0)
+                with pytest.raises(FloatingPointError):
+                    np.log(x - x)
+
+    async def recorded(turns):
+        for _ in range(turns):
+            await asyncio.sleep(0)
+            assert (x * 2.0).requires_grad
+            with np.errstate(divide="ignore"):
+                assert np.log(x - x).requires_grad
+            assert _state() is _PLAIN
+
+    async def failing():
+        with mg.no_grad():
+            await asyncio.sleep(0)
+            raise KeyError
+
+    async def main():
+        results = await asyncio.gather(frozen(20), watched(20), recorded(20), failing(), return_exceptions=True)
+        assert [type(r) for r in results] == [type(None)] * 3 + [KeyError]
+
+    asyncio.run(main())
+    assert _state() is _PLAIN
+
+
+def test_a_task_started_inside_inherits_and_cannot_change_its_parent():
+    x = mg.Tensor([1.0], requires_grad=True)
+
+    async def child():
+        inherited = (x * 2.0).requires_grad
+        with mg.debug():
+            await asyncio.sleep(0)
+        return inherited
+
+    async def main():
+        with mg.no_grad():
+            task = asyncio.create_task(child())
+        assert (x * 2.0).requires_grad
+        assert not await task
+        assert _state() is _PLAIN
+
+    asyncio.run(main())
