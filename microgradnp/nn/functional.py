@@ -50,7 +50,7 @@ def softplus(x: Any) -> Any:
     >>> functional.softplus(np.array([-1000.0, 0.0, 10.0])).round(3)
     array([ 0.   ,  0.693, 10.   ])
     """
-    return np.logaddexp(x, 0)
+    return np.maximum(x, 0) + np.log1p(np.exp(-np.abs(x)))
 
 
 @primitive
