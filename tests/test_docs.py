@@ -62,6 +62,12 @@ def test_links_lead_somewhere(path: Path) -> None:
     assert not missing
 
 
+def test_the_readme_leads_to_every_page() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    unlinked = [page for path in DOCUMENTS if f"({(page := path.relative_to(ROOT).as_posix())})" not in readme]
+    assert unlinked == ["README.md"]
+
+
 def public_names() -> dict[str, object]:
     """The functions and classes of the package's public modules."""
     return {
