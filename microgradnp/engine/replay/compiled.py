@@ -1,0 +1,448 @@
+"""`compile`: record a step at its first call, replay it from then on, record anew when something is not as it was."""
+
+from __future__ import annotations
+
+import random
+import threading
+import weakref
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import update_wrapper
+from typing import Any
+
+import numpy as np
+
+from microgradnp.engine.replay.optimise import mark_constants, needed, replaced, simplify
+from microgradnp.engine.replay.program import MISS, Program
+from microgradnp.engine.replay.record import (
+    RECORD_CODE,
+    Operation,
+    RecordingError,
+    Tracer,
+    Value,
+    assignment,
+    copied,
+    values_in,
+)
+from microgradnp.engine.replay.surroundings import Guard, Surroundings
+from microgradnp.engine.rules import RULES, getitem
+from microgradnp.engine.tensor import _PLAIN, Array, State, Tensor, _state, state, wrap
+
+LIMIT = 16
+"""How many programs one compiled step keeps: those used last."""
+
+
+@dataclass(slots=True, eq=False)
+class Recording:
+    """What one run of a step amounts to, ready to be planned and written."""
+
+    operations: list[Operation]
+    inputs: list[Value]
+    gradients: dict[Tensor, Value]  # what becomes each leaf's .grad
+    cleared: list[Tensor]  # leaves whose .grad becomes None
+    result: Any  # the step's result, with Values for Tensors
+    returned: list[Value]
+    structure: tuple[Any, Any]  # the arguments, with Values for arrays
+    guards: list[Guard]
+    state: State
+    lock: Any
+
+    def values(self) -> list[Value]:
+        """All values, in the order of their first use."""
+        found: dict[int, Value] = {id(v): v for v in self.inputs}
+        for operation in self.operations:
+            for v in values_in((operation.arguments, operation.options)):
+                found.setdefault(id(v), v)
+            if operation.result is not None:
+                found.setdefault(id(operation.result), operation.result)
+        for v in (*self.returned, *self.gradients.values()):
+            found.setdefault(id(v), v)
+        return list(found.values())
+
+    def written(self) -> list[Array]:
+        """The bound arrays that are assigned to."""
+        return [o.arguments[0].array for o in self.operations if o.result is None]
+
+    def checks(self, name: Callable[[Any], str]) -> Iterator[str]:
+        """The lines that see whether the program fits a call: its arguments, and everything else that it relies on."""
+        if self.state == _PLAIN:
+            yield "if state() is not PLAIN: return MISS"
+        else:
+            yield f"if state() != {name(self.state)}: return MISS"
+        args, kwargs = self.structure
+        yield f"if len(args) != {len(args)} or len(kwargs) != {len(kwargs)}: return MISS"
+        counter = iter(range(len(self.inputs)))
+        for i, x in enumerate(args):
+            yield from self._check_argument(x, f"args[{i}]", counter, name)
+        for key, x in kwargs.items():
+            yield f"if {key!r} not in kwargs: return MISS"
+            yield from self._check_argument(x, f"kwargs[{key!r}]", counter, name)
+        conditions = [
+            guard.condition.format(**{key: name(x) for key, x in guard.names.items()}) for guard in self.guards
+        ]
+        if conditions:
+            yield "try:"
+            yield "    if not (" + " and ".join(conditions) + "): return MISS"
+            yield "except Exception: return MISS"
+
+    def _check_argument(self, x: Any, place: str, counter: Iterator[int], name: Callable[[Any], str]) -> Iterator[str]:
+        if type(x) is Value:
+            a = f"a{next(counter)}"
+            yield f"{a} = {place}"
+            yield f"if type({a}) is not ndarray:"
+            yield f"    {a} = unwrap({a})"
+            yield f"    if {a} is MISS: return MISS"
+            yield f"if {a}.shape != {x.shape}: return MISS"
+        elif isinstance(x, tuple | list):
+            yield f"if type({place}) is not {name(type(x))} or len({place}) != {len(x)}: return MISS"
+            for i, part in enumerate(x):
+                yield from self._check_argument(part, f"{place}[{i}]", counter, name)
+        elif isinstance(x, dict):
+            yield f"if type({place}) is not {name(type(x))} or list({place}) != {name(list(x))}: return MISS"
+            for key, part in x.items():
+                yield from self._check_argument(part, f"{place}[{name(key)}]", counter, name)
+        elif isinstance(x, int | float | str | bytes | complex):
+            yield f"if type({place}) is not {name(type(x))} or {place} != {name(x)}: return MISS"
+        else:
+            yield f"if {place} is not {name(x)}: return MISS"
+
+
+class Compiled:
+    """A step that is recorded when first called and replayed after: what `compile` returns."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self._function = function
+        self._programs: list[Program] = []  # the one used last comes first
+        self._lock = threading.Lock()
+        self._known: dict[int, weakref.ref[Tensor]] = {}  # leaves seen in earlier recordings
+        self._in_a_row = 0
+        self._run: Callable[[tuple[Any, ...], dict[str, Any]], Any] = lambda args, kwargs: MISS
+        update_wrapper(self, function, updated=())
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        result = self._run(args, kwargs)
+        return self._find(args, kwargs) if result is MISS else result
+
+    @property
+    def program(self) -> Program:
+        """The program used last."""
+        if not self._programs:
+            raise RuntimeError("nothing is recorded yet: call the compiled step once, then look at its program.")
+        return self._programs[0]
+
+    def __repr__(self) -> str:
+        name = getattr(self._function, "__qualname__", repr(self._function))
+        return f"<compiled {name}, {len(self._programs)} program{'s' * (len(self._programs) != 1)}>"
+
+    def _find(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        now = _state()
+        if now.tracer is not None or now.watch is not None:  # part of another program, or to be watched step by step
+            return self._function(*args, **kwargs)
+        for program in self._programs:
+            result = program.replay(args, kwargs)
+            if result is not MISS:
+                self._programs.remove(program)
+                self._programs.insert(0, program)
+                self._run = program.replay
+                self._in_a_row = 0
+                return result
+        with self._lock:
+            result, program = self._record(args, kwargs)
+            self._programs.insert(0, program)
+            del self._programs[LIMIT:]
+            self._run = program.replay
+        return result
+
+    def _record(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, Program]:
+        now = _state()
+        function = self._function
+        tracer = Tracer()
+        tracer.watch([random, np.random, *Surroundings(function).generators])
+        structure, arguments = _inputs((args, kwargs), tracer, _parameter_names(function))
+        before = {t: t.grad for r in self._known.values() if (t := r()) is not None}
+        try:
+            with state(tracer=tracer):
+                result = function(*arguments[0], **arguments[1])
+            tracer.check_draws()
+        except BaseException:
+            for leaf in tracer.leaves.values():
+                t = leaf.tensor()
+                if t is not None and type(t.grad) is Tensor:
+                    t.grad = leaf.gradient
+            raise
+        del arguments
+        return self._finish(tracer, structure, result, before, now)
+
+    def _finish(
+        self, tracer: Tracer, structure: Any, result: Any, before: dict[Tensor, Array | None], now: State
+    ) -> tuple[Any, Program]:
+        surroundings = Surroundings(self._function)
+        leaves = {t: leaf for leaf in tracer.leaves.values() if (t := leaf.tensor()) is not None}
+        tracer.leaves.clear()
+        values: dict[Tensor, Value] = {}
+        for t in leaves:
+            if type(t.grad) is Tensor:
+                values[t] = tracer._value(t.grad._data)
+        given: list[Value] = []
+
+        def returned(x: Any) -> Any:
+            if isinstance(x, Tensor):
+                v = tracer._value(x._data)
+                if x in leaves or v.kind == "bound":
+                    return x
+                given.append(v)
+                return v
+            if isinstance(x, np.ndarray) and id(x) in tracer.known and tracer.known[id(x)].kind in ("result", "input"):
+                raise RecordingError(
+                    "a compiled step returned the .data of a computed Tensor: return the Tensor itself."
+                )
+            return x
+
+        shape = _mapped(result, returned)
+        first = _mapped(result, lambda x: wrap(x._data.copy()) if isinstance(x, Tensor) and x not in leaves else x)
+        entry = {t: before.get(t, leaf.gradient) for t, leaf in leaves.items()}
+        old = {t: leaf.gradient for t, leaf in leaves.items()}
+        for t in values:
+            t.grad = None
+        del result
+        mark_constants(list(tracer.known.values()))
+        operations = simplify(tracer.operations)
+        values = {t: replaced(v) for t, v in values.items()}
+        given = [replaced(v) for v in given]
+        shape = _mapped(shape, replaced)
+        guards: list[Guard] = []
+        gradients: dict[Tensor, Value] = {}
+        used = {
+            id(v) for o in needed(operations, [*values.values(), *given]) for v in values_in((o.arguments, o.options))
+        }
+        claimed: set[int] = {id(v.root) for v in given}
+        for t, v in values.items():
+            start = old[t]
+            bound = tracer.known.get(id(start)) if start is not None else None
+            if bound is not None and id(bound) in used:  # added to what was there before the step
+                operations.append(Operation(assignment, (bound, v), {}, None))
+                np.copyto(start, v.array)
+                t.grad = start
+                guards.append(Guard("{t}.grad is {start}", {"t": t, "start": start}, "the gradient of " + _describe(t)))
+                continue
+            if not (t in before and before[t] is not None):
+                guards.append(Guard("{t}.grad is None", {"t": t}, "the gradient of " + _describe(t)))
+            gradients[t] = self._own_memory(v, operations, claimed)
+        cleared = [t for t in before if before[t] is not None and t.grad is None and t not in values and t in leaves]
+        operations = needed(operations, [*gradients.values(), *given])
+        for t, leaf in leaves.items():
+            names = {"t": t, "array": leaf.array}
+            guards.append(
+                Guard(
+                    f"{{t}}._data is {{array}} and {'' if leaf.tracked else 'not '}{{t}}._tracked", names, _describe(t)
+                )
+            )
+        guards += surroundings.guards
+        self._known = {id(t): weakref.ref(t) for t in (*before, *leaves)}
+        for v in tracer.known.values():
+            if v.kind == "bound" and not v.name:
+                v.name = surroundings.names.get(id(v.array), "")
+        for t, leaf in leaves.items():
+            v = tracer.known[id(leaf.array)]
+            v.name = v.name or t.name or ""
+        recording = Recording(
+            operations, tracer.inputs, gradients, cleared, shape, given, structure, guards, now, self._lock
+        )
+        program = Program(recording)
+        for t, v in gradients.items():
+            own = program._plan.array(v)
+            np.copyto(own, v.array) if v.base is None else np.copyto(own, v.array)
+            t.grad = own
+        return first, program
+
+    def _own_memory(self, v: Value, operations: list[Operation], claimed: set[int]) -> Value:
+        """A gradient in memory of its own: its piece of a vector of all gradients, if there is one."""
+        for operation in operations:
+            if operation.function is np.concatenate and operation.options["axis"] == 0 and operation.result is not None:
+                start = 0
+                for i, piece in enumerate(operation.arguments):
+                    n = piece.shape[0]
+                    key = (id(operation), i)
+                    if (
+                        piece.root is v.root
+                        and piece.array.size == v.array.size
+                        and piece.array.ndim == 1
+                        and piece.array.flags.c_contiguous
+                        and v.array.flags.c_contiguous
+                        and hash(key) not in claimed
+                    ):
+                        claimed.add(hash(key))
+                        array = operation.result.array[start : start + n]
+                        part = Value(array, "result", base=operation.result)
+                        index = (slice(start, start + n),)
+                        part.operation = Operation(
+                            getitem, (operation.result,), {"index": index}, part, rule=RULES[getitem]
+                        )
+                        operations.append(part.operation)
+                        if v.shape == array.shape:
+                            return part
+                        whole = Value(array.reshape(v.shape), "result", base=part)
+                        whole.operation = Operation(
+                            np.reshape, (part,), {"shape": v.shape}, whole, rule=RULES[np.reshape]
+                        )
+                        operations.append(whole.operation)
+                        return whole
+                    start += n
+        if v.kind == "result" and v.base is None and id(v) not in claimed:
+            claimed.add(id(v))
+            return v
+        own = Value(np.array(v.array), "result")
+        own.operation = Operation(copied, (v,), {}, own)
+        operations.append(own.operation)
+        return own
+
+
+def _describe(t: Tensor) -> str:
+    return f"{t.name or 'a parameter'} of shape {t.shape}"
+
+
+def _mapped(tree: Any, f: Callable[[Any], Any]) -> Any:
+    if isinstance(tree, tuple) and hasattr(tree, "_fields"):
+        return type(tree)(*(_mapped(part, f) for part in tree))
+    if type(tree) in (tuple, list):
+        return type(tree)(_mapped(part, f) for part in tree)
+    if type(tree) is dict:
+        return {key: _mapped(part, f) for key, part in tree.items()}
+    return f(tree)
+
+
+def _parameter_names(function: Callable[..., Any]) -> list[str]:
+    import inspect
+
+    try:
+        return list(inspect.signature(function).parameters)
+    except (TypeError, ValueError):
+        return []
+
+
+def _inputs(arguments: tuple[Any, Any], tracer: Tracer, names: list[str]) -> tuple[Any, Any]:
+    """The arguments with Values, and with Tensors, in place of arrays."""
+
+    def lift(x: Any, name: str) -> tuple[Any, Any]:
+        if isinstance(x, Tensor):
+            if x._tracked:
+                raise TypeError(
+                    f"argument {name} of a compiled step is a Tensor that wants a gradient or is part of a graph: a replay "
+                    "would not connect to it. Let the step use such a Tensor directly (as it does a model's parameters), "
+                    "or pass its data."
+                )
+            x = x._data
+        if isinstance(x, np.ndarray | np.generic):
+            array = np.asarray(x)
+            if array.dtype.kind not in "fiub":
+                raise TypeError(f"argument {name} of a compiled step must hold real numbers; got dtype {array.dtype}.")
+            if id(array) in tracer.known:  # the same array twice
+                array = array.view()
+            v = Value(array, "input", name)
+            tracer.known[id(array)] = v
+            tracer.inputs.append(v)
+            return v, wrap(array)
+        if type(x) in (tuple, list):
+            pairs = [lift(part, f"{name}_{i}") for i, part in enumerate(x)]
+            return type(x)(p[0] for p in pairs), type(x)(p[1] for p in pairs)
+        if type(x) is dict:
+            items = {key: lift(part, f"{name}_{key}") for key, part in x.items()}
+            return {key: p[0] for key, p in items.items()}, {key: p[1] for key, p in items.items()}
+        return x, x
+
+    args, kwargs = arguments
+    named = [names[i] if i < len(names) else f"argument_{i}" for i in range(len(args))]
+    pairs = [lift(x, name) for x, name in zip(args, named, strict=True)]
+    options = {key: lift(x, key) for key, x in kwargs.items()}
+    return (
+        (tuple(p[0] for p in pairs), {key: p[0] for key, p in options.items()}),
+        (tuple(p[1] for p in pairs), {key: p[1] for key, p in options.items()}),
+    )
+
+
+RECORD_CODE[0] = Compiled._record.__code__
+
+
+def compile(step: Callable[..., Any]) -> Compiled:
+    """Record a function of arrays at its first call, and replay it from then on as a flat list of NumPy calls.
+
+    A training step (forward, `backward`, ``optimizer.step()``) becomes one list of calls into memory that is planned once:
+    nothing is allocated and no graph is built. ``step.program`` shows the calls.
+
+    Parameters
+    ----------
+    step
+        Called with arrays, or nested tuples, lists and dicts of arrays; other arguments (numbers, strings, objects) are
+        part of what is recorded. While it is recorded, arrays arrive as Tensors. Everything that it returns as a Tensor
+        comes back as a Tensor outside any graph, in memory of its own.
+
+    Returns
+    -------
+    Compiled
+        Called like ``step``. Arguments of other shapes or dtypes, a parameter whose ``.data`` is another array, a model put
+        into another mode or given another layer: each records anew. The 16 programs used last are kept.
+
+    Raises
+    ------
+    RecordingError
+        If the step does what a replay could not repeat: a Python ``if`` on a Tensor's value, a result whose shape depends
+        on values, random numbers drawn without `draw`.
+
+    Notes
+    -----
+    Arrays that were there before the step (parameters, an optimizer's state, a table that the step looks into) are read
+    where they are: writing into them is seen, and plain NumPy computations *on them alone* are done once, while recording.
+    So are other effects of Python code, such as printing. ``.grad`` holds the gradients of the last call, in memory that
+    the next call writes over. Calls from several threads take turns.
+
+    Examples
+    --------
+    >>> import numpy as np, microgradnp as mg
+    >>> w = mg.Tensor([1.0, 2.0], requires_grad=True)
+    >>> @mg.compile
+    ... def step(x):
+    ...     w.grad = None
+    ...     loss = np.sum(np.square(w * x))
+    ...     loss.backward()
+    ...     return loss
+    >>> step(np.array([1.0, 1.0])).item()
+    5.0
+    >>> step(np.array([3.0, 1.0])).item()
+    13.0
+    >>> w.grad
+    array([18.,  4.])
+    """
+    if not callable(step):
+        raise TypeError(f"compile takes a function; got {type(step).__name__}.")
+    return Compiled(step)
+
+
+def draw(method: Callable[..., Any], *args: Any, **options: Any) -> Any:
+    """Draw random numbers: in a compiled step anew at each replay.
+
+    Parameters
+    ----------
+    method
+        A method of a `numpy.random.Generator`.
+    *args, **options
+        What to call it with: plain numbers and shapes.
+
+    Raises
+    ------
+    RecordingError
+        If an argument is a Tensor while a step is recorded.
+
+    Examples
+    --------
+    >>> import numpy as np, microgradnp as mg
+    >>> rng = np.random.default_rng(0)
+    >>> noise = mg.compile(lambda x: x + mg.draw(rng.standard_normal, x.shape))
+    >>> bool(np.all(noise(np.zeros(3)).data == noise(np.zeros(3)).data))
+    False
+    """
+    if not isinstance(getattr(method, "__self__", None), np.random.Generator):
+        raise TypeError(
+            f"draw takes a method of a numpy.random.Generator, such as draw(rng.standard_normal, 3); got {method!r}."
+        )
+    tracer = _state().tracer
+    return method(*args, **options) if tracer is None else tracer.draw(method, args, options)

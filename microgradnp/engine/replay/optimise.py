@@ -1,0 +1,146 @@
+"""From what was recorded to what must be computed: the same results in fewer operations.
+
+One walk in the order of recording folds constants, drops multiplications by 1 and shares what is computed twice (the rules
+recompute a lot); one walk back drops what nothing needs. The order of what remains is never changed, so a replay
+computes what the step computed.
+"""
+
+from __future__ import annotations
+
+import sys
+import weakref
+from typing import Any
+
+import numpy as np
+
+from microgradnp.engine.replay.record import VIEWS, Operation, Value, mapped, owner, values_in
+from microgradnp.engine.rules import identity, is_basic
+
+
+def simplify(operations: list[Operation]) -> list[Operation]:
+    """The operations without those that fold, and with their arguments replaced by what they are the same as."""
+    kept: list[Operation] = []
+    seen: dict[Any, Value] = {}
+    versions: dict[int, int] = {}  # how often the memory of a bound array was written
+    for operation in operations:
+        operation.arguments = mapped(operation.arguments, replaced)
+        operation.options = mapped(operation.options, replaced)
+        result = operation.result
+        if result is None:
+            memory = id(owner(operation.arguments[0].array))
+            versions[memory] = versions.get(memory, 0) + 1
+            kept.append(operation)
+            continue
+        if result.base is not None:
+            result.base = replaced(result.base)
+        same = _same_as(operation)
+        if same is not None:
+            result.same_as = same
+            continue
+        if is_draw(operation):
+            kept.append(operation)
+            continue
+        if all(v.kind == "constant" for v in operation.values()):
+            result.kind, result.operation, result.base = "constant", None, None
+            continue
+        key = (operation.function, _frozen(operation.arguments, versions), _frozen(operation.options, versions))
+        try:
+            first = seen.setdefault(key, result)
+        except TypeError:  # an option that cannot be hashed: taken as it is
+            first = result
+        if first is not result:
+            result.same_as = first
+            continue
+        kept.append(operation)
+    return kept
+
+
+def replaced(x: Any) -> Any:
+    """What a value was found to be the same as."""
+    while type(x) is Value and x.same_as is not None:
+        x = x.same_as
+    return x
+
+
+def is_draw(operation: Operation) -> bool:
+    """Whether the operation draws random numbers: it is never shared, folded or dropped."""
+    return isinstance(getattr(operation.function, "__self__", None), np.random.Generator)
+
+
+def needed(operations: list[Operation], outputs: list[Value]) -> list[Operation]:
+    """The operations that an output, an assignment or a random generator depends on."""
+    wanted = set(map(id, outputs))
+    kept: list[Operation] = []
+    for operation in reversed(operations):
+        if operation.result is None or is_draw(operation) or id(operation.result) in wanted:
+            kept.append(operation)
+            wanted.update(id(v) for v in values_in((operation.arguments, operation.options)))
+    return kept[::-1]
+
+
+def mark_constants(values: list[Value]) -> None:
+    """Make constants of bound arrays that only these values hold: nobody is left who could change them."""
+    views: dict[int, int] = {}
+    for v in values:
+        if v.array.base is not None:
+            views[id(v.array.base)] = views.get(id(v.array.base), 0) + 1
+    for v in values:
+        if (
+            v.kind == "bound"
+            and v.array.base is None
+            and v.array.flags.owndata
+            and not weakref.getweakrefcount(v.array)
+        ):
+            # one reference is the value's own, one the call's argument
+            if sys.getrefcount(v.array) <= 2 + views.get(id(v.array), 0):
+                v.kind = "constant"
+
+
+def _frozen(x: Any, versions: dict[int, int]) -> Any:
+    """A hashable key for nested arguments: the same key, the same result."""
+    if type(x) is Value:
+        memory = x.root
+        return id(x), versions.get(id(owner(memory.array)), 0) if memory.kind == "bound" else 0
+    if type(x) in (tuple, list):
+        return tuple(_frozen(part, versions) for part in x)
+    if type(x) is dict:
+        return tuple((key, _frozen(part, versions)) for key, part in x.items())
+    if type(x) is slice:
+        return slice, x.start, x.stop, x.step
+    return type(x), x.hex() if type(x) is float else x  # 0.0 and -0.0 differ
+
+
+def _same_as(operation: Operation) -> Value | None:
+    """The argument that the result is the same as, if it is."""
+    result, arguments = operation.result, operation.arguments
+    assert result is not None
+    f = operation.function
+    if result.base is not None and f in VIEWS:
+        x = arguments[0]
+        if x.shape == result.shape and (f in (np.reshape, np.broadcast_to, identity) or _whole(operation)):
+            return x  # type: ignore[no-any-return]
+        return None
+    if f is np.multiply:
+        for one, x in (arguments, arguments[::-1]):
+            if type(x) is Value and _is_one(one) and x.shape == result.shape and x.dtype == result.dtype:
+                return x
+    if f is np.divide and _is_one(arguments[1]):
+        x = arguments[0]
+        if type(x) is Value and x.shape == result.shape and x.dtype == result.dtype:
+            return x
+    return None
+
+
+def _whole(operation: Operation) -> bool:
+    if operation.function is np.transpose:
+        axes = operation.options["axes"]
+        return tuple(axes) == tuple(range(len(axes)))
+    index = operation.options.get("index")
+    parts = index if type(index) is tuple else (index,)
+    return is_basic(index) and all(p is Ellipsis or (type(p) is slice and p == slice(None)) for p in parts)
+
+
+def _is_one(x: Any) -> bool:
+    if type(x) is Value:
+        return x.kind == "constant" and bool(x.array.size) and x.array.dtype.kind == "f" and bool(np.all(x.array == 1))
+    return type(x) in (int, float) and x == 1

@@ -1,0 +1,312 @@
+"""A recorded step: a flat list of NumPy calls, run by one generated function; and `compile`, that makes and keeps it."""
+
+from __future__ import annotations
+
+import keyword
+import linecache
+import re
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from microgradnp.engine.replay.emit import is_ufunc, lines_of, shares, store
+from microgradnp.engine.replay.plan import Plan, view
+from microgradnp.engine.replay.record import (
+    Operation,
+    Value,
+)
+from microgradnp.engine.tensor import _PLAIN, Array, Tensor, _state, wrap
+
+MISS: Any = object()
+"""What the generated function returns when its program does not fit the call."""
+
+LIMIT = 16
+"""How many programs one compiled step keeps: those used last."""
+
+
+class Program:
+    """The calls of one recorded step: printing it shows them, and `to_numpy` writes them as a Python function.
+
+    Attributes
+    ----------
+    calls : int
+        How many NumPy calls a replay makes.
+    nbytes : int
+        The memory that holds all intermediate values.
+    """
+
+    def __init__(self, recording: Recording) -> None:
+        self._recording = recording
+        operations = recording.operations
+        self._steps = [o for o in operations if o.result is None or o.result.base is None]
+        self._views = [o for o in operations if o.result is not None and o.result.base is not None]
+        self._plan = Plan(self._steps, recording.returned, list(recording.gradients.values()), shares)
+        self._space: dict[str, Any] = {
+            "np": np, "MISS": MISS, "PLAIN": _PLAIN, "state": _state, "wrap": wrap, "Tensor": Tensor, "ndarray": np.ndarray,
+            "unwrap": _unwrap, "store": store, "lock": recording.lock, "bind": self._bind, "errstate": np.errstate,
+        }  # fmt: skip
+        self._names: dict[int, str] = {}
+        self._functions: dict[int, str] = {}
+        self._numbers: dict[Any, Array] = {}
+        self._bound_views: list[tuple[str, Value]] = []
+        self._scalars: list[tuple[str, str]] = []
+        self._name_values()
+        self.lines = self._write_calls()
+        self.source = self._write_function()
+        exec(compile_source(self.source), self._space)
+        self.replay: Callable[[tuple[Any, ...], dict[str, Any]], Any] = self._space["replay"]
+
+    @property
+    def calls(self) -> int:
+        return len(self.lines)
+
+    @property
+    def nbytes(self) -> int:
+        return self._plan.space.size
+
+    # -- Names
+
+    def _name_values(self) -> None:
+        taken = set(self._space) | set(keyword.kwlist)
+        count = 0
+        for v in self._recording.values():
+            if v.kind == "result":
+                count += 1
+                name = f"t{count}"
+            elif v.kind == "constant":
+                name = "c"
+            else:
+                name = v.name or "a"
+            name = _identifier(name)
+            unique, k = name, 1
+            while unique in taken:
+                k += 1
+                unique = f"{name}_{k}"
+            taken.add(unique)
+            v.name = self._names[id(v)] = unique
+
+    def _runtime(self, v: Value) -> bool:
+        return v.root.kind == "input"
+
+    def _array_name(self, v: Value, scalar: bool = False) -> str:
+        """The name in the generated code of a value's array (or of its only element, 0-d)."""
+        name = self._names[id(v)] + ("_0d" if scalar else "")
+        if name not in self._space:
+            if self._runtime(v):
+                self._space[name] = None
+                if v.base is not None or scalar:
+                    self._need_view(v)
+                    if scalar:
+                        self._bound_views.append((name, v))
+            else:
+                array = self._plan.array(v)
+                self._space[name] = array.reshape(()) if scalar else array
+        return name
+
+    def _need_view(self, v: Value) -> None:
+        """See to it that a view of an input is made whenever that input is another array."""
+        if v.base is not None and not any(w is v for _, w in self._bound_views):
+            self._need_view(v.base)
+            self._bound_views.append((self._names[id(v)], v))
+
+    def _bind(self, *arrays: Array) -> None:
+        """Take other input arrays: make the views of them anew."""
+        space = self._space
+        for v, array in zip(self._recording.inputs, arrays, strict=True):
+            if any(np.may_share_memory(array, mine) for mine in self._recording.written()) or np.may_share_memory(
+                array, self._plan.memory
+            ):
+                raise ValueError(
+                    f"argument {v.name} of a compiled step shares memory with what the step writes into, such as a "
+                    "parameter: pass a copy."
+                )
+            space[self._names[id(v)]] = array
+        for name, v in self._bound_views:
+            if name.endswith("_0d") and name == self._names[id(v)] + "_0d":
+                space[name] = space[self._names[id(v)]].reshape(())
+            else:
+                assert v.base is not None
+                space[name] = view(v, space[self._names[id(v.base)]])
+
+    # -- Calls
+
+    def _write_calls(self) -> list[tuple[str, Operation]]:
+        written = []
+        for i, operation in enumerate(self._steps):
+            if i not in self._plan.removed:
+                written += [(line, operation) for line in self._render(operation)]
+        return written
+
+    def _render(self, operation: Operation) -> Iterator[str]:
+        y = operation.result
+        for line in lines_of(operation):
+            if y is not None and line.startswith("np.copyto({y}, ") and "where" not in line:
+                source = operation.arguments[int(line[16])] if line[15] == "{" and line[16].isdigit() else None
+                if (
+                    type(source) is Value
+                    and not self._runtime(source)
+                    and _same(self._plan.array(source), self._plan.array(y))
+                ):
+                    continue
+            rendered = re.sub(r"\{([^{}]*)\}", lambda match: self._fill(match[1], operation), line)
+            if rendered:
+                skip = re.fullmatch(r"np\.copyto\((\w+), (\w+)\)", rendered)
+                if skip and _same(self._space.get(skip[1]), self._space.get(skip[2])):
+                    continue
+                yield rendered
+
+    def _fill(self, key: str, operation: Operation) -> str:
+        y = operation.result
+        if key == "y":
+            assert y is not None
+            return self._array_name(y)
+        if key == "call":
+            return self._call(operation)
+        if key.isdigit():
+            return self._operand(operation, int(key))
+        kind, *rest = key.split(":")
+        if kind == "number":
+            assert y is not None
+            return self._number(int(rest[0]), y.dtype)
+        if kind == "option":
+            return self._argument(operation.options[rest[0]])
+        axis, start, stop = map(int, rest)
+        assert y is not None
+        return self._constant(self._plan.array(y)[(slice(None),) * axis + (slice(start, stop),)])
+
+    def _operand(self, operation: Operation, i: int) -> str:
+        x = operation.arguments[i]
+        y = operation.result
+        if type(x) is Value:
+            spread = y is not None and is_ufunc(operation) and y.array.size > 1 and x.array.size == 1
+            return self._array_name(x, scalar=spread and x.array.ndim > 0)
+        if type(x) in (int, float, bool):
+            dtype = _loop_dtype(operation, i)
+            if dtype is not None:
+                return self._number(x, dtype)
+        return self._argument(x)
+
+    def _argument(self, x: Any) -> str:
+        """Nested arguments as an expression."""
+        if type(x) is Value:
+            return self._array_name(x)
+        if type(x) is tuple:
+            return "(" + "".join(self._argument(part) + ", " for part in x) + ")"
+        if type(x) is list:
+            return "[" + ", ".join(map(self._argument, x)) + "]"
+        if type(x) is dict:
+            return "{" + ", ".join(f"{key!r}: {self._argument(part)}" for key, part in x.items()) + "}"
+        if type(x) in (int, bool, str, type(None)):
+            return repr(x)
+        return self._constant(x)
+
+    def _call(self, operation: Operation) -> str:
+        f = self._constant(operation.forward)
+        options = [f"{key}={self._argument(x)}" for key, x in operation.options.items()]
+        return f"{f}({', '.join([*map(self._argument, operation.arguments), *options])})"
+
+    def _constant(self, x: Any) -> str:
+        name = self._functions.get(id(x))
+        if name is None:
+            name = self._functions[id(x)] = f"k{len(self._functions)}"
+            self._space[name] = x
+        return name
+
+    def _number(self, x: Any, dtype: Any) -> str:
+        """A number as a 0-d array, which a ufunc takes faster than a Python number."""
+        key = (type(x), repr(x), np.dtype(dtype).str)
+        if key not in self._numbers:
+            self._numbers[key] = np.array(x, dtype)
+        return self._constant(self._numbers[key])
+
+    # -- The function
+
+    def _write_function(self) -> str:
+        recording = self._recording
+        entry = ["def replay(args, kwargs):"]
+        entry += [f"    {line}" for line in recording.checks(self._constant)]
+        inputs = [self._names[id(v)] for v in recording.inputs]
+        given = [f"a{i}" for i in range(len(inputs))]
+        for name in inputs:
+            self._space.setdefault(name, None)
+        if inputs:
+            same = " and ".join(f"{a} is {name}" for a, name in zip(given, inputs, strict=True))
+            entry.append(f"    if not ({same}):")
+            for a, v in zip(given, recording.inputs, strict=True):
+                dtype = self._constant(v.dtype)
+                entry.append(f"        if {a}.dtype != {dtype}: return MISS")
+            entry.append(f"        bind({', '.join(given)})")
+        entry.append("    with lock:")
+        body: list[str] = []
+        errors: Any = ()
+        for line, operation in self.lines:
+            if operation.errstate != errors:
+                errors = operation.errstate
+                if errors:
+                    body.append(f"with errstate({', '.join(f'{k}={v!r}' for k, v in errors)}):")
+            body.append(("    " if errors else "") + line)
+        for leaf, v in recording.gradients.items():
+            body.append(f"{self._constant(leaf)}.grad = {self._array_name(v)}")
+        body += [f"{self._constant(leaf)}.grad = None" for leaf in recording.cleared]
+        body.append(f"return {self._result(recording.result)}")
+        return "\n".join(entry + [f"        {line}" for line in body]) + "\n"
+
+    def _result(self, x: Any) -> str:
+        if isinstance(x, tuple) and hasattr(x, "_fields"):
+            return f"{self._constant(type(x))}({', '.join(map(self._result, x))})"
+        if type(x) is tuple:
+            return "(" + "".join(self._result(part) + ", " for part in x) + ")"
+        if type(x) is list:
+            return "[" + ", ".join(map(self._result, x)) + "]"
+        if type(x) is dict:
+            return "{" + ", ".join(f"{self._constant(key)}: {self._result(part)}" for key, part in x.items()) + "}"
+        if type(x) is Value:
+            return f"wrap({self._array_name(x)}.copy())"
+        return self._constant(x)
+
+
+def _same(a: Any, b: Any) -> bool:
+    return (
+        isinstance(a, np.ndarray) and isinstance(b, np.ndarray) and a.ctypes.data == b.ctypes.data
+        and a.shape == b.shape and a.strides == b.strides and a.dtype == b.dtype
+    )  # fmt: skip
+
+
+def _loop_dtype(operation: Operation, i: int) -> Any:
+    """The dtype in which a ufunc takes a Python number."""
+    if not is_ufunc(operation):
+        return (
+            operation.result.dtype
+            if operation.result is not None and operation.function in (np.where, np.clip)
+            else None
+        )
+    kinds = tuple(x.dtype if type(x) is Value else type(x) for x in operation.arguments)
+    try:
+        return operation.function.resolve_dtypes((*kinds, None))[i]  # type: ignore[attr-defined]
+    except (TypeError, ValueError):
+        return None
+
+
+def _identifier(name: str) -> str:
+    words = [w for w in re.split(r"\W+", name) if w]
+    words = [w.strip("_") for w in words]
+    text = "_".join(w for w in words if w)
+    return text if text and not text[0].isdigit() else f"a{text}"
+
+
+def _unwrap(x: Any) -> Any:
+    """An argument as an array, if it is one without a gradient."""
+    if type(x) is Tensor and not x._tracked:
+        return x._data
+    return np.asarray(x) if isinstance(x, np.generic) else MISS
+
+
+def compile_source(source: str) -> Any:
+    """Compile generated code, with its lines known to tracebacks."""
+    name = f"<compiled step {next(_numbers)}>"
+    linecache.cache[name] = (len(source), None, source.splitlines(True), name)
+    return compile(source, name, "exec")
+
+
+_numbers = iter(range(1, 1 << 60))

@@ -1,0 +1,124 @@
+"""What a step can see besides its arguments, so that a program is never replayed after it has changed.
+
+A step reads its closure, globals, the attributes of models and optimizers: any of these may decide what it computes. They
+are walked once, after recording; a replay compares them with what they were, by identity where it matters. Arrays are not
+compared: the program reads them where they are.
+"""
+
+from __future__ import annotations
+
+import functools
+import types
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from microgradnp.engine.tensor import Tensor
+
+_PLAIN = (int, float, complex, str, bytes, bool, type(None), np.generic, np.dtype, range, slice)
+
+
+@dataclass(frozen=True, slots=True)
+class Guard:
+    """A condition of a replay, as an expression, the objects that it names, and what it watches over."""
+
+    condition: str
+    names: dict[str, Any]
+    path: str
+
+
+class Surroundings:
+    """Everything reachable from a function: conditions to check, names for arrays, random generators."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self.guards: list[Guard] = []
+        self.names: dict[int, str] = {}
+        self.generators: list[np.random.Generator] = []
+        self._seen: set[int] = set()
+        self._kept: list[Any] = []
+        waiting: list[tuple[Any, str]] = [(function, "")]
+        while waiting:
+            x, path = waiting.pop()
+            if isinstance(x, (*_PLAIN, types.ModuleType, type)):
+                continue
+            if id(x) in self._seen:
+                continue
+            self._seen.add(id(x))
+            self._kept.append(x)
+            waiting.extend(reversed(list(self._inside(x, path))))
+
+    def _inside(self, x: Any, path: str) -> Iterator[tuple[Any, str]]:
+        if isinstance(x, np.ndarray | Tensor):
+            self.names.setdefault(id(x._data if isinstance(x, Tensor) else x), path)
+        elif isinstance(x, np.random.Generator):
+            self.generators.append(x)
+        elif isinstance(x, types.FunctionType):
+            yield from self._in_function(x, path)
+        elif isinstance(x, types.MethodType):
+            yield x.__self__, "self"
+            yield x.__func__, path
+        elif isinstance(x, functools.partial):
+            yield from ((x.func, path), (x.args, f"{path}.args"), (x.keywords, f"{path}.keywords"))
+        elif isinstance(x, tuple | frozenset):
+            yield from ((part, f"{path}[{i}]") for i, part in enumerate(x))
+        elif isinstance(x, list):
+            if not all(isinstance(part, _PLAIN) for part in x):  # a list of numbers is a log, not a choice
+                self._watch(x, list(x), path, enumerate(x))
+                yield from ((part, f"{path}[{i}]") for i, part in enumerate(x))
+        elif isinstance(x, dict):
+            self._watch(x, dict(x), path, x.items())
+            yield from ((part, f"{path}[{key!r}]") for key, part in x.items())
+        elif hasattr(x, "__dict__") and not _foreign(x):
+            attributes = x.__dict__
+            self._watch(attributes, dict(attributes), path, attributes.items())
+            yield from ((part, f"{path}.{key}" if path else key) for key, part in attributes.items())
+
+    def _in_function(self, x: types.FunctionType, path: str) -> Iterator[tuple[Any, str]]:
+        for name, cell in zip(x.__code__.co_freevars, x.__closure__ or (), strict=True):
+            try:
+                content = cell.cell_contents
+            except ValueError:  # not yet set
+                continue
+            self._add("{cell}.cell_contents is {content}", {"cell": cell, "content": content}, name, content)
+            yield content, name
+        yield from ((part, f"{path}.default") for part in (*(x.__defaults__ or ()), *(x.__kwdefaults__ or {}).values()))
+        if not x.__module__.startswith("microgradnp."):
+            for name in _global_names(x.__code__):
+                content = x.__globals__.get(name)
+                if name in x.__globals__ and not isinstance(content, types.ModuleType | type):
+                    self._add(
+                        "{space}[{key!r}] is {content}".replace("{key!r}", repr(name)),
+                        {"space": x.__globals__, "content": content},
+                        name,
+                        content,
+                    )
+                    yield content, name
+
+    def _add(self, condition: str, names: dict[str, Any], path: str, content: Any) -> None:
+        if isinstance(content, _PLAIN) and not isinstance(content, bool | type(None)):
+            condition = condition.replace(" is ", " == ")
+        self.guards.append(Guard(condition, names, path))
+
+    def _watch(self, container: Any, copy: Any, path: str, items: Any) -> None:
+        self.guards.append(Guard("{container} == {copy}", {"container": container, "copy": copy}, path))
+        for key, x in items:  # an array or Tensor of one element could be equal to another one
+            if isinstance(x, np.ndarray | Tensor) and x.size <= 1:
+                names = {"container": container, "x": x}
+                self.guards.append(Guard(f"{{container}}[{key!r}] is {{x}}", names, f"{path}.{key}"))
+
+
+def _global_names(code: types.CodeType) -> Iterator[str]:
+    yield from code.co_names
+    for constant in code.co_consts:
+        if isinstance(constant, types.CodeType):
+            yield from _global_names(constant)
+
+
+def _foreign(x: Any) -> bool:
+    """An object of a library that does not decide what a step computes."""
+    module = type(x).__module__.partition(".")[0]
+    return module in ("numpy", "builtins", "threading", "_thread", "logging", "weakref") or isinstance(
+        x, types.CodeType
+    )
