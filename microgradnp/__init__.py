@@ -1,9 +1,10 @@
 """A small reverse-mode autodiff framework on NumPy, with gradients that can be checked."""
 
-from microgradnp import datasets, nn
-from microgradnp.engine import functions as _functions  # noqa: F401  (fills the tables)
+from microgradnp import check, datasets, nn
+from microgradnp.engine import coverage as _coverage  # noqa: F401  (fills the tables)
 from microgradnp.engine.custom import custom_vjp
 from microgradnp.engine.debug import debug
+from microgradnp.engine.replay import compile, draw
 from microgradnp.engine.rules import defvjp
 from microgradnp.engine.tensor import Tensor, no_grad
 from microgradnp.engine.transforms import grad, hessian, hvp, jacobian, jvp, stop_gradient, value_and_grad, vjp
