@@ -6,7 +6,7 @@ variable, a Tensor captured by the function), the sweep is recorded in its turn;
 """
 
 import operator
-from collections.abc import Callable, Collection, Container, Iterable, Sequence
+from collections.abc import Callable, Collection, Container, Iterable, Iterator, Sequence
 from functools import wraps
 from typing import Any
 
@@ -32,18 +32,16 @@ def leaves_of(tree: Any) -> list[Any]:
 
 def like(tree: Any, leaves: Iterable[Any]) -> Any:
     """``leaves`` in the structure of ``tree``."""
-    rest = iter(leaves)
+    return _build(tree, iter(leaves))
 
-    def build(part: Any) -> Any:
-        if isinstance(part, tuple) and hasattr(part, "_fields"):
-            return type(part)(*map(build, part))
-        if isinstance(part, tuple | list):
-            return type(part)(map(build, part))
-        if isinstance(part, dict):
-            return {key: build(value) for key, value in part.items()}
-        return next(rest)
 
-    return build(tree)
+def _build(tree: Any, leaves: Iterator[Any]) -> Any:
+    if isinstance(tree, tuple | list):
+        parts = [_build(part, leaves) for part in tree]
+        return type(tree)(*parts) if hasattr(tree, "_fields") else type(tree)(parts)
+    if isinstance(tree, dict):
+        return {key: _build(part, leaves) for key, part in tree.items()}
+    return next(leaves)
 
 
 # -- The one transform on which the others rest -------------------------------------
