@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from microgradnp.engine.replay import compile as record_once  # `compile` is also a keyword of `fit`
 from microgradnp.engine.tensor import Tensor, no_grad
 from microgradnp.nn.layers import Layer
 from microgradnp.nn.optim import Optimizer
@@ -113,7 +114,7 @@ def fit(
         return value
 
     losses = np.empty(epochs + 1)
-    run = _compiled(step) if compile else step
+    run = record_once(step) if compile else step
     # Overflow on the way to divergence is reported once, by the error below.
     with model.mode(training=True), np.errstate(over="ignore", invalid="ignore", divide="ignore"):
         for epoch in _epochs(epochs, progress, losses):
@@ -125,20 +126,14 @@ def fit(
     return History(losses)
 
 
-def _compiled(step: Callable[..., Any]) -> Callable[..., Any]:
-    from importlib.util import find_spec
-
-    if find_spec("microgradnp.engine.replay") is None: return step  # REMOVE THIS LINE AND THE IMPORT WHEN compile LANDS  # noqa: E701  # fmt: skip
-    from microgradnp.engine.replay import compile
-
-    return compile(step)
-
-
 def _epochs(epochs: int, progress: bool, losses: NDArray[np.float64]) -> Iterator[int]:
     if not progress:
         yield from range(epochs)
         return
-    from tqdm import tqdm
+    try:
+        from tqdm import tqdm
+    except ModuleNotFoundError as error:
+        raise ModuleNotFoundError("progress=True shows a bar by tqdm: pip install tqdm.", name="tqdm") from error
 
     with tqdm(total=epochs, disable=None, unit="epoch") as bar:  # None: quiet where the output is not a terminal
         for epoch in range(epochs):
