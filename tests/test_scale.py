@@ -248,15 +248,22 @@ def test_a_thousand_steps_leave_no_garbage_and_no_growth(no_collector, one_step)
 
 
 def assert_a_thousand_leave_nothing(one_step):
-    """Nothing for the collector to find, no object more than before (collecting empties Python's own free lists)."""
-    for _ in range(100):  # caches fill
-        one_step()
-    gc.collect()
-    before = sys.getallocatedblocks()
-    for _ in range(1000):
-        one_step()
-    assert gc.collect() == 0
-    assert sys.getallocatedblocks() - before < 100
+    """Nothing for the collector to find, and no object more than before.
+
+    Collecting empties Python's free lists; its other caches fill in the first rounds, while a leak grows in every one.
+    """
+    growth = []
+    for _ in range(3):
+        gc.collect()
+        before = sys.getallocatedblocks()
+        for _ in range(1000):
+            one_step()
+        garbage = gc.collect()
+        growth.append(sys.getallocatedblocks() - before)
+        if growth[-1] < 100:
+            break
+    assert garbage == 0
+    assert growth[-1] < 100
 
 
 def test_a_thousand_steps_of_a_layered_network_leave_nothing(no_collector):
