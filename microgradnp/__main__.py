@@ -12,9 +12,10 @@ def main() -> None:
 
         command(prog_name="microgradnp")
     except ModuleNotFoundError as error:
-        if error.name not in _EXTRA:
+        package = (error.name or "").partition(".")[0]
+        if package not in _EXTRA:
             raise
-        sys.exit(f"microgradnp: the command line needs {error.name}: pip install 'microgradnp[cli]'")
+        sys.exit(f"microgradnp: the command line needs {package}: pip install 'microgradnp[cli]'")
 
 
 if __name__ == "__main__":

@@ -38,7 +38,7 @@ def read_columns(path: str | Path, names: Sequence[str]) -> NDArray[np.float64]:
     """
     try:
         with open(path, newline="", encoding="utf-8-sig") as file:
-            rows = list(csv.reader(file))
+            rows = list(csv.reader(file, skipinitialspace=True))
     except OSError as error:
         raise TableError(f"{path}: {error.strerror or error}.") from None
     except (UnicodeDecodeError, csv.Error) as error:

@@ -1,0 +1,91 @@
+"""Figures: what they show, that all is named and readable, and that they leak nothing."""
+
+import subprocess
+import sys
+import warnings
+
+import numpy as np
+import pytest
+
+from microgradnp.nn import History
+from microgradnp.show import figures
+
+x = np.linspace(0, 1, 20)
+y = np.sin(x)
+
+DRAW = {
+    "curves": lambda: figures.curves(x, y, {"one": (x, y), "two": (x, 1 - y)}, "time", "height"),
+    "side_by_side": lambda: figures.side_by_side(x, {"sine": y, "cosine": np.cos(x)}, "z", "{}(z)"),
+    "losses": lambda: figures.losses({"GD": History(np.array([3.0, 2.0, 1.0])), "Adam": History(np.array([3.0, 1.0]))}),
+    "predicted": lambda: figures.predicted_against_observed(y, y + 0.1, "height"),
+}
+
+
+@pytest.mark.parametrize("name", DRAW)
+def test_axes_are_named_and_nothing_is_clipped(name):
+    figure = DRAW[name]()
+    figure.draw_without_rendering()
+    width, height = figure.bbox.size
+    for axes in figure.axes:
+        assert axes.get_xlabel()
+        assert axes.get_ylabel()
+        tight = axes.get_tightbbox()
+        assert tight.x0 >= 0
+        assert tight.y0 >= 0
+        assert tight.x1 <= width
+        assert tight.y1 <= height
+        for legend in figure.legends:
+            assert not legend.get_window_extent().overlaps(axes.get_window_extent())
+
+
+@pytest.mark.parametrize("name", DRAW)
+def test_lines_differ_in_colour_and_in_dash(name):
+    for axes in DRAW[name]().axes:
+        styles = [(line.get_color(), line.get_linestyle()) for line in axes.lines]
+        assert len({colour for colour, _ in styles}) == len({dash for _, dash in styles}) == len(styles)
+        assert all(colour in (figures.BLUE, *figures.COLOURS) for colour, _ in styles)
+
+
+def test_what_is_drawn_is_what_was_given():
+    axes = DRAW["curves"]().axes[0]
+    np.testing.assert_array_equal(axes.collections[0].get_offsets(), np.column_stack((x, y)))
+    np.testing.assert_array_equal(axes.lines[1].get_ydata(), 1 - y)
+    assert (axes.get_xlabel(), axes.get_ylabel()) == ("time", "height")
+    axes = DRAW["losses"]().axes[0]
+    assert axes.get_yscale() == "log"
+    np.testing.assert_array_equal(axes.lines[0].get_ydata(), [3, 2, 1])
+    axes = DRAW["predicted"]().axes[0]
+    np.testing.assert_array_equal(axes.lines[0].get_xdata(), axes.lines[0].get_ydata())
+
+
+@pytest.mark.parametrize("suffix", ["png", "svg"])
+def test_saving(suffix, tmp_path):
+    figures.save(DRAW["curves"](), tmp_path / f"figure.{suffix}")
+    written = (tmp_path / f"figure.{suffix}").read_bytes()
+    assert written.startswith(b"\x89PNG" if suffix == "png" else b"<?xml")
+    figures.save(DRAW["curves"](), tmp_path / f"again.{suffix}")
+    assert len(written) > 5000
+
+
+def test_columns_may_have_any_name(tmp_path):
+    figure = figures.curves(x, y, {}, "price in $ or $$", r"\alpha_{")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        figures.save(figure, tmp_path / "figure.png")
+    assert figure.axes[0].get_xlabel() == "price in $ or $$"
+
+
+def test_figures_stay_out_of_pyplots_list():
+    program = (
+        "import sys; from microgradnp.show import figures; import numpy as np\n"
+        "assert 'matplotlib' not in sys.modules\n"
+        "figures.curves(np.arange(3), np.arange(3), {})\n"
+        "assert 'matplotlib.pyplot' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True)
+
+
+def test_without_matplotlib_the_error_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    with pytest.raises(ModuleNotFoundError, match=r"pip install 'microgradnp\[plot\]'"):
+        figures.curves(x, y, {})
