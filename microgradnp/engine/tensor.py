@@ -179,6 +179,7 @@ def constant_array(x: Any) -> Any:
         raise TypeError(
             "a masked array would lose its mask here: fill it first (x.filled(0.0)), or select with np.where."
         )
+    given = type(x).__name__
     if not isinstance(x, np.ndarray | np.generic):
         if isinstance(x, int):  # a Python number stays one: it does not decide the dtype
             return int(x)
@@ -187,7 +188,7 @@ def constant_array(x: Any) -> Any:
         x = np.asarray(x)
     if x.dtype.kind not in "fiub":
         raise TypeError(
-            f"Tensors compute with real numbers; got {type(x).__name__} of dtype {x.dtype}. "
+            f"Tensors compute with real numbers; got {given} of dtype {x.dtype}. "
             + (
                 "Split complex values into .real and .imag."
                 if x.dtype.kind == "c"
