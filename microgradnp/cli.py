@@ -10,6 +10,8 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -154,6 +156,12 @@ def fit(data: Path, x: list[str], y: str, out: Path, lr: float, **options: Any) 
     table.add_row("mean squared error", f"({y})²", f"{before:.6g}", f"{after:.6g}")
     table.add_row("root mean squared error", y, f"{np.sqrt(before):.6g}", f"{np.sqrt(after):.6g}")
     _print(table, f"Saved in {out}: {name}, predictions.csv")
+
+
+# -- check: lives beside what it runs ---------------------------------------------------------------------------------
+
+if find_spec("microgradnp.check.command") is not None:
+    main.add_command(import_module("microgradnp.check.command").check)
 
 
 # -- What the commands share -------------------------------------------------------------------------------------------
