@@ -5,23 +5,19 @@ large one the Jacobian is seen through random projections, which miss nothing bu
 is halved until it names one.
 """
 
-import inspect
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from microgradnp.check import references
+from microgradnp.check.problem import Array, Function, Leaf, NotFiniteError, Problem, flat, hand_leaves
 from microgradnp.check.references import EDGE, JUMP, KINK, ROUGH, SMOOTH, VERTICAL, Differences
 from microgradnp.check.report import Entry, Report
 from microgradnp.engine.tensor import Tensor
 from microgradnp.engine.transforms import leaves_of, like, vjp
-
-Array = NDArray[Any]
-Function = Callable[..., Any]
 
 _SMALL = 128
 """Up to so many entries of the arguments each is looked at by itself."""
@@ -35,188 +31,6 @@ class GradientError(AssertionError):
     def __init__(self, report: Report) -> None:
         super().__init__(str(report))
         self.report = report
-
-
-class NotFiniteError(ValueError):
-    """The function has no finite value at the given arguments."""
-
-
-# -- The function, as one of a flat vector -----------------------------------------------------------------------------
-
-
-@dataclass(slots=True)
-class Leaf:
-    """One array (or number) of the arguments that the gradient is taken by."""
-
-    name: str
-    argument: int
-    place: int
-    value: Any
-    array: Array
-    part: slice
-
-    def entry(self, i: int) -> str:
-        """The name of one of its entries."""
-        index = np.unravel_index(i, self.array.shape)
-        return f"{self.name}[{', '.join(map(str, index))}]" if index else self.name
-
-
-class Problem:
-    """A function and its arguments; float leaves of the picked arguments are variables, all else is held constant."""
-
-    def __init__(
-        self, f: Function, args: tuple[Any, ...], options: dict[str, Any], argnums: int | Sequence[int] | None
-    ) -> None:
-        self.f, self.args, self.options = f, args, options
-        self.name = getattr(f, "__name__", type(f).__name__)
-        names = argument_names(f, len(args))
-        picked = range(len(args)) if argnums is None else (argnums,) if isinstance(argnums, int) else argnums
-        if any(not -len(args) <= i < len(args) for i in picked):
-            raise ValueError(
-                f"argnums={argnums} asks for an argument that {self.name} was not given: it got {len(args)} arguments."
-            )
-        self.picked = tuple(i % len(args) for i in picked)
-        self.arguments = names
-        self.everything = [leaf.data if isinstance(leaf, Tensor) else leaf for leaf in leaves_of(args)]
-        self.leaves: list[Leaf] = []
-        place = end = 0
-        for i, arg in enumerate(args):
-            for path, leaf in _paths(arg, names[i]):
-                leaf = leaf.data if isinstance(leaf, Tensor) else leaf
-                if i in self.picked and _is_float(leaf, path):
-                    _refuse_shared(leaf, path)
-                    array = np.asarray(leaf)
-                    self.leaves.append(Leaf(path, i, place, leaf, array, slice(end, end + array.size)))
-                    end += array.size
-                place += 1
-        if not self.leaves:
-            raise TypeError(
-                f"{self.name} was given no float32 or float64 argument to take a gradient by (got "
-                f"{', '.join(type(a).__name__ for a in args) or 'none'}). Write 1.0 instead of 1."
-            )
-        self.size = end
-        self.names = tuple(dict.fromkeys(names[leaf.argument] for leaf in self.leaves))
-        self.x = np.concatenate([leaf.array.ravel() for leaf in self.leaves]).astype(np.float64)
-        self.single = any(leaf.array.dtype == np.float32 for leaf in self.leaves)
-        self.known: dict[Any, tuple[Reference, str]] = {}  # the references found so far: they serve every judgement
-        self.wide = True  # whether the function can be evaluated in float64
-        self.analytic = True  # whether the complex step is worth a try: the engine computes with real numbers
-
-    def call(self, leaves: Sequence[Any]) -> Any:
-        """The function's result with other values for its variables."""
-        everything = list(self.everything)
-        for leaf, value in zip(self.leaves, leaves, strict=True):
-            everything[leaf.place] = value
-        return self.f(*like(self.args, everything), **self.options)
-
-    def at_leaves(self, *leaves: Any) -> Any:
-        """`call` for a transform: each variable a positional argument."""
-        return self.call(leaves)
-
-    def evaluate(self, x: Array) -> Array:
-        """The outputs as one flat vector, for variables given as one."""
-        everything = list(self.everything)
-        if self.wide and self.single:
-            everything = [_widen(leaf) for leaf in everything]
-        for leaf in self.leaves:
-            part = x[leaf.part]
-            if x.dtype.kind != "c":
-                if isinstance(leaf.value, float) and not isinstance(leaf.value, np.generic):
-                    everything[leaf.place] = float(part[0])
-                    continue
-                if not self.wide:
-                    part = part.astype(leaf.array.dtype)
-                elif not leaf.array.ndim and isinstance(leaf.value, np.generic):
-                    everything[leaf.place] = part[0]
-                    continue
-            everything[leaf.place] = part.reshape(leaf.array.shape)
-        return flat(self.f(*like(self.args, everything), **self.options), keep=x.dtype.kind == "c")
-
-    def widen(self, narrow: Array) -> Array:
-        """The outputs in float64 where the function allows it; remembers whether it does."""
-        self.wide = True
-        try:
-            with np.errstate(all="ignore"):
-                value = self.f(*like(self.args, [_widen(leaf) for leaf in self.everything]), **self.options)
-            floats = [np.asarray(r.data if isinstance(r, Tensor) else r) for r in leaves_of(value)]
-            self.wide = all(r.dtype == np.float64 for r in floats if r.dtype.kind == "f")
-            if self.wide:
-                return flat(value)
-        except (TypeError, ValueError, RuntimeError):  # it takes float32 alone
-            self.wide = False
-        return narrow
-
-
-def argument_names(f: Function, n: int) -> list[str]:
-    """The names of the first ``n`` positional arguments, as the function's signature has them."""
-    names: list[str] = []
-    try:
-        parameters = inspect.signature(f).parameters.values()
-    except (TypeError, ValueError):
-        parameters = {}.values()
-    for p in parameters:
-        if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD):
-            names.append(p.name)
-        elif p.kind == p.VAR_POSITIONAL:
-            names += [f"{p.name}[{i}]" for i in range(n - len(names))]
-    return (names + [f"argument {i}" for i in range(len(names), n)])[:n]
-
-
-def _paths(tree: Any, name: str) -> Iterator[tuple[str, Any]]:
-    """The leaves of a nested argument, each with the expression that leads to it."""
-    if isinstance(tree, tuple) and hasattr(tree, "_fields"):
-        for key, part in zip(tree._fields, tree, strict=True):
-            yield from _paths(part, f"{name}.{key}")
-    elif isinstance(tree, tuple | list):
-        for i, part in enumerate(tree):
-            yield from _paths(part, f"{name}[{i}]")
-    elif isinstance(tree, dict):
-        for key, part in tree.items():
-            yield from _paths(part, f"{name}[{key!r}]")
-    else:
-        yield name, tree
-
-
-def _is_float(leaf: Any, path: str) -> bool:
-    if isinstance(leaf, float) and not isinstance(leaf, np.generic):
-        return True
-    if not isinstance(leaf, np.ndarray | np.generic) or leaf.dtype.kind not in "fc":
-        return False
-    if leaf.dtype not in (np.float32, np.float64):
-        raise TypeError(f"{path} has dtype {leaf.dtype}; only float32 and float64 are checked. Convert it first.")
-    return True
-
-
-def _refuse_shared(leaf: Any, path: str) -> None:
-    if isinstance(leaf, np.ndarray) and leaf.size > 1 and 0 in leaf.strides:
-        axes = [i for i, (s, n) in enumerate(zip(leaf.strides, leaf.shape, strict=True)) if s == 0 and n > 1]
-        if axes:
-            raise ValueError(
-                f"{path}, of shape {leaf.shape}, repeats the same memory along axis {', '.join(map(str, axes))} "
-                "(stride 0, as np.broadcast_to makes): one entry cannot change without the others, so it has no "
-                "derivative of its own. Pass a copy: np.array(...)."
-            )
-
-
-def _widen(leaf: Any) -> Any:
-    if isinstance(leaf, np.ndarray | np.generic) and leaf.dtype == np.float32:
-        return leaf.astype(np.float64)
-    return leaf
-
-
-def flat(value: Any, keep: bool = False) -> Array:
-    """The float outputs of a result as one float64 vector (``keep``: of the dtype they have)."""
-    if type(value) is np.ndarray and value.dtype == np.float64:
-        return value.ravel()
-    parts: list[Array] = []
-    for r in leaves_of(value):
-        a = r if isinstance(r, np.ndarray) else np.asarray(r.data if isinstance(r, Tensor) else r)
-        if a.dtype.kind in "fc":
-            parts.append(a.ravel())
-    if not parts:
-        return np.zeros(0)
-    out = parts[0] if len(parts) == 1 else np.concatenate(parts)
-    return out if keep else out.astype(np.float64, copy=False)
 
 
 # -- The references ----------------------------------------------------------------------------------------------------
@@ -244,21 +58,10 @@ class Reference:
         return np.where(usable, self.exact, value)
 
 
-def _scales(problem: Problem) -> Array:
-    """For each variable the distance over which the function may be thought to change, a power of two."""
-    out = np.empty(problem.size)
-    for leaf in problem.leaves:
-        x = np.abs(problem.x[leaf.part])
-        largest = x.max(initial=0.0)
-        out[leaf.part] = np.maximum(x, largest if 0 < largest < 2.0**-10 else 1.0)
-    scales: Array = np.exp2(np.ceil(np.log2(out)))
-    return scales
-
-
 def _reference(
     problem: Problem, directions: list[int] | list[Array], weights: Array | None, middle: Array, eps: float
 ) -> tuple[Reference, str]:
-    scales = _scales(problem)
+    scales = problem.scales
     x = problem.x
     narrow = not problem.wide
     single = np.zeros(x.size, bool)
@@ -303,6 +106,19 @@ def _reference(
             if exact is not None and weights is not None:
                 exact = exact @ weights.T
     return Reference(directions, found, exact), reason
+
+
+def differentiate(problem: Problem, leaves: list[Any]) -> list[Array]:
+    """The gradient of the sum of the outputs at another point, by the references alone, one array for each variable."""
+    kept, problem.x = problem.x, np.concatenate([np.ravel(leaf) for leaf in leaves]).astype(np.float64)
+    try:
+        middle = flat(problem.call(leaves))
+        reference, _ = _reference(
+            problem, list(range(problem.size)), np.ones((1, middle.size)), middle, float(np.finfo(np.float64).eps)
+        )
+    finally:
+        problem.x = kept
+    return [reference.value[leaf.part, 0].reshape(leaf.array.shape) for leaf in problem.leaves]
 
 
 # -- The gradients that are judged -------------------------------------------------------------------------------------
@@ -394,7 +210,7 @@ def _by_hand(
     """The gradients of a function written by hand, one row for each of ``weights``, and where it gives one."""
     result = hand(*like(problem.args, problem.everything), **problem.options)
     _judge_unchanged(before, problem, "hand", faults)
-    gradients = _hand_leaves(result, problem)
+    gradients = hand_leaves(result, problem)
     results = [np.shape(r) for r in leaves_of(value)]
     shape = results[0] if len(results) == 1 else ()
     rows = np.zeros((len(weights), problem.size))
@@ -410,40 +226,6 @@ def _by_hand(
             given[total, leaf.part] = True
     _judge_aliases(gradients, problem, "hand", faults)
     return rows, given
-
-
-def _hand_leaves(result: Any, problem: Problem) -> list[Any]:
-    """What a gradient function returned, one array for each variable."""
-    arguments = list(dict.fromkeys(leaf.argument for leaf in problem.leaves))
-    parts = tuple(result) if isinstance(result, tuple | list) else (result,)
-    if len(arguments) == 1:
-        nested = isinstance(problem.args[arguments[0]], tuple | list | dict)
-        if nested or (isinstance(result, list) and len(parts) != 1):
-            parts = (result if nested else np.array(result),)
-    if len(parts) == len(problem.picked) != len(arguments):
-        parts = tuple(part for i, part in zip(problem.picked, parts, strict=True) if i in arguments)
-    if len(parts) != len(arguments):
-        raise TypeError(
-            f"hand returned {len(parts)} gradients, and {problem.name} has {len(arguments)} float arguments to take "
-            f"them by ({', '.join(problem.names)}). Return one for each, in order, or say with argnums= which they are."
-        )
-    out: list[Any] = []
-    for i, part in zip(arguments, parts, strict=True):
-        own = [leaf for leaf in problem.leaves if leaf.argument == i]
-        everything = leaves_of(problem.args[i])
-        found = leaves_of(part)
-        if len(found) == len(everything) != len(own):
-            first = len(leaves_of(problem.args[:i]))
-            found = [found[leaf.place - first] for leaf in own]
-        if len(found) != len(own):
-            raise TypeError(
-                f"hand returned {len(found)} arrays for {problem.arguments[i]}, which holds {len(own)} of floats."
-            )
-        out += [g.data if isinstance(g, Tensor) else g for g in found]
-    if any(g is None for g in out):
-        missing = ", ".join(leaf.name for leaf, g in zip(problem.leaves, out, strict=True) if g is None)
-        raise TypeError(f"hand returned None as the gradient by {missing}.")
-    return out
 
 
 def _judge_unchanged(before: list[Any], problem: Problem, who: str, faults: list[str]) -> None:
@@ -465,7 +247,7 @@ def _compare(
 ) -> "Verdicts":
     """Judge the directional derivatives by each source, (direction, output), and where it gives them."""
     found, value = reference.found, reference.value
-    scales = _scales(problem)
+    scales = problem.scales
     lengths = np.array([scales[u] if isinstance(u, int) else 1.0 for u in reference.directions])[:, None]
     error = np.where(np.isfinite(found.error), found.error, 0.0)
     largest = np.max(np.abs(value), initial=0.0, where=np.isfinite(value))
@@ -609,18 +391,17 @@ def perhaps(returned: Array, reference: Array, shape: tuple[int, ...] = ()) -> s
 
 
 def fraction(ratio: float) -> str:
-    """A ratio as a small whole number or one over one, or empty."""
-    for text, value in (
-        (f"{round(ratio)}", ratio),
-        (f"1/{round(1 / ratio)}" if ratio else "", 1 / ratio if ratio else 0),
-    ):
-        if text and 1 <= abs(round(value)) <= 1000 and math.isclose(value, round(value), rel_tol=1e-6):
-            return text
-    return (
-        f"{round(2 * ratio)}/2"
-        if 0.2 < abs(ratio) < 10 and math.isclose(2 * ratio, round(2 * ratio), rel_tol=1e-6)
-        else ""
-    )
+    """A ratio as a small whole number, one over one, or a number of halves; empty if it is none of these."""
+    for over in (1, 2):
+        if (
+            abs(ratio) * over < 1000.5
+            and round(ratio * over)
+            and math.isclose(ratio * over, round(ratio * over), rel_tol=1e-6)
+        ):
+            return f"{round(ratio * over)}" + ("/2" if over == 2 else "")
+    if ratio and abs(1 / ratio) < 1000.5 and math.isclose(1 / ratio, round(1 / ratio), rel_tol=1e-6):
+        return f"{'-' if ratio < 0 else ''}1/{abs(round(1 / ratio))}"
+    return ""
 
 
 # -- The check ---------------------------------------------------------------------------------------------------------
@@ -915,7 +696,7 @@ def _along(problem: Problem, directions: list[Any], rows: Array, given: Array) -
     """Gradients (row, entry) as derivatives along directions (direction, row)."""
     if all(isinstance(u, int) for u in directions):
         return rows.T[directions], given.T[directions]
-    scales = _scales(problem)
+    scales = problem.scales
     out = np.empty((len(directions), len(rows)))
     known = np.empty(out.shape, bool)
     for i, u in enumerate(directions):

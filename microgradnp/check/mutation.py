@@ -1,8 +1,8 @@
 """Does the check notice a wrong rule? Break one on purpose, in the ways in which rules get broken, and see.
 
-A check that lets everything pass also passes. So each rule is made wrong in one argument at a time; a wrong version that
-the check does not notice, a *survivor*, means that the inputs or the check are too weak. Nothing outside is changed: the
-wrong version is put into the graph of one evaluation, never into the table of rules.
+A check that lets everything pass also passes. So each rule is made wrong, in one argument at a time; a wrong version
+that the check does not notice, a *survivor*, means that the inputs or the check are too weak. Nothing outside is
+changed: the wrong version is put into the graph of one evaluation, never into the table of rules.
 """
 
 import math
@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from microgradnp.check.gradcheck import Array, Function, GradientError, NotFiniteError, Problem, judge
+from microgradnp.check.gradcheck import GradientError, judge
+from microgradnp.check.problem import Array, Function, NotFiniteError, Problem
 from microgradnp.engine.backward import sweep
 from microgradnp.engine.rules import RULES, Rule
 from microgradnp.engine.tensor import Tensor, state, wrap

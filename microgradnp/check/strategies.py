@@ -127,7 +127,7 @@ def broadcastable(count: int = 2, **options: Any) -> Strategy:
 
 def for_each(strategy: Strategy, test: Callable[[Any], None]) -> None:
     """Run ``test`` on what ``strategy`` draws; a failure is shrunk, and raised for the smallest input."""
-    from microgradnp.check.gradcheck import NotFiniteError
+    from microgradnp.check.problem import NotFiniteError
 
     # No database: its key is this function's, so it would replay the failures of one user's function on another's.
     @settings(deadline=None, database=None, phases=(Phase.explicit, Phase.generate, Phase.target, Phase.shrink))
