@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
+from microgradnp.engine.functions import lift
 from microgradnp.engine.tensor import Tensor, no_grad, plain
 from microgradnp.nn import functional, initializers
 from microgradnp.nn.checkpoint import load_into
@@ -355,8 +356,7 @@ class Linear(Layer):
 
     def forward(self, x: Any) -> Any:
         """Multiply by the weight and add the bias; the input has shape (..., in_features)."""
-        if not isinstance(x, Tensor | np.ndarray):
-            x = np.asarray(x)
+        x = lift(x)
         if not x.ndim or x.shape[-1] != self.weight.shape[0]:
             raise InputShapeError(self, self._misfit(x.shape))
         y = x @ self.weight

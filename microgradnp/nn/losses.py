@@ -26,7 +26,7 @@ def sum_squared_error(prediction: Any, target: Any) -> Any:
     >>> float(losses.sum_squared_error([[1.0], [2.0]], [[1.0], [4.0]]))
     4.0
     """
-    return np.sum(np.square(_difference(prediction, target)))
+    return (_difference(prediction, target) ** 2).sum()
 
 
 def mean_squared_error(prediction: Any, target: Any) -> Any:
@@ -43,7 +43,7 @@ def mean_squared_error(prediction: Any, target: Any) -> Any:
     >>> float(losses.mean_squared_error([[1.0], [2.0]], [[1.0], [4.0]]))
     2.0
     """
-    return np.mean(np.square(_difference(prediction, target)))
+    return (_difference(prediction, target) ** 2).mean()
 
 
 def cross_entropy(logits: Any, labels: Any) -> Any:
@@ -94,7 +94,7 @@ def cross_entropy(logits: Any, labels: Any) -> Any:
 
 
 def _array(x: Any) -> Any:
-    return x if isinstance(x, Tensor | np.ndarray) else np.asarray(x)
+    return x if type(x) is Tensor or type(x) is np.ndarray else np.asarray(x)
 
 
 def _difference(prediction: Any, target: Any) -> Any:

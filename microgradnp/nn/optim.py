@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from microgradnp.engine.tensor import Array, Tensor, _state, assign, no_grad, wrap
+from microgradnp.engine.tensor import Array, Tensor, _state, assign, wrap
 from microgradnp.nn.checkpoint import load_into
 
 
@@ -66,6 +66,7 @@ class _Group:
     def __init__(self, parameters: list[tuple[int, Tensor]]) -> None:
         self.parameters = [p for _, p in parameters]
         self.numbers = [i for i, _ in parameters]
+        self.shapes = [p.shape for p in self.parameters]
         self.flat = np.concatenate([p.data.ravel() for p in self.parameters])
         self.views = self.split(self.flat)
         self.gradient = np.empty_like(self.flat)
@@ -87,21 +88,21 @@ class _Group:
 
     def gather(self) -> Any:
         """The gradients of all parameters as one vector."""
-        gradients: list[Any] = []
-        for i, p in zip(self.numbers, self.parameters, strict=True):
-            if p.grad is None:
+        gradients = [p.grad for p in self.parameters]
+        for i, (g, shape) in enumerate(zip(gradients, self.shapes, strict=True)):
+            if g is None:
                 raise RuntimeError(
-                    f"{_describe(i, p)} has no gradient: call loss.backward() before step(), and check that the "
-                    "loss depends on it."
+                    f"{_describe(self.numbers[i], self.parameters[i])} has no gradient: call loss.backward() before "
+                    "step(), and check that the loss depends on it."
                 )
-            if p.grad.shape != p.shape:
+            if g.shape != shape:
                 raise ValueError(
-                    f"{_describe(i, p)} has a gradient of shape {p.grad.shape}; it must have the same shape."
+                    f"{_describe(self.numbers[i], self.parameters[i])} has a gradient of shape {g.shape}; it must have "
+                    "the same shape."
                 )
-            gradients.append(p.grad.reshape((-1,)))
-        if any(type(g) is Tensor for g in gradients):  # while a program is recorded
-            return np.concatenate(gradients)
-        return np.concatenate(gradients, out=self.gradient)
+        if _state().tracer is None:
+            return np.concatenate(gradients, axis=None, out=self.gradient)  # type: ignore[arg-type]
+        return np.concatenate(gradients, axis=None)  # type: ignore[arg-type]  # Tensors
 
 
 class Optimizer:
@@ -177,8 +178,7 @@ class Optimizer:
             group.adopt()
             self._dtype = group.flat.dtype
             before = {key: lift(array) for key, array in group.state.items()}
-            with no_grad():
-                parameter, after = self.apply_single(gradient, lift(group.flat), before)
+            parameter, after = self.apply_single(gradient, lift(group.flat), before)
             self._check_result(group, parameter, after)
             assign(group.flat, parameter)
             for key, array in group.state.items():
@@ -186,10 +186,14 @@ class Optimizer:
                     assign(array, after[key])
 
     def _check_result(self, group: _Group, parameter: Any, state: dict[str, Any]) -> None:
-        wanted = {"the parameters": group.flat.shape, **{key: array.shape for key, array in group.state.items()}}
-        got = {"the parameters": np.shape(parameter), **{key: np.shape(array) for key, array in state.items()}}
-        if got != wanted:
-            raise ValueError(f"{type(self).__name__}.apply_single returned shapes {got}; it must return {wanted}.")
+        fits = _shape(parameter) == group.flat.shape and state.keys() == group.state.keys()
+        if not fits or any(_shape(state[key]) != array.shape for key, array in group.state.items()):
+            wanted = {key: array.shape for key, array in group.state.items()}
+            got = {key: _shape(array) for key, array in state.items()}
+            raise ValueError(
+                f"{type(self).__name__}.apply_single returned parameters of shape {_shape(parameter)} and state of "
+                f"shapes {got}; it must return parameters of shape {group.flat.shape} and state of shapes {wanted}."
+            )
 
     def zero_grad(self) -> None:
         """Forget the gradients: set each ``.grad`` to None."""
@@ -227,6 +231,10 @@ class Optimizer:
         values = ", ".join(f"{name}={float(array):g}" for name, array in self._hyperparameters.items())
         n = len(self.parameters)
         return f"{type(self).__name__}({n} parameter{'s' * (n != 1)}, {values})"
+
+
+def _shape(x: Any) -> tuple[int, ...]:
+    return getattr(x, "shape", ())
 
 
 def _describe(i: int, p: Tensor) -> str:
