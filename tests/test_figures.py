@@ -68,11 +68,11 @@ def test_saving(suffix, tmp_path):
 
 
 def test_columns_may_have_any_name(tmp_path):
-    figure = figures.curves(x, y, {}, "price in $ or $$", r"\alpha_{")
+    figure = figures.curves(x, y, {}, r"$\frac{$", "price in $ or $$")
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         figures.save(figure, tmp_path / "figure.png")
-    assert figure.axes[0].get_xlabel() == "price in $ or $$"
+    assert figure.axes[0].get_ylabel() == "price in $ or $$"
 
 
 def test_figures_stay_out_of_pyplots_list():

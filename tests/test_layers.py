@@ -482,6 +482,12 @@ def test_summary_counts_every_parameter_once(capsys):
     assert "forward" not in vars(model[0])
 
 
+def test_summary_of_a_layer_used_twice(capsys):
+    shared = nn.Linear(2, 2)
+    rows = rows_of_summary(capsys, nn.Sequential(shared, nn.Tanh(), shared))
+    assert rows == [("0: Linear(2, 2)", "(N, 2)", "6"), ("1: Tanh()", "(N, 2)", "0"), ("Sequential", "", "6")]
+
+
 def test_summary_of_a_given_shape(capsys):
     assert rows_of_summary(capsys, nn.ReLU(), (2, 3))[0] == ("ReLU()", "(N, 2, 3)", "0")
     with pytest.raises(ValueError, match="input_shape"):
