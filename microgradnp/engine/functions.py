@@ -78,7 +78,7 @@ def _reduction(function: Callable[..., Any], combine: np.ufunc, neutral: float |
         if initial is None:
             return apply(rule, (a,), options)
         if not a.size and neutral is None:
-            return np.broadcast_to(initial, np.any(np.empty(a.shape), **options).shape)
+            return np.broadcast_to(lift(initial).astype(a.dtype), np.any(np.empty(a.shape), **options).shape)
         return combine(apply(rule, (a,), options), initial)
 
     if neutral is None:  # np.max and np.min take no dtype
@@ -196,7 +196,8 @@ def _ufunc_methods(ufunc: np.ufunc) -> None:
         parts = [ufunc.reduce(a[i : max(j, i + 1)], axis=0) for i, j in zip(starts, ends, strict=True)]
         return np.stack(parts, axis=axis)
 
-    for method in (reduce, accumulate, outer, reduceat):
+    foldable = ufunc in ASSOCIATIVE or ufunc in (np.subtract, np.divide)
+    for method in (reduce, accumulate, reduceat, outer) if foldable else (outer,):
         FUNCTIONS.setdefault(getattr(ufunc, method.__name__), method)
 
 
@@ -401,8 +402,8 @@ def moveaxis(a, source, destination):
 def rollaxis(a, axis, start=0):
     """One axis moved to stand before another."""
     axis = normalize_axis_index(axis, a.ndim)
-    start = normalize_axis_index(start, a.ndim + 1)
-    return np.moveaxis(a, axis, start - (start > axis))
+    start = normalize_axis_index(start + a.ndim if start < 0 else start, a.ndim + 1)
+    return np.moveaxis(a, axis, start - (axis < start))
 
 
 @implements(np.expand_dims)
@@ -1156,10 +1157,11 @@ def full_like(a, fill_value, dtype=None, order="K", subok=True, shape=None, *, d
     return np.broadcast_to(value, np.shape(a) if shape is None else shape_of(shape))
 
 
-def _creation(*functions):
-    for function in functions:
-        implements(function)(lambda *args, _make=function, **options: wrap(_make(*args, **options)))
+CREATION = (
+    *(np.arange, np.empty, np.eye, np.identity, np.ones, np.tri, np.zeros),
+    *(np.frombuffer, np.fromfile, np.fromfunction, np.fromiter, np.fromstring, np.genfromtxt, np.loadtxt),
+)
+"""With ``like=`` a Tensor they make a Tensor, which needs no gradient."""
 
-
-_creation(np.arange, np.empty, np.eye, np.identity, np.ones, np.tri, np.zeros)
-_creation(np.frombuffer, np.fromfile, np.fromfunction, np.fromiter, np.fromstring, np.genfromtxt, np.loadtxt)
+for _function in CREATION:
+    implements(_function)(lambda *args, _make=_function, **options: wrap(_make(*args, **options)))

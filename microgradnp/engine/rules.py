@@ -206,18 +206,16 @@ defvjp(np.log,          lambda g, y, x: g / x)
 defvjp(np.log2,         lambda g, y, x: g / (x * math.log(2)))
 defvjp(np.log10,        lambda g, y, x: g / (x * math.log(10)))
 defvjp(np.log1p,        lambda g, y, x: g / (1 + x))
-defvjp(np.logaddexp,    lambda g, y, a, b: g * np.exp(-np.logaddexp(0, _less(b, a))),
-                        lambda g, y, a, b: g * np.exp(-np.logaddexp(0, _less(a, b))))
-defvjp(np.logaddexp2,   lambda g, y, a, b: g * np.exp2(-np.logaddexp2(0, _less(b, a))),
-                        lambda g, y, a, b: g * np.exp2(-np.logaddexp2(0, _less(a, b))))
+defvjp(np.logaddexp,    lambda g, y, a, b: g * np.exp(_below(a, y)),       lambda g, y, a, b: g * np.exp(_below(b, y)))
+defvjp(np.logaddexp2,   lambda g, y, a, b: g * np.exp2(_below(a, y)),      lambda g, y, a, b: g * np.exp2(_below(b, y)))
 defvjp(np.ldexp,        lambda g, y, x, n: np.ldexp(g, n),                 None)
 defvjp(np.i0,           lambda g, y, x: g * _bessel_1(x))
 
 
-def _less(a: Any, b: Any) -> Any:
-    """a - b, but 0 for equal infinities."""
-    same = a == b
-    return np.where(same, 0, a) - np.where(same, 0, b)
+def _below(a: Any, y: Any) -> Any:
+    """a - y, where a cannot be above y; 0 for two infinities, but -inf where all is -inf, so that it has no share."""
+    most = float(np.finfo(y.dtype).max)
+    return np.minimum(a - np.clip(y, -most, most), 0)
 
 
 _COSINES = [math.cos(math.pi * (k + 0.5) / 256) for k in range(128)]

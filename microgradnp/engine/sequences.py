@@ -92,10 +92,8 @@ def trapezoid(y, x=None, dx=1.0, axis=-1):
     axis = normalize_axis_index(axis, y.ndim)
     if x is not None:
         x = lift(x)
-        if x.ndim == 1:
-            dx = np.reshape(np.diff(x), (-1,) + (1,) * (y.ndim - axis - 1))
-        else:
-            dx = np.diff(x, axis=axis)
+        one = x.ndim == 1
+        dx = np.reshape(np.diff(x), (-1,) + (1,) * (y.ndim - axis - 1)) if one else np.diff(x, axis=axis)
     heights = y[_along(axis, slice(1, None))] + y[_along(axis, slice(None, -1))]
     return np.sum(dx * heights / 2.0, axis=axis)
 
@@ -112,7 +110,7 @@ def _cumulative(name, running, first):
         if not include_initial:
             return y
         start = np.full((*x.shape[:axis], 1, *x.shape[axis + 1 :]), first, y.dtype)
-        return np.concatenate((start, y), axis=axis) if y.size or start.size else y
+        return np.concatenate((start, y), axis=axis)
 
     if hasattr(np, name):
         implements(getattr(np, name))(cumulative)
@@ -138,21 +136,25 @@ def convolve(a, v, mode="full"):
     a, v = lift(a), lift(v)
     if a.ndim > 1 or v.ndim > 1 or not a.size or not v.size:
         raise ValueError(f"np.convolve takes two sequences that are not empty; got shapes {a.shape} and {v.shape}.")
-    y = apply(RULES[np.convolve], (np.atleast_1d(a), np.atleast_1d(v)))
     short, long = sorted((a.size, v.size))
-    if mode == "full":
-        return y
-    if mode == "same":
-        return y[(short - 1) // 2 : (short - 1) // 2 + long]
-    if mode == "valid":
-        return y[short - 1 : long]
-    raise ValueError(f"np.convolve takes mode 'full', 'same' or 'valid'; got {mode!r}.")
+    whole = apply(RULES[np.convolve], (np.atleast_1d(a), np.atleast_1d(v)))
+    return whole[_window(mode, short, long, (short - 1) // 2)]
+
+
+def _window(mode, short, long, left):
+    """The part of the full convolution that a mode keeps; "same" begins at ``left``."""
+    if mode not in ("full", "same", "valid"):
+        raise ValueError(f"np.convolve and np.correlate take mode 'full', 'same' or 'valid'; got {mode!r}.")
+    return {"full": slice(None), "same": slice(left, left + long), "valid": slice(short - 1, long)}[mode]
 
 
 @implements(np.correlate)
 def correlate(a, v, mode="valid"):
     """Sums of products with a sliding sequence."""
-    return np.convolve(lift(a), lift(v)[::-1], mode)
+    a, v = lift(a), lift(v)
+    short, long = sorted((a.size, v.size))
+    left = (short - 1) // 2 if a.size >= v.size else short // 2  # NumPy exchanges the two, and turns the result round
+    return np.convolve(a, v[::-1])[_window(mode, short, long, left)]
 
 
 @implements(np.bincount)
@@ -228,15 +230,15 @@ def linspace(start, stop, num=50, endpoint=True, retstep=False, dtype=None, axis
 @implements(np.logspace)
 def logspace(start, stop, num=50, endpoint=True, base=10.0, dtype=None, axis=0):
     """Powers of a base with evenly spaced exponents."""
-    y = lift(base) ** np.linspace(lift(start), stop, num, endpoint, axis=axis)
+    y = base ** np.linspace(lift(start), stop, num, endpoint, axis=axis)
     return y if dtype is None else y.astype(dtype)
 
 
 @implements(np.geomspace)
 def geomspace(start, stop, num=50, endpoint=True, dtype=None, axis=0):
     """Numbers in a constant ratio."""
-    start, stop = lift(start) * 1.0, lift(stop) * 1.0
-    t = np.linspace(lift(np.zeros((), start.dtype)), 1.0, num, endpoint)
+    start, stop = lift(start).astype(np.float64), lift(stop).astype(np.float64)
+    t = np.linspace(0.0, 1.0, num, endpoint)
     ratio = stop / start
     y = np.moveaxis(start * ratio ** np.reshape(t, (-1,) + (1,) * ratio.ndim), 0, axis)
     return y if dtype is None else y.astype(dtype)
@@ -278,7 +280,7 @@ def polyder(p, m=1):
     """Coefficients of the derivative."""
     p = lift(p)
     for _ in range(m):
-        p = p[:-1] * np.arange(len(p) - 1, 0, -1).astype(p.dtype)
+        p = p[:-1] * np.arange(len(p) - 1, 0, -1)
     return p
 
 
@@ -286,9 +288,9 @@ def polyder(p, m=1):
 def polyint(p, m=1, k=None):
     """Coefficients of an integral."""
     p = lift(p)
-    k = np.broadcast_to(lift(0.0 if k is None else k).astype(p.dtype), (m,))
+    k = np.broadcast_to(lift(0.0 if k is None else k), (m,))
     for i in range(m):
-        p = np.concatenate((p / np.arange(len(p), 0, -1).astype(p.dtype), k[i : i + 1]))
+        p = np.concatenate((p / np.arange(len(p), 0, -1), k[i : i + 1]))
     return p
 
 
@@ -325,6 +327,7 @@ def vander(x, N=None, increasing=False):
     x = lift(x)
     if x.ndim != 1:
         raise ValueError(f"np.vander takes one axis; got shape {x.shape}.")
+    x = x.astype(np.promote_types(x.dtype, np.int64))
     n = len(x) if N is None else N
     column = np.reshape(x, (-1, 1))
     ones = np.ones((len(x), min(n, 1)), x.dtype)

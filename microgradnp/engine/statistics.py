@@ -100,7 +100,7 @@ def _variables(m, rowvar, dtype):
     m = lift(m)
     if m.ndim > 2:
         raise ValueError(f"np.cov takes one or two axes; got shape {m.shape}.")
-    m = m.astype(dtype) if dtype is not None else m
+    m = m.astype(np.result_type(m.dtype, np.float64) if dtype is None else dtype)
     return np.atleast_2d(m) if rowvar or m.ndim < 2 else m.T
 
 
@@ -123,12 +123,13 @@ def quantile(a, q, axis=None, *, method="linear", keepdims=False, overwrite_inpu
     a = lift(a)
     rows, lengths = _rows(a, axis)
     n = rows.shape[-1]
-    q = np.asarray(fixed(q, "the q of np.quantile"))
+    q = fixed(q, "the q of np.quantile")
     ordered = np.sort(rows, axis=-1)
     place = np.asarray(np.quantile(np.arange(n, dtype=np.float64), q, method=method))  # of n elements 0, 1, 2, ...
-    y = _between(ordered, np.broadcast_to(place.ravel(), (*rows.shape[:-1], q.size)), n)
+    kind = np.quantile(np.ones(1, a.dtype), q, method=method).dtype
+    y = _between(ordered, np.broadcast_to(place.ravel(), (*rows.shape[:-1], place.size)), kind)
     last = ordered[..., -1:]
-    return _arranged(np.where(np.isnan(last), last, y), q.shape, lengths, keepdims)
+    return _arranged(np.where(np.isnan(last), last, y), place.shape, lengths, keepdims)
 
 
 def _rows(a, axis):
@@ -141,14 +142,14 @@ def _rows(a, axis):
     return np.reshape(np.transpose(a, kept + axes), shape), lengths
 
 
-def _between(ordered, place, n):
-    """The value at a place between two elements of sorted rows."""
-    dtype = ordered.dtype if ordered.dtype.kind == "f" else np.dtype(np.float64)
+def _between(ordered, place, kind):
+    """The value at a place between two elements of sorted rows, in the dtype in which NumPy computes it."""
+    last = max(ordered.shape[-1] - 1, 0)
     low = np.floor(place)
-    part = (place - low).astype(dtype)
+    part = (place - low).astype(kind)
     low = low.astype(np.intp)
     below = np.take_along_axis(ordered, low, axis=-1)
-    above = np.take_along_axis(ordered, np.minimum(low + 1, max(n - 1, 0)), axis=-1)
+    above = np.take_along_axis(ordered, np.minimum(low + 1, last), axis=-1)
     return below + (above - below) * part
 
 
@@ -159,11 +160,15 @@ def _arranged(y, shape, lengths, keepdims):
     return np.reshape(y, shape + tuple(1 if n is None else n for n in lengths)) if keepdims else y
 
 
+def _per_cent(q):
+    """A Python number stays one: it does not decide the dtype."""
+    return q / 100 if isinstance(q, int | float) else np.true_divide(fixed(q, "a percentage"), 100)
+
+
 @implements(np.percentile)
 def percentile(a, q, axis=None, *, method="linear", keepdims=False, overwrite_input=False):
     """Quantiles at percentages."""
-    q = np.true_divide(fixed(q, "the q of np.percentile"), 100)
-    return quantile(a, q, axis, method=method, keepdims=keepdims)
+    return quantile(a, _per_cent(q), axis, method=method, keepdims=keepdims)
 
 
 @implements(np.median)
@@ -230,20 +235,18 @@ def nanquantile(a, q, axis=None, *, method="linear", keepdims=False, overwrite_i
         )
     a = lift(a)
     rows, lengths = _rows(a, axis)
-    q = np.asarray(fixed(q, "the q of np.nanquantile"))
-    if np.any((q < 0) | (q > 1)):
-        raise ValueError(f"quantiles must lie between 0 and 1; got {q}.")
+    q = fixed(q, "the q of np.nanquantile")
+    kind = np.quantile(np.ones(1, a.dtype), q).dtype
     ordered = np.sort(rows, axis=-1)  # NaN comes last
     count = np.sum((~np.isnan(rows)).astype(np.float64), axis=-1, keepdims=True)
-    place = np.maximum(count - 1, 0) * q.ravel()
-    return _arranged(_between(ordered, place, rows.shape[-1]), q.shape, lengths, keepdims)
+    place = np.maximum(count - 1, 0) * np.ravel(q)
+    return _arranged(_between(ordered, place, kind), np.shape(q), lengths, keepdims)
 
 
 @implements(np.nanpercentile)
 def nanpercentile(a, q, axis=None, *, method="linear", keepdims=False, overwrite_input=False):
     """Quantiles at percentages of what is not NaN."""
-    q = np.true_divide(fixed(q, "the q of np.nanpercentile"), 100)
-    return nanquantile(a, q, axis, method=method, keepdims=keepdims)
+    return nanquantile(a, _per_cent(q), axis, method=method, keepdims=keepdims)
 
 
 @implements(np.nanmedian)
