@@ -266,7 +266,13 @@ def tensors_in(x: Any) -> Iterator[Tensor]:
 def _call_into(function: Callable[..., Any], args: tuple[Any, ...], options: dict[str, Any]) -> Any:
     """A call with ``out=``: refused where a gradient is at stake, since writing into an array forgets it."""
     tracked = any(t._tracked for t in tensors_in((args, options)))
-    if tracked or _state().tracer is not None or options.get("like") is not None:
+    tracer = _state().tracer
+    if tracer is not None and not tracked and options.keys() == {"out"}:  # p.data -= lr * p.grad
+        out = options["out"][0] if type(options["out"]) is tuple and len(options["out"]) == 1 else options["out"]
+        if type(out) is np.ndarray:
+            assign(out, call(function, args, {}))
+            return out
+    if tracked or tracer is not None or options.get("like") is not None:
         key = "like" if options.get("like") is not None else "out"
         raise TypeError(
             f"{name_of(function)} with {key}= cannot write a Tensor's value without losing its gradient. Leave {key}= "
@@ -437,6 +443,9 @@ class Tensor:
     @property
     def data(self) -> Array:
         """The value, an ndarray. Writing into it while a graph holds it makes that graph's gradients wrong."""
+        tracer = _state().tracer
+        if tracer is not None:
+            tracer.check_read(self)
         return self._data
 
     @data.setter
@@ -815,7 +824,10 @@ class Tensor:
                 f"an in-place {rule.name} on a leaf that requires a gradient would take the name from the leaf. Write "
                 "t = t + x for a new Tensor; to update a parameter, do it under no_grad() or let an optimizer do it."
             )
-        self.data = rule.forward(self._data, plain(other))
+        if _state().tracer is not None:
+            assign(self._data, apply(rule, (self, other)))
+        else:
+            self.data = rule.forward(self._data, plain(other))
         return self
 
     def __iadd__(self, other: Operand) -> Tensor:

@@ -40,9 +40,7 @@ def lines_of(operation: Operation) -> Lines:
     if found is not None:
         return found(operation)
     if is_ufunc(operation):
-        # NumPy 2.4 deprecates a positional out for these two; for the others it is faster than out=.
-        out = "out={y}" if function in (np.maximum, np.minimum) else "{y}"
-        return [f"np.{function.__name__}({_places(operation)}, {out})"]
+        return [f"np.{function.__name__}({_places(operation)}, {{y}})"]
     if operation.function in _REDUCTIONS:
         return _reduction(operation)
     return ["store({y}, {call})"]
@@ -129,7 +127,7 @@ def _where(operation: Operation) -> Lines:
 
 @writer(np.clip, 0)
 def _clip(operation: Operation) -> Lines:
-    return ["np.maximum({0}, {1}, out={y})", "np.minimum({y}, {2}, out={y})"]
+    return ["np.maximum({0}, {1}, {y})", "np.minimum({y}, {2}, {y})"]
 
 
 # -- Products

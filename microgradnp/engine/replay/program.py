@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import keyword
 import linecache
 import re
@@ -68,7 +69,7 @@ class Program:
     # -- Names
 
     def _name_values(self) -> None:
-        taken = set(self._space) | set(keyword.kwlist)
+        taken = {*self._space, *keyword.kwlist, *dir(builtins), "args", "kwargs"}
         count = 0
         for v in self._recording.values():
             if v.kind == "result":
@@ -80,7 +81,7 @@ class Program:
                 name = v.name or "a"
             name = _identifier(name)
             unique, k = name, 1
-            while unique in taken:
+            while unique in taken or re.fullmatch(r"[ak]\d+", unique):
                 k += 1
                 unique = f"{name}_{k}"
             taken.add(unique)

@@ -18,7 +18,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from microgradnp.engine import backward
-from microgradnp.engine.rules import Rule, astype, getitem, identity, name_of, scatter
+from microgradnp.engine.rules import Rule, getitem, identity, name_of
 from microgradnp.engine.tensor import Array, Tensor, plain, state, wrap
 
 Site: TypeAlias = tuple[str, int, bool]
@@ -88,6 +88,17 @@ class Operation:
     def values(self) -> Iterator[Value]:
         """The values that it reads."""
         return values_in((self.arguments, self.options) if self.result is not None else self.arguments[1])
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One of the several results of a function."""
+
+    function: Callable[..., Any]
+    number: int
+
+    def __call__(self, *args: Any, **options: Any) -> Any:
+        return self.function(*args, **options)[self.number]
 
 
 def assignment(target: Any, value: Any) -> None:
@@ -163,11 +174,7 @@ class Tracer:
         if id(t._data) in self.known:  # handed on as it is
             return
         function = rule.function
-        if (
-            function.__module__.startswith("microgradnp.")
-            and function not in _KEPT
-            and self._expand(t, rule, arrays, options)
-        ):
+        if function.__module__.startswith("microgradnp.nn.") and self._expand(t, rule, arrays, options):
             return
         arguments = tuple(self._value(a) for a in arrays)
         self._add(Operation(function, arguments, mapped(options, self._value), None, rule=rule), t._data)
@@ -181,15 +188,26 @@ class Tracer:
         y = function(*arrays, **options)
         if function in SHAPES or function in TEXTS or (function in FILLS):
             return y
-        if not isinstance(y, np.ndarray | np.generic | bool | int | float) or function in _SHAPE_BY_VALUE:
+        if function in _SHAPE_BY_VALUE:
             raise RecordingError(
                 f"{name_of(function)} in a compiled step: the shape of its result depends on values, which change from "
                 "replay to replay. Choose with np.where or multiply by a mask, or leave that line outside the step."
             )
+        arguments, values = mapped(arrays, self._value), mapped(options, self._value)
+        if isinstance(y, tuple):  # several results: each a call of its own, of which the needed ones remain
+            return tuple(
+                self._constant(Part(function, i), arguments, values, part)
+                if isinstance(part, np.ndarray | np.generic)
+                else part
+                for i, part in enumerate(y)
+            )
+        return self._constant(function, arguments, values, y)
+
+    def _constant(self, function: Callable[..., Any], arguments: Any, options: Any, y: Any) -> Tensor:
         t = wrap(np.asarray(y))
         if t._data.base is not None:
             t._data = t._data.copy()
-        self._add(Operation(function, mapped(arrays, self._value), mapped(options, self._value), None), t._data)
+        self._add(Operation(function, arguments, options, None), t._data)
         return t
 
     def assign(self, target: Array, value: Any) -> None:
@@ -208,6 +226,15 @@ class Tracer:
         assignment(target, source)
         self.operations.append(operation)
         self.assigned[id(owner(target))] = place
+
+    def check_read(self, t: Tensor) -> None:
+        """The plain array of ``t`` is asked for: fine for one that was there before, such as a parameter."""
+        v = self.known.get(id(t._data))
+        if v is not None and v.kind != "bound":
+            raise RecordingError(
+                "the .data of a computed Tensor is asked for while a program is recorded; the program would keep the values "
+                "of the first call for ever. Use NumPy functions on the Tensor itself, or .detach() to stop its gradient."
+            )
 
     def draw(self, method: Callable[..., Any], args: tuple[Any, ...], options: dict[str, Any]) -> Any:
         """Random numbers, drawn anew at each replay."""
@@ -304,7 +331,6 @@ class Tracer:
     _kept_alive: list[Array] = field(default_factory=list)
 
 
-_KEPT = {getitem, scatter, astype, identity}
 _SHAPE_BY_VALUE = {np.argwhere, np.flatnonzero, np.nonzero, np.unique}
 
 
