@@ -40,7 +40,10 @@ def lines_of(operation: Operation) -> Lines:
     if found is not None:
         return found(operation)
     if is_ufunc(operation):
-        return [f"np.{function.__name__}({_places(operation)}, {{y}})"]
+        out = (
+            "out=" if function in (np.maximum, np.minimum) else ""
+        )  # NumPy deprecates it as a positional argument there
+        return [f"np.{function.__name__}({_places(operation)}, {out}{{y}})"]
     if operation.function in _REDUCTIONS:
         return _reduction(operation)
     return ["store({y}, {call})"]
@@ -127,7 +130,7 @@ def _where(operation: Operation) -> Lines:
 
 @writer(np.clip, 0)
 def _clip(operation: Operation) -> Lines:
-    return ["np.maximum({0}, {1}, {y})", "np.minimum({y}, {2}, {y})"]
+    return ["np.maximum({0}, {1}, out={y})", "np.minimum({y}, {2}, out={y})"]
 
 
 # -- Products
