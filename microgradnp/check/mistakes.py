@@ -106,7 +106,7 @@ def _shape_mistakes(point: Point, k: int) -> Iterator[Candidate]:
 
 
 def _repaired(repair: Callable[[Array], Array], p: Point, k: int) -> Any:
-    """What is by hand, less the factor by which its repaired version differs from the right one; None if it is wrong."""
+    """What is by hand, less the factor by which it differs from the right gradient once repaired; None if wrong."""
     right, repaired = p.right[k], repair(p.hand[k])
     if repaired.shape != right.shape or not right.any():
         return None
@@ -172,7 +172,8 @@ def _entry_mistakes(problem: Problem, point: Point, k: int) -> Iterator[Candidat
 
 
 def _summed(axes: tuple[int, ...], shape: tuple[int, ...], g: Array) -> Array:
-    return np.sum(g, axis=axes).reshape(shape)
+    summed: Array = np.sum(g, axis=axes).reshape(shape)
+    return summed
 
 
 def _term(i: int, p: Point, k: int) -> Any:

@@ -63,10 +63,12 @@ def differences(
     shape = (n, m)
     value, error = np.full(shape, np.nan), np.full(shape, np.inf)
     edge_value, edge_error = np.full(shape, np.nan), np.full(shape, np.inf)
+    steepest, highest = np.full(shape, np.inf), np.zeros(shape)  # over the largest steps
     kinked = np.zeros(shape, np.intp)  # on how many of the last rungs in a row the two sides disagreed
     active = np.arange(n)
-    settled = np.zeros(n, bool)
+    done, settled, nothing, size = np.zeros(shape, bool), np.zeros(n, bool), np.zeros((n, 1)), np.zeros(shape)
     rungs: list[_Rung] = []
+    common = 4 * eps * np.abs(middle).max(initial=0.0) * 2.0 ** (start + 2) / scales[:, None]
     near = np.where(close < scales * 2.0**-start, close, np.nan)
     fractions = [scales * 2.0**-exponent for exponent in ladder]
     # Then, for what has not settled: fractions of the distance from zero, and larger steps, against noise.
@@ -81,24 +83,31 @@ def differences(
                 active = np.flatnonzero(~settled)
                 continue
         rung = _Rung(at, middle, active, steps[active], eps)
+        if place == 0:
+            steepest, highest = rung.steepest, rung.highest
         if place < len(ladder):
             rungs.append(rung)
             kinked[active] = np.where(rung.kinked, kinked[active] + 1, 0)
         elif place < len(ladder) + 2:
             kinked[active] = np.where(rung.kinked | (rung.error == np.inf), kinked[active], 0)
-        better = ~rung.kinked & (rung.error < error[active])
+        better = ~rung.kinked & (rung.error < error[active]) & ~done[active]
         value[active] = np.where(better, rung.value, value[active])
         error[active] = np.where(better, rung.error, error[active])
         better = rung.edge_error < edge_error[active]
         edge_value[active] = np.where(better, rung.edge_value, edge_value[active])
         edge_error[active] = np.where(better, rung.edge_error, edge_error[active])
-        size = np.abs(value) + np.abs(middle) / scales[:, None]
-        settled = ((error <= math.sqrt(eps) * size) & (kinked == 0)).all(axis=1)
+        size = np.abs(value) + highest / scales[:, None]
+        # What is nothing beside the other entries is the rounding of their common computation.
+        largest = np.max(np.abs(value), initial=0.0, where=np.isfinite(value) & (error <= 1e-2 * size))
+        nothing = np.maximum(1e-12 * largest, common)
+        done = (error <= np.maximum(math.sqrt(eps) * size, nothing)) & (kinked == 0)
+        settled = done.all(axis=1)
         active = np.flatnonzero(~settled)
         if not len(active):
             break
-    size = np.abs(value) + np.abs(middle) / scales[:, None]
-    smooth = np.isfinite(value) & (error <= 1e-2 * size) & (kinked < 2)
+    quiet = steepest <= nothing
+    value, error = np.where(quiet & ~(error <= nothing), 0.0, value), np.where(quiet, np.minimum(error, nothing), error)
+    smooth = np.isfinite(value) & (error <= np.maximum(1e-2 * size, nothing)) & ((kinked < 2) | quiet)
     kind = np.where(smooth, SMOOTH, ROUGH)
     left, right, jump = np.full(shape, np.nan), np.full(shape, np.nan), np.zeros(shape)
     if not smooth.all():
@@ -152,9 +161,12 @@ class _Rung:
         once = (4 * central[1:] - central[:2]) / 3
         twice = (16 * once[1] - once[0]) / 15
         highest = np.maximum(np.maximum(np.abs(fp), np.abs(fm)).max(axis=0), np.abs(middle))
-        rounding = 4 * eps * highest / tp[2]
+        self.highest = np.where(np.isfinite(highest), highest, np.abs(middle))
+        rounding = eps * (4 * highest + np.abs(middle).max(initial=0.0)) / tp[2]
         error = np.abs(twice - once[1]) + rounding
         right, left = (fp - middle) / tp, (middle - fm) / tm
+        steepest = np.maximum(np.abs(right), np.abs(left)).max(axis=0)
+        self.steepest = np.where(np.isfinite(steepest), steepest, np.inf)
         # The difference of the slopes is a series in h, h**3, ...: what is left at h = 0 is a corner.
         bend = right - left
         first = 2 * bend[1:] - bend[:2]
@@ -294,7 +306,7 @@ def complex_step(
                 return None, f"{error}" if isinstance(error, NotAnalyticError) else f"{type(error).__name__}: {error}"
             if result.dtype.kind != "c" or result.shape != middle.shape:
                 return None, "the imaginary part is dropped on the way"
-            if not np.allclose(result.real, middle, rtol=1e-9, atol=1e-300, equal_nan=True):
+            if not np.allclose(result.real, middle, rtol=1e-9, atol=1e-9 * np.abs(middle).max(initial=0) + STEP):
                 return None, "the complex function has another value"
             out[i] = result.imag / STEP
     return out, ""

@@ -5,6 +5,7 @@ mistakes hide. A domain cuts the grid, so nothing is drawn only to be thrown awa
 """
 
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -67,8 +68,7 @@ def arrays(
     if shape is None:
         shape = hnp.array_shapes(min_dims=min_dims, max_dims=max_dims, min_side=min_side, max_side=max_side)
     shapes = shape if isinstance(shape, st.SearchStrategy) else st.just(shape)
-    kinds = dtype if isinstance(dtype, st.SearchStrategy) else st.just(np.dtype(dtype))
-    lays = layout if isinstance(layout, st.SearchStrategy) else st.sampled_from(LAYOUTS if layout is None else [layout])
+    kinds, lays = _strategies(dtype, layout)
     place = st.integers(0, len(grid) - 1)
 
     @st.composite
@@ -123,6 +123,216 @@ def broadcastable(count: int = 2, **options: Any) -> Strategy:
             *(arrays(shape, **{**options, **own}) for shape, own in zip(drawn.input_shapes, each, strict=True))
         )
     )
+
+
+def matrices(
+    n: int | Strategy | None = None,
+    *,
+    batch: tuple[int, ...] | Strategy = (),
+    condition: float = 8.0,
+    symmetric: bool = False,
+    definite: bool = False,
+    **options: Any,
+) -> Strategy:
+    """Square matrices that are far from singular, for `numpy.linalg`.
+
+    Parameters
+    ----------
+    n
+        The number of rows and columns, or a strategy for it; 1 to 4, if None.
+    batch
+        The shape of the stack of matrices, or a strategy for it.
+    condition
+        The ratio of the largest singular value to the smallest. They are evenly spaced, so none is twofold.
+    symmetric, definite
+        Whether the matrices are symmetric; whether they are symmetric and positive definite too.
+    **options
+        ``dtype`` and ``layout``, as for `arrays`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from microgradnp import check
+    >>> check.gradients(np.linalg.inv, strategy=check.strategies.matrices(2)).ok
+    True
+    """
+    sizes = n if isinstance(n, st.SearchStrategy) else st.integers(1, 4) if n is None else st.just(n)
+    stacks = batch if isinstance(batch, st.SearchStrategy) else st.just(batch)
+    dtype, layout = _strategies(options.pop("dtype", np.float64), options.pop("layout", None))
+    if options:
+        raise TypeError(f"matrices takes dtype= and layout= besides its own; got {', '.join(options)}.")
+
+    @st.composite
+    def draw_matrices(draw: Any) -> Array:
+        size, stack = draw(sizes), draw(stacks)
+        shape = (*stack, size, size)
+        entries = hnp.arrays(np.int64, shape, elements=st.integers(-64, 64))
+        left = np.linalg.qr(draw(entries) * GRID)[0]
+        right = left if symmetric or definite else np.linalg.qr(draw(entries) * GRID)[0]
+        values = np.linspace(1.0, condition, size)
+        if symmetric and not definite:
+            values = values * np.where(draw(hnp.arrays(np.bool_, size)), -1.0, 1.0)
+        matrix = (left * values) @ np.swapaxes(right, -1, -2)
+        if symmetric or definite:
+            matrix = (matrix + np.swapaxes(matrix, -1, -2)) / 2  # to the last bit
+        return lay(matrix.astype(draw(dtype)), draw(layout) if matrix.size > 1 else "C")
+
+    return draw_matrices()
+
+
+def _strategies(dtype: Any, layout: Any) -> tuple[Strategy, Strategy]:
+    kinds = dtype if isinstance(dtype, st.SearchStrategy) else st.just(np.dtype(dtype))
+    lays = layout if isinstance(layout, st.SearchStrategy) else st.sampled_from(LAYOUTS if layout is None else [layout])
+    return kinds, lays
+
+
+# -- Whole functions ---------------------------------------------------------------------------------------------------
+
+
+class Program:
+    """A drawn function, its source text, and arguments to call it with."""
+
+    def __init__(self, source: str, args: tuple[Any, ...]) -> None:
+        self.source, self.args = source, args
+        scope: dict[str, Any] = {"np": np}
+        exec(compile(source, "<drawn program>", "exec"), scope)
+        self.function: Callable[..., Any] = scope["program"]
+        self.__name__ = "program"
+        self.__wrapped__ = self.function  # inspect reads the arguments' names from here
+
+    def __call__(self, *args: Any) -> Any:
+        return self.function(*args)
+
+    def __repr__(self) -> str:
+        return f"{self.source}\n# called with {', '.join(map(repr, self.args))}"
+
+
+# Each keeps values within bounds and needs no domain; shapes are such that all broadcast to (2, 3).
+_STEPS = """
+np.sin({0})
+np.cos({0})
+np.tanh({0})
+np.arctan({0})
+np.exp(np.tanh({0}))
+np.log(1 + {0} ** 2)
+np.sqrt(1 + {0} ** 2)
+1 / (1 + {0} * {0})
+-{0}
+{0} + {1}
+{0} - 2 * {1}
+{0} * {1}
+{0} / (2 + np.cos({1}))
+np.hypot({0}, 1 + {1} ** 2)
+np.logaddexp({0}, {1})
+np.sum({0})
+np.mean({0} * {1})
+np.sum({0} + np.zeros((2, 3)), axis=-1, keepdims=True)
+np.mean({0} + np.zeros((2, 3)), axis=0)
+np.var({0} + {1})
+np.cumsum({0} + np.zeros((2, 3)), axis=0)
+({0} + np.zeros((2, 3)))[:, ::-1]
+({0} + np.zeros((2, 3))).T.reshape(2, 3)
+({0} + np.ones((2, 3)))[[1, 1, 0]][1:]
+np.concatenate(({0} + np.zeros((1, 3)), {1} + np.ones((2, 3))))[1:3]
+np.stack((np.sum({0}), np.sum({1}), np.sum({0} * {1})))
+np.matmul({0} + np.zeros((2, 3)), ({1} + np.ones((2, 3))).T)[:, :1]
+np.dot({0} + np.zeros((2, 3)), {1} + np.ones(3) if np.ndim({1}) < 2 else np.ones(3))[:, None]
+""".strip().splitlines()
+_KINKED = """
+np.maximum({0}, {1})
+np.minimum({0}, 0.5)
+np.abs({0})
+np.where({0} > 0, {0}, 0.25 * {0})
+np.max({0})
+np.clip({0}, -1.0, 1.0)
+""".strip().splitlines()
+_SHAPES = ((), (3,), (2, 1), (2, 3))
+
+
+def programs(
+    *, min_steps: int = 1, max_steps: int = 8, kinks: bool = False, dtype: Any = np.float64, scalar: bool = False
+) -> Strategy:
+    """Differentiable functions made of random NumPy calls, as `Program` objects.
+
+    Parameters
+    ----------
+    min_steps, max_steps
+        How many calls a program is made of.
+    kinks
+        Whether there may be calls whose derivative jumps, such as `numpy.maximum`.
+    dtype
+        Of the arguments, or a strategy for it.
+    scalar
+        Whether the result is a single number.
+
+    Examples
+    --------
+    >>> from hypothesis import given
+    >>> from microgradnp import check
+    >>> @given(check.strategies.programs())
+    ... def test_gradients(program):
+    ...     check.gradients(program, *program.args)
+    """
+    steps = _STEPS + (_KINKED if kinks else [])
+
+    @st.composite
+    def draw_program(draw: Any) -> Program:
+        kind = draw(_strategies(dtype, None)[0])
+        count = draw(st.integers(1, 3))
+        args = tuple(draw(arrays(draw(st.sampled_from(_SHAPES)), dtype=kind, low=-2, high=2)) for _ in range(count))
+        names = [f"x{i}" for i in range(count)]
+        lines = [f"def program({', '.join(names)}):"]
+        for i in range(draw(st.integers(min_steps, max_steps))):
+            # The newest values first: hypothesis shrinks towards a plain chain.
+            operands = [draw(st.sampled_from(names[::-1])) for _ in range(2)]
+            lines.append(f"    y{i} = {draw(st.sampled_from(steps)).format(*operands)}")
+            names.append(f"y{i}")
+        lines.append(f"    return {f'np.sum({names[-1]} * np.cos({names[-1]}))' if scalar else names[-1]}")
+        return Program("\n".join(lines), args)
+
+    return draw_program()
+
+
+def networks(*, max_layers: int = 3, max_width: int = 4, dtype: Any = np.float64) -> Strategy:
+    """Fully connected networks with a loss, as `Program` objects of the arguments parameters, x and t.
+
+    ``parameters`` is a list of pairs (weight, bias), so that nested arguments are tested too. Depth, widths, batch
+    size, smooth activations and the loss are drawn.
+
+    Examples
+    --------
+    >>> from hypothesis import given
+    >>> from microgradnp import check
+    >>> @given(check.strategies.networks())
+    ... def test_gradients(network):
+    ...     check.gradients(network, *network.args, argnums=0)
+    """
+    width = st.integers(1, max_width)
+    activation = st.sampled_from(["np.tanh(z)", "1 / (1 + np.exp(-z))", "np.log1p(np.exp(z))", "z / (1 + np.exp(-z))"])
+    loss = st.sampled_from(["np.sum((z - t) ** 2)", "np.mean((z - t) ** 2)", "np.mean(np.log(np.cosh(z - t)))"])
+
+    @st.composite
+    def draw_network(draw: Any) -> Program:
+        kind = draw(_strategies(dtype, None)[0])
+        widths = [draw(width) for _ in range(draw(st.integers(2, max_layers + 1)))]
+        n = draw(st.integers(1, 4))
+
+        def array(*shape: int) -> Array:
+            return draw(arrays(shape, dtype=kind, low=-2, high=2))  # type: ignore[no-any-return]
+
+        parameters = [(array(a, b), array(b)) for a, b in pairwise(widths)]
+        lines = ["def program(parameters, x, t):", "    z = x"]
+        for k in range(len(parameters)):
+            lines.append(f"    z = z @ parameters[{k}][0] + parameters[{k}][1]")
+            if k < len(parameters) - 1:
+                lines.append(f"    z = {draw(activation)}")
+        lines.append(f"    return {draw(loss)}")
+        return Program("\n".join(lines), (parameters, array(n, widths[0]), array(n, widths[-1])))
+
+    return draw_network()
+
+
+# -- Running a check on what is drawn ----------------------------------------------------------------------------------
 
 
 def for_each(strategy: Strategy, test: Callable[[Any], None]) -> None:
