@@ -248,10 +248,13 @@ class Analytic(np.ndarray[Any, Any]):
         inputs = tuple(_base(x) for x in inputs)
         if ufunc in _COMPARED:
             return getattr(ufunc, method)(*(x.real if isinstance(x, np.ndarray) else x for x in inputs), **options)
-        if ufunc not in _ANALYTIC or options.get("out") is not None:
-            raise NotAnalyticError(
-                f"np.{ufunc.__name__} {'writing into out=' if ufunc in _ANALYTIC else 'has no complex derivative'}"
-            )
+        if ufunc not in _ANALYTIC:
+            raise NotAnalyticError(f"np.{ufunc.__name__} has no complex derivative")
+        out = tuple(_base(x) for x in options.pop("out", ()))
+        if out:
+            if any(x is not None and x.dtype.kind != "c" for x in out):
+                raise NotAnalyticError(f"np.{ufunc.__name__} writes into an array of real numbers")
+            options["out"] = out
         return _analytic(getattr(ufunc, method)(*inputs, **options))
 
     def __array_function__(self, function: Any, types: Any, args: Any, options: Any) -> Any:
