@@ -1,0 +1,304 @@
+"""The derivation: its formulas, evaluated, are the gradients; its numbers are the finite differences."""
+
+import itertools
+import math
+import re
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import microgradnp as mg
+from microgradnp import Tensor, nn, show
+from microgradnp.engine.rules import RULES
+from microgradnp.nn import functional
+from microgradnp.show import formulas as fo
+
+# -- Formulas as numbers: the meaning of what is written ----------------------------------------------------------
+
+FUNCTIONS = {
+    **{name: getattr(np, name) for name in ("exp", "log", "sqrt", "sign", "abs", "tan", "arctan", "arcsin", "arccos")},
+    **{name: getattr(np, name) for name in ("sin", "cos", "sinh", "cosh", "tanh")},
+    "σ": lambda z: 1 / (1 + np.exp(-z)),
+    "σ'": lambda z: np.exp(-z) / (1 + np.exp(-z)) ** 2,
+    "max": max,
+    "min": min,
+    "where": lambda c, a, b: a if c else b,
+    ">": lambda a, b: a > b,
+    "[]": float,
+}
+
+
+def evaluate(x, values, at):
+    """One entry of an expression, given its symbols' arrays and the place of each index."""
+    if isinstance(x, fo.Number):
+        return float(x.value)
+    if isinstance(x, fo.Symbol):
+        return values[x.name][tuple(at[i] for i in x.at)]
+    if isinstance(x, fo.Function):
+        return FUNCTIONS[x.name](*(evaluate(a, values, at) for a in x.arguments))
+    if isinstance(x, fo.Power):
+        return evaluate(x.base, values, at) ** evaluate(x.exponent, values, at)
+    if isinstance(x, fo.Product):
+        return float(x.number) * math.prod(evaluate(f, values, at) for f in x.factors)
+    if isinstance(x, fo.Addition):
+        return sum(evaluate(t, values, at) for t in x.terms)
+    assert isinstance(x, fo.Total)
+    lengths = [length_of(i, x.body, values) for i in x.over]
+    places = itertools.product(*map(range, lengths))
+    return sum(evaluate(x.body, values, at | dict(zip(x.over, place, strict=True))) for place in places)
+
+
+def length_of(index, x, values):
+    if isinstance(x, fo.Symbol):
+        return values[x.name].shape[x.at.index(index)] if index in x.at else None
+    return next((n for part in x.parts() if (n := length_of(index, part, values)) is not None), None)
+
+
+def gradients_by_formula(d):
+    """Every line of a derivation, evaluated in the order in which they stand."""
+    values = {}
+    for step in d.steps:
+        for x in (step.node, *step.inputs):
+            name = d.names.get(x if isinstance(x, Tensor) else id(x))
+            values[name] = np.squeeze(x.data if isinstance(x, Tensor) else np.asarray(x))
+    for name, left, right in d.lines:
+        shape = values[name].shape
+        gradient = np.empty(shape)
+        for place in np.ndindex(shape):
+            gradient[place] = evaluate(right, values, dict(zip(left.at, place, strict=True)))
+        values[left.name] = gradient
+    return {name: values[left.name] for name, left, _ in d.lines}
+
+
+def check(loss, *leaves):
+    """The formulas and the numbers of a derivation against backward()."""
+    d = show.derivation(loss)
+    assert d.agrees, str(d)
+    loss.backward()
+    found = gradients_by_formula(d)
+    for x in leaves:
+        np.testing.assert_allclose(found[d.names[x]], np.squeeze(x.grad), rtol=1e-9, atol=1e-12)
+    return d
+
+
+UNARY_POINTS = {np.arccos: 0.3, np.arcsin: 0.3}
+
+
+@pytest.mark.parametrize("function", list(fo.FORMULAS), ids=lambda f: f.__name__)
+def test_each_formula_is_the_rule_of_its_row(function):
+    rule, formula = RULES[function], fo.FORMULAS[function]
+    options = {"dtype": np.float64} if function.__name__ == "astype" else {}
+    points = [np.asarray(v) for v in (0.3, 0.7, 1.9)[: len(formula.partials)]]
+    if function is np.where:
+        points[0] = np.asarray(True)
+    names = [fo.Symbol(name) for name in "abc"[: len(points)]]
+    values = dict(zip("abc", points, strict=False))
+    y = np.asarray(rule.forward(*points, **options))
+    values["y"] = y
+    assert evaluate(fo.expression(formula.value(*names)), values, {}) == pytest.approx(y.item(), rel=1e-12)
+    for i, partial in enumerate(formula.partials):
+        if rule.vjps[i] is not None:
+            expected = rule.vjps[i](np.asarray(1.0), y, *points, **options)
+            found = evaluate(fo.expression(partial(fo.Symbol("y"), *names)), values, {})
+            assert found == pytest.approx(float(expected), rel=1e-12)
+
+
+# -- The document's network ---------------------------------------------------------------------------------------
+
+
+def sigmoid(z):
+    return 1.0 / (1.0 + np.exp(-z))
+
+
+def network(points, hidden, activation, seed=0):
+    generator = np.random.default_rng(seed)
+    W, V, bs = (Tensor(generator.standard_normal(hidden), requires_grad=True, name=name) for name in ("W", "V", "bs"))
+    b0 = Tensor(generator.standard_normal(), requires_grad=True, name="b0")
+    x = Tensor(generator.standard_normal((points, 1)), name="x")
+    y = Tensor(generator.standard_normal(points), name="y")
+    g = activation(W * x + bs) @ V + b0 - y
+    g.name = "g"
+    return np.sum(g**2), (W, V, bs, b0)
+
+
+@pytest.mark.parametrize("activation", [sigmoid, functional.sigmoid])
+def test_the_four_formulas_of_the_chapter(activation):
+    loss, leaves = network(5, 3, activation)
+    d = check(loss, *leaves)
+    assert d.formulas == {
+        "W": "∂f/∂W_j = Σ_i 2 g_i V_j σ'(W_j x_i + bs_j) x_i",
+        "V": "∂f/∂V_j = Σ_i 2 g_i σ(W_j x_i + bs_j)",
+        "bs": "∂f/∂bs_j = Σ_i 2 g_i V_j σ'(W_j x_i + bs_j)",
+        "b0": "∂f/∂b0 = Σ_i 2 g_i",
+    }
+    text = str(d)
+    assert "σ'(z) = exp(−z) / (1 + exp(−z))²" in text
+    assert "Every gradient agrees with its finite difference." in text
+
+
+def test_the_four_formulas_in_latex():
+    d = show.derivation(network(5, 3, sigmoid)[0])
+    assert r"\frac{\partial f}{\partial b_{0}} &= \sum_{i} 2 g_{i}" in d.markdown()
+    assert r"\sum_{i} 2 g_{i} V_{j} \sigma'\left(W_{j} x_{i} + \mathrm{bs}_{j}\right) x_{i}" in d.markdown()
+    assert d._repr_markdown_() == d.markdown()
+
+
+@given(st.integers(1, 4), st.integers(1, 4), st.sampled_from([sigmoid, np.tanh, functional.relu, np.sin, np.exp]))
+def test_any_size_and_activation(points, hidden, activation):
+    loss, leaves = network(points, hidden, activation)
+    check(loss, *leaves)
+
+
+def test_the_chapters_own_loop_over_points():
+    """Forty points are forty terms alike: the first and the last are shown."""
+    generator = np.random.default_rng(0)
+    W, V, b = (Tensor(generator.standard_normal(4), requires_grad=True, name=name) for name in ("W", "V", "b"))
+    b0 = Tensor(0.5, requires_grad=True, name="b0")
+    x, y = generator.standard_normal(40), generator.standard_normal(40)
+    loss = 0.0
+    for i in range(len(x)):
+        loss += (np.dot(V, sigmoid(W * x[i] + b)) + b0 - y[i]) ** 2
+    d = show.derivation(loss)
+    assert d.agrees
+    assert "more like these) …" in d.formulas["W"]
+    assert all(len(line) < 300 for line in d.formulas.values())
+
+
+# -- Other graphs ---------------------------------------------------------------------------------------------------
+
+
+def leaf(*shape, name=None, seed=1, dtype=np.float64):
+    return Tensor(np.random.default_rng(seed).uniform(0.3, 1.2, shape), requires_grad=True, name=name, dtype=dtype)
+
+
+def test_a_deep_network_of_layers():
+    model = nn.Sequential(nn.Linear(2, 3), nn.Tanh(), nn.Linear(3, 2), nn.ReLU(), nn.Linear(2, 2))
+    x, y = np.random.default_rng(0).standard_normal((2, 4, 2))
+    d = check(nn.losses.mean_squared_error(model(x), y), *model.parameters())
+    assert len(d.formulas) >= 6
+
+
+GRAPHS = {
+    "a node used twice": lambda a, v: np.sum((a @ v) * (a @ v) + np.exp(a @ v)),
+    "a leaf used in many places": lambda a, v: np.sum(a.T @ a) + np.einsum("ij,i,j->", a, v, v) + np.mean(a * v),
+    "an outer product of one vector": lambda a, v: np.sum(np.outer(v, v) * a),
+    "means over axes": lambda a, v: np.sum(np.mean(a, axis=0) * np.sum(a, axis=1, keepdims=True) / v),
+    "broadcasting up and down": lambda a, v: np.sum(v[:, None] * np.ones((3, 2)) + np.sum(a)) ** 2,
+    "powers and quotients": lambda a, v: np.sum(a**3 / (1 + v) ** 0.5 - 1 / a) * 0.25 + np.sum(v**v),
+    "only sums": lambda a, v: np.sum(a) + np.sum(v),
+    "constants": lambda a, v: np.sum(np.array([[2.0], [3.0], [4.0]]) * a - 5.0 * v) + 1,
+    "a diamond of doublings": lambda a, v: np.sum(_doubled(v, 12)) + a[0, 0] * 0,
+    "a choice": lambda a, v: np.sum(np.where(np.array([True, False, True]), a, v * a) + np.maximum(a, v + 2.0)),
+    "a stack of matrices": lambda a, v: np.sum(np.matmul(np.ones((2, 3, 3)), a) @ v),
+}
+
+
+def _doubled(x, times):
+    for _ in range(times):
+        x = x + x
+    return x
+
+
+@pytest.mark.parametrize("graph", [name for name in GRAPHS if name != "a diamond of doublings"])
+@pytest.mark.parametrize("dtype", [np.float64])
+def test_formulas_of_many_graphs(graph, dtype):
+    a, v = leaf(3, 3, name="A", dtype=dtype), leaf(3, name="v", seed=2, dtype=dtype)
+    loss = GRAPHS[graph](a, v)
+    if any(
+        show.explain._meaning(n._rule.function, n._inputs, n, n._options) is None for n in show.explain.nodes_of(loss)
+    ):
+        assert show.derivation(loss).agrees
+    else:
+        check(loss, a, v)
+
+
+def test_a_diamond_stays_short():
+    v = leaf(3, name="v")
+    d = check(np.sum(_doubled(v, 50)), v)
+    assert len(d.formulas) <= 51
+    assert max(map(len, d.formulas.values())) < 60
+
+
+def test_a_step_without_a_formula_is_the_chain_rule_as_such():
+    a, v = leaf(3, 3, name="A"), leaf(3, name="v")
+    d = show.derivation(np.sum(np.linalg.inv(a + np.eye(3)) @ v) * np.log(v[0]))
+    assert d.agrees
+    assert re.search(r"\[∂f/∂(z\d) ∂\1/∂z\d\]", "".join(d.formulas.values()) + str(d))
+    assert "np.linalg.inv(z1)" in str(d)
+    assert "v[0]" in str(d)
+
+
+def test_float32_is_judged_at_its_own_precision():
+    v = leaf(3, name="v", dtype=np.float32)
+    assert show.derivation(np.sum(np.tanh(v * np.float32(3.0)) ** 2)).agrees
+
+
+def test_a_wrong_rule_is_named():
+    @mg.custom_vjp(lambda g, y, x: g * 2.0)
+    def triple(x):
+        return 3.0 * x
+
+    v = leaf(3, name="v")
+    h = triple(v)
+    h.name = "h"
+    d = show.derivation(np.sum(np.sin(h)))
+    assert not d.agrees
+    assert "disagree at h" in str(d)
+    assert str(d).count("✗") == 1
+
+
+def test_names():
+    """Given names are kept and told apart; the rest is numbered forwards."""
+    a, b, c = leaf(2, name="w"), leaf(2, name="w"), leaf(2)
+    d = show.derivation(np.sum(a * b * c))
+    assert [d.names[x] for x in (a, b, c)] == ["w", "w_2", "p1"]
+    assert d.formulas["p1"] == "∂f/∂p1_i = w_i w_2_i"
+
+
+def test_it_changes_nothing():
+    v = leaf(3, name="v")
+    loss = np.sum(np.sin(v) * v)
+    before = v.data.copy()
+    show.derivation(loss)
+    assert v.grad is None
+    loss.backward()
+    np.testing.assert_allclose(v.grad, np.cos(before) * before + np.sin(before), rtol=1e-12)
+    np.testing.assert_array_equal(v.data, before)
+
+
+def test_every_formula_is_latex_that_renders():
+    from matplotlib.mathtext import MathTextParser
+
+    parser = MathTextParser("agg")
+    a, v = leaf(3, 3, name="A"), leaf(3, name="step_size")
+    graphs = [f(a, v) for name, f in GRAPHS.items() if name != "a diamond of doublings"]
+    for loss in (network(3, 2, sigmoid)[0], np.sum(np.sqrt(v)) * np.abs(v[1]) * np.logaddexp(v[0], 1e-9), *graphs):
+        markdown = show.derivation(loss).markdown()
+        formulas = re.findall(r"\$([^$]+)\$", markdown.split("$$")[0])
+        formulas += markdown.split(r"\begin{aligned}")[1].split(r"\end{aligned}")[0].replace("&", "").split("\\\\\n")
+        assert formulas
+        for formula in formulas:
+            parser.parse(f"${formula.strip()}$".replace(r"\vert", "|"))
+
+
+@pytest.mark.parametrize(
+    ("make", "kind", "fact"),
+    [
+        (lambda: 3.0, TypeError, "float"),
+        (lambda: Tensor(3.0), RuntimeError, "graph"),
+        (lambda: leaf(1), RuntimeError, "graph"),
+        (lambda: leaf(3) * 2.0, ValueError, r"\(3,\)"),
+        (lambda: _freed(), RuntimeError, "retain_graph=True"),
+    ],
+)
+def test_what_cannot_be_derived_is_refused(make, kind, fact):
+    with pytest.raises(kind, match=fact):
+        show.derivation(make())
+
+
+def _freed():
+    loss = np.sum(leaf(2) * 2.0)
+    loss.backward()
+    return loss
