@@ -10,7 +10,7 @@ import numpy as np
 
 from microgradnp.engine.functions import axes_of
 from microgradnp.engine.rules import defvjp, primitive, spread
-from microgradnp.engine.tensor import Axis
+from microgradnp.engine.tensor import Axis, Tensor
 
 
 @primitive
@@ -99,11 +99,11 @@ def logsumexp(x: Any, *, axis: Axis = None, keepdims: bool = False) -> Any:
 
 def _below_top(x: Any, axis: Axis) -> Any:
     """``x`` less its maximum along ``axis``: 0 wherever it is the maximum, at infinity too."""
-    x = np.asarray(x)
+    x = np.asarray(x, np.result_type(x, np.float32)) if not isinstance(x, Tensor) else x
     top = np.max(x, axis=axis, keepdims=True)
-    rest = np.zeros(x.shape, np.result_type(x, np.float32))
-    with np.errstate(over="ignore"):  # -1e308 - 1e308 is -inf, whose exponential is the right 0
-        return np.subtract(x, top, out=rest, where=x != top)
+    # inf - inf is NaN where the maximum is chosen anyway; -1e308 - 1e308 is -inf, whose exponential is the right 0.
+    with np.errstate(over="ignore", invalid="ignore"):
+        return np.where(x == top, 0, x - top)
 
 
 # fmt: off

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import threading
+import warnings
 import weakref
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -27,6 +28,9 @@ from microgradnp.engine.replay.record import (
 from microgradnp.engine.replay.surroundings import Guard, Surroundings
 from microgradnp.engine.rules import RULES, getitem
 from microgradnp.engine.tensor import _PLAIN, Array, State, Tensor, _state, state, wrap
+
+PATIENCE = 8
+"""After so many recordings in a row a compiled step complains."""
 
 LIMIT = 16
 """How many programs one compiled step keeps: those used last."""
@@ -84,6 +88,18 @@ class Recording:
             yield "try:"
             yield "    if not (" + " and ".join(conditions) + "): return MISS"
             yield "except Exception: return MISS"
+
+    def what_changed(self) -> str | None:
+        """What makes the program unfit, of all that it relies on besides its arguments."""
+        for guard in self.guards:
+            names = {f"_{key}": x for key, x in guard.names.items()}
+            try:
+                holds = eval(guard.condition.format(**{key: f"_{key}" for key in guard.names}), names)
+            except Exception:  # a comparison of arrays: something else stands there now
+                holds = False
+            if not holds:
+                return guard.path
+        return None
 
     def _check_argument(self, x: Any, place: str, counter: Iterator[int], name: Callable[[Any], str]) -> Iterator[str]:
         if type(x) is Value:
@@ -146,12 +162,26 @@ class Compiled:
                 self._run = program.replay
                 self._in_a_row = 0
                 return result
+        self._count(args, kwargs)
         with self._lock:
             result, program = self._record(args, kwargs)
             self._programs.insert(0, program)
             del self._programs[LIMIT:]
             self._run = program.replay
         return result
+
+    def _count(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        """Say aloud that a step is recorded again and again."""
+        self._in_a_row += 1
+        if self._in_a_row == PATIENCE:
+            changed = self._programs[0].recording.what_changed() or "the shape, dtype or value of an argument"
+            warnings.warn(
+                f"{self!r} was recorded anew at each of the last {PATIENCE} calls, which is slower than not compiling it. "
+                f"What changed last: {changed}. Keep what changes at every call in an array that the step reads, or pass "
+                "it as an array.",
+                RuntimeWarning,
+                stacklevel=4,
+            )
 
     def _record(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, Program]:
         now = _state()

@@ -38,7 +38,7 @@ class Program:
     """
 
     def __init__(self, recording: Recording) -> None:
-        self._recording = recording
+        self.recording = recording
         operations = recording.operations
         self._steps = [o for o in operations if o.result is None or o.result.base is None]
         self._views = [o for o in operations if o.result is not None and o.result.base is not None]
@@ -71,7 +71,7 @@ class Program:
     def _name_values(self) -> None:
         taken = {*self._space, *keyword.kwlist, *dir(builtins), "args", "kwargs"}
         count = 0
-        for v in self._recording.values():
+        for v in self.recording.values():
             if v.kind == "result":
                 count += 1
                 name = f"t{count}"
@@ -114,8 +114,8 @@ class Program:
     def _bind(self, *arrays: Array) -> None:
         """Take other input arrays: make the views of them anew."""
         space = self._space
-        for v, array in zip(self._recording.inputs, arrays, strict=True):
-            if any(np.may_share_memory(array, mine) for mine in self._recording.written()) or np.may_share_memory(
+        for v, array in zip(self.recording.inputs, arrays, strict=True):
+            if any(np.may_share_memory(array, mine) for mine in self.recording.written()) or np.may_share_memory(
                 array, self._plan.memory
             ):
                 raise ValueError(
@@ -224,8 +224,8 @@ class Program:
     # -- The function
 
     def _write_function(self) -> str:
-        recording = self._recording
-        entry = ["def replay(args, kwargs):"]
+        recording = self.recording
+        entry = ["def replay(args, kwargs):", "  with lock:"]
         entry += [f"    {line}" for line in recording.checks(self._constant)]
         inputs = [self._names[id(v)] for v in recording.inputs]
         given = [f"a{i}" for i in range(len(inputs))]
@@ -238,7 +238,6 @@ class Program:
                 dtype = self._constant(v.dtype)
                 entry.append(f"        if {a}.dtype != {dtype}: return MISS")
             entry.append(f"        bind({', '.join(given)})")
-        entry.append("    with lock:")
         body: list[str] = []
         errors: Any = ()
         for line, operation in self.lines:
@@ -251,7 +250,7 @@ class Program:
             body.append(f"{self._constant(leaf)}.grad = {self._array_name(v)}")
         body += [f"{self._constant(leaf)}.grad = None" for leaf in recording.cleared]
         body.append(f"return {self._result(recording.result)}")
-        return "\n".join(entry + [f"        {line}" for line in body]) + "\n"
+        return "\n".join(entry + [f"    {line}" for line in body]) + "\n"
 
     def _result(self, x: Any) -> str:
         if isinstance(x, tuple) and hasattr(x, "_fields"):

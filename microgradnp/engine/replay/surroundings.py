@@ -84,7 +84,7 @@ class Surroundings:
             self._add("{cell}.cell_contents is {content}", {"cell": cell, "content": content}, name, content)
             yield content, name
         yield from ((part, f"{path}.default") for part in (*(x.__defaults__ or ()), *(x.__kwdefaults__ or {}).values()))
-        if not x.__module__.startswith("microgradnp."):
+        if not (x.__module__ or "").startswith("microgradnp."):
             for name in _global_names(x.__code__):
                 content = x.__globals__.get(name)
                 if name in x.__globals__ and not isinstance(content, types.ModuleType | type):

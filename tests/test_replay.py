@@ -1,0 +1,726 @@
+"""`compile`: a replayed program is the step itself, on fresh data, in any state of what it depends on; else it is recorded anew."""
+
+import copy
+import gc
+import threading
+import tracemalloc
+import warnings
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from recipes import RECIPES
+
+import microgradnp as mg
+from microgradnp import check, nn, optim
+from microgradnp.engine.replay import RecordingError
+from microgradnp.engine.transforms import leaves_of, like
+
+# -- What it is compared with ------------------------------------------------------------------------------------------
+
+
+def plain(x):
+    """A Tensor or number as an array."""
+    return x.data if isinstance(x, mg.Tensor) else np.asarray(x)
+
+
+def assert_same(ours, eager):
+    """Equal to rounding: matrix products may go through np.dot instead of np.matmul, which add up in another order."""
+    ours, eager = leaves_of(ours), leaves_of(eager)
+    assert len(ours) == len(eager)
+    for a, b in zip(map(plain, ours), map(plain, eager), strict=True):
+        assert a.shape == b.shape
+        assert a.dtype == b.dtype
+        relative = 1e-12 if b.dtype != np.float32 else 1e-5
+        scale = max(1.0, float(np.max(np.abs(b), initial=0, where=np.isfinite(b)))) if b.dtype.kind == "f" else 1.0
+        np.testing.assert_allclose(a, b, rtol=relative, atol=relative * scale)
+
+
+def with_gradient(f):
+    """A step that gives a function's value and its gradient with respect to every argument."""
+
+    def value_and_gradient(*args):
+        value, pullback = mg.vjp(f, *args)
+        seeds = [
+            np.linspace(0.5, 1.5, int(np.size(v))).reshape(np.shape(v)).astype(v.dtype) for v in leaves_of(value)
+        ]
+        return value, pullback(like(value, seeds))
+
+    return value_and_gradient
+
+
+def scaled(args, factor):
+    """The float arrays among nested arguments, smaller: still within every function's domain."""
+    return like(
+        args,
+        [a * a.dtype.type(factor) if isinstance(a, np.ndarray) and a.dtype.kind == "f" else a for a in leaves_of(args)],
+    )
+
+
+def arrays_of(args):
+    """Products of 0-d arrays are NumPy scalars: arrays again."""
+    return like(args, [np.asarray(a) if isinstance(a, np.generic) else a for a in leaves_of(args)])
+
+
+# -- Every function, whole programs ------------------------------------------------------------------------------------
+
+BY_VALUE = {"piecewise", "trim_zeros", "polymul", "polyfit", "lstsq"}
+"""Functions whose result's shape, or whose choice of calls, depends on values: recording refuses them."""
+
+
+@pytest.mark.parametrize("function", RECIPES, ids=lambda f: getattr(f, "__name__", str(f)))
+def test_every_function_and_its_gradient_compile(function):
+    # Hundreds of rows share the time of a test file: an example each, forty in the thorough profile.
+    @settings(max_examples=max(1, settings.default.max_examples // 25))
+    @given(st.data())
+    def rows(data):
+        case = data.draw(st.one_of(RECIPES[function]))
+        step = with_gradient(case.f)
+        compiled = mg.compile(step)
+        with np.errstate(all="ignore"):
+            for factor in (1.0, 0.9, 1.0):
+                args = arrays_of(scaled(case.args, factor))
+                if function.__name__ in BY_VALUE:
+                    try:
+                        ours = compiled(*args)
+                    except TypeError as error:  # some forms of a call do not depend on values
+                        assert "recorded" in str(error) or "compiled step" in str(error)
+                        return
+                else:
+                    ours = compiled(*args)
+                assert_same(ours, step(*args))
+        assert "1 program>" in repr(compiled)
+
+    rows()
+
+
+@given(check.strategies.programs(kinks=True, dtype=st.sampled_from([np.float64, np.float32])))
+def test_random_programs_and_their_gradients(program):
+    step = with_gradient(program.function)
+    compiled = mg.compile(step)
+    for factor in (1.0, 0.7, -0.4, 1.0):
+        args = arrays_of(scaled(program.args, factor))
+        assert_same(compiled(*args), step(*args))
+    assert "1 program>" in repr(compiled)
+
+
+@given(check.strategies.networks(dtype=st.sampled_from([np.float64, np.float32])))
+def test_nested_arguments_and_second_derivatives(network):
+    def step(parameters, x, t):
+        return mg.hvp(lambda p: network.function(p, x, t), (parameters,), (parameters,))
+
+    compiled = mg.compile(step)
+    for factor in (1.0, 0.5, -0.5):
+        args = arrays_of(scaled(network.args, factor))
+        assert_same(compiled(*args), step(*args))
+
+
+# -- Training ----------------------------------------------------------------------------------------------------------
+
+
+class RMSProp(optim.Optimizer):
+    """An optimizer of a user's own."""
+
+    def init_single(self, parameter):
+        return {"square": np.zeros_like(parameter)}
+
+    def apply_single(self, gradient, parameter, state):
+        square = 0.9 * state["square"] + 0.1 * np.square(gradient)
+        return parameter - self.lr * gradient / (np.sqrt(square) + 1e-8), {"square": square}
+
+
+ACTIVATIONS = (nn.Sigmoid, nn.ReLU, nn.Tanh)
+OPTIMIZERS = (optim.GD, optim.Adam, RMSProp)
+
+
+@st.composite
+def trainings(draw):
+    """A function that makes a model, its optimizer and its step; and the widths of input and output, dtype and loss."""
+    widths = draw(st.lists(st.integers(1, 6), min_size=2, max_size=5))
+    activations = [draw(st.sampled_from(ACTIVATIONS)) for _ in widths[2:]]
+    dtype = draw(st.sampled_from([np.float64, np.float32]))
+    make_optimizer = draw(st.sampled_from(OPTIMIZERS))
+    loss = draw(st.sampled_from([nn.losses.sum_squared_error, nn.losses.mean_squared_error, nn.losses.cross_entropy]))
+
+    def make():
+        rng = np.random.default_rng(0)
+        layers = []
+        for i, (a, b) in enumerate(zip(widths[:-1], widths[1:], strict=True)):
+            layers += [nn.Linear(a, b, rng=rng, dtype=dtype), *(kind() for kind in activations[i : i + 1])]
+        model = nn.Sequential(*layers)
+        optimizer = make_optimizer(model.parameters(), lr=0.01)
+        return model, optimizer, step_of(model, optimizer, loss)
+
+    def data(rng, n):
+        x = rng.normal(size=(n, widths[0])).astype(dtype)
+        if loss is nn.losses.cross_entropy:
+            return x, rng.integers(0, widths[-1], n)
+        return x, rng.normal(size=(n, widths[-1])).astype(dtype)
+
+    return make, data
+
+
+def step_of(model, optimizer, loss):
+    """The loop's body, as everybody writes it."""
+
+    def step(x, y):
+        optimizer.zero_grad()
+        value = loss(model(x), y)
+        value.backward()
+        optimizer.step()
+        return value
+
+    return step
+
+
+def state_of(model, optimizer):
+    """Everything that training changes."""
+    return [p.data for p in model.parameters()] + [p.grad for p in model.parameters()] + list(
+        optimizer.state_dict().values()
+    )
+
+
+@given(trainings(), st.lists(st.integers(1, 5), min_size=2, max_size=8))
+def test_training_is_what_it_is_eagerly(training, batches):
+    make, data = training
+    ours, eager = make(), make()
+    compiled = mg.compile(ours[2])
+    rng = np.random.default_rng(1)
+    for i, n in enumerate(batches):  # fresh data at each replay, changed batch sizes
+        batch = data(rng, n)
+        if i == 2:
+            ours[1].lr = eager[1].lr = 0.02
+        assert_same(compiled(*batch), eager[2](*batch))
+        assert_same(state_of(*ours[:2]), state_of(*eager[:2]))
+
+
+@given(trainings(), st.lists(st.sampled_from("ABC"), min_size=3, max_size=10))
+def test_steps_take_turns(training, order):
+    make, data = training
+    ours, eager = make(), make()
+    other = optim.GD(ours[0].parameters(), lr=0.1), optim.GD(eager[0].parameters(), lr=0.1)
+    del other  # an optimizer that has taken the parameters into its own buffer must not disturb the first one's steps
+    steps = {
+        "A": (mg.compile(ours[2]), eager[2]),
+        "B": (mg.compile(step_of(*ours[:2], lambda p, t: np.sum(p * p))), step_of(*eager[:2], lambda p, t: np.sum(p * p))),
+        "C": (ours[2], eager[2]),  # now and then a step that is not compiled
+    }
+    rng = np.random.default_rng(1)
+    for name in order:
+        batch = data(rng, 3)
+        assert_same(steps[name][0](*batch), steps[name][1](*batch))
+        assert_same(state_of(*ours[:2]), state_of(*eager[:2]))
+
+
+def small(seed=0, dtype=np.float64, width=4):
+    """A network, its optimizer, the step and a batch."""
+    rng = np.random.default_rng(seed)
+    model = nn.Sequential(nn.Linear(2, width, rng=rng, dtype=dtype), nn.Tanh(), nn.Linear(width, 1, rng=rng, dtype=dtype))
+    optimizer = optim.Adam(model.parameters(), lr=0.05)
+    x, y = rng.normal(size=(7, 2)).astype(dtype), rng.normal(size=(7, 1)).astype(dtype)
+    return model, optimizer, step_of(model, optimizer, nn.losses.mean_squared_error), (x, y)
+
+
+def test_gradients_add_up_over_calls_as_they_do_eagerly():
+    def make():
+        model, _, _, batch = small()
+
+        def step(x, y):
+            value = nn.losses.mean_squared_error(model(x), y)
+            value.backward()
+            return value
+
+        return model, step, batch
+
+    (ours, step, batch), (eager, eager_step, _) = make(), make()
+    compiled = mg.compile(step)
+    for i in range(7):
+        assert_same(compiled(*batch), eager_step(*batch))
+        assert_same([p.grad for p in ours.parameters()], [p.grad for p in eager.parameters()])
+        if i == 4:
+            for p in (*ours.parameters(), *eager.parameters()):
+                p.grad = None
+
+
+def test_zero_grad_after_forward():
+    def make():
+        model, optimizer, _, batch = small()
+
+        def step(x, y):
+            value = nn.losses.mean_squared_error(model(x), y)
+            optimizer.zero_grad()
+            value.backward()
+            optimizer.step()
+            return value
+
+        return model, optimizer, step, batch
+
+    ours, eager = make(), make()
+    compiled = mg.compile(ours[2])
+    for _ in range(5):
+        assert_same(compiled(*ours[3]), eager[2](*eager[3]))
+        assert_same(state_of(*ours[:2]), state_of(*eager[:2]))
+
+
+@pytest.mark.parametrize("update", ["in_place", "through_data", "assigned"])
+def test_updates_written_by_hand(update):
+    def make():
+        model, _, _, batch = small()
+
+        def step(x, y):
+            for p in model.parameters():
+                p.grad = None
+            value = nn.losses.mean_squared_error(model(x), y)
+            value.backward()
+            for p in model.parameters():
+                if update == "in_place":
+                    with mg.no_grad():
+                        p -= 0.1 * p.grad  # noqa: PLW2901
+                elif update == "through_data":
+                    p.data -= 0.1 * p.grad
+                else:
+                    p.data = p.data - 0.1 * p.grad
+            return value
+
+        return model, step, batch
+
+    (ours, step, batch), (eager, eager_step, _) = make(), make()
+    compiled = mg.compile(step)
+    if update == "assigned":  # would take the parameters' arrays from the program at every call
+        with pytest.raises(TypeError, match="recorded"):
+            compiled(*batch)
+        return
+    for _ in range(5):
+        assert_same(compiled(*batch), eager_step(*batch))
+        assert_same([p.data for p in ours.parameters()], [p.data for p in eager.parameters()])
+
+
+# -- A program is never stale ------------------------------------------------------------------------------------------
+
+
+def rebind(model, optimizer):
+    model[0].weight.data = model[0].weight.data * 0.5
+
+
+def write_into(model, optimizer):
+    model[0].weight.data[...] = 0.25
+
+
+def freeze(model, optimizer):
+    model[0].bias.requires_grad = False
+
+
+def load(model, optimizer):
+    model.load_state_dict({name: array * 2 for name, array in model.state_dict().items()})
+
+
+def add_layer(model, optimizer):
+    model.append(nn.Tanh())
+
+
+def replace_layer(model, optimizer):
+    model._layers[1] = nn.Sigmoid()
+
+
+def replace_bias(model, optimizer):  # of one element and the same value: only its identity differs
+    model[2].bias = mg.Tensor(model[2].bias.data, requires_grad=True)
+    optimizer.__init__(model.parameters(), lr=0.5)
+
+
+def learn_slower(model, optimizer):
+    optimizer.lr = 0.001
+
+
+def change_betas(model, optimizer):
+    optimizer.beta1 = 0.5
+
+
+def drop_gradients(model, optimizer):
+    for p in model.parameters():
+        p.grad = None
+
+
+def set_gradients(model, optimizer):
+    for p in model.parameters():
+        p.grad = np.ones(p.shape)
+
+
+CHANGES = (rebind, write_into, load, add_layer, replace_layer, replace_bias, learn_slower, change_betas, drop_gradients, set_gradients)
+
+
+@given(st.lists(st.sampled_from(CHANGES), min_size=1, max_size=4), st.integers(1, 3))
+def test_what_changes_between_calls_is_seen(changes, calls):
+    ours, eager = small(), small()
+    compiled = mg.compile(ours[2])
+    for change in (lambda *_: None, *changes):
+        change(*ours[:2])
+        change(*eager[:2])
+        for _ in range(calls):
+            assert_same(compiled(*ours[3]), eager[2](*eager[3]))
+            assert_same(state_of(*ours[:2]), state_of(*eager[:2]))
+
+
+def test_a_frozen_parameter_is_seen():
+    ours = small()
+
+    def step(x, y):
+        for p in ours[0].parameters():
+            p.grad = None
+        value = nn.losses.mean_squared_error(ours[0](x), y)
+        value.backward()
+        return value
+
+    compiled = mg.compile(step)
+    compiled(*ours[3])
+    assert ours[0][0].bias.grad is not None
+    freeze(ours[0], None)
+    ours[0][0].bias.grad = None
+    compiled(*ours[3])
+    assert ours[0][0].bias.grad is None
+
+
+class Noisy(nn.Layer):
+    """Adds noise, in training only."""
+
+    def __init__(self, rng):
+        self.rng = rng
+
+    def forward(self, x):
+        return x + mg.draw(self.rng.standard_normal, x.shape) if self.training else x
+
+
+def test_modes_are_seen_and_each_program_is_kept():
+    model = Noisy(np.random.default_rng(0)).train()
+    compiled = mg.compile(lambda x: model(x) * 2)
+    x = np.zeros(3)
+    for _ in range(3):
+        assert np.any(compiled(x).data != 0)
+        model.eval()
+        assert np.all(compiled(x).data == 0)
+        model.train()
+    assert "2 programs>" in repr(compiled)
+
+
+SCALE = 2.0
+
+
+def test_globals_and_closures_are_seen():
+    global SCALE
+    offset = 1.0
+    compiled = mg.compile(lambda x: x * SCALE + offset)
+    x = np.arange(3.0)
+    assert_same(compiled(x), x * 2 + 1)
+    SCALE = 3.0
+    assert_same(compiled(x), x * 3 + 1)
+    offset = 0.0
+    assert_same(compiled(x), x * 3)
+    SCALE = 2.0
+
+
+def test_bound_arrays_are_read_where_they_are():
+    table = np.arange(3.0)
+    compiled = mg.compile(lambda x: x * table + table.T)
+    assert_same(compiled(np.ones(3)), table * 2)
+    table[...] = 7.0
+    assert_same(compiled(np.ones(3)), table * 2)
+
+
+def test_numbers_are_part_of_the_program():
+    compiled = mg.compile(lambda x, n: x**n)
+    x = np.arange(3.0)
+    for n in (2, 3, 2.0, 3, 2):
+        assert_same(compiled(x, n), x**n)
+    assert "3 programs>" in repr(compiled)
+
+
+def test_the_programs_used_last_are_kept():
+    compiled = mg.compile(lambda x: x * 2)
+    with pytest.warns(RuntimeWarning, match="shape"):
+        for n in range(40):
+            assert_same(compiled(np.ones(n)), np.full(n, 2.0))
+    assert "16 programs>" in repr(compiled)
+
+
+def test_recording_at_every_call_is_said_aloud():
+    counter = {"calls": 0}
+    compiled = mg.compile(lambda x: x * counter["calls"])
+    with pytest.warns(RuntimeWarning, match=r"counter"):
+        for i in range(12):
+            counter["calls"] = i
+            assert_same(compiled(np.ones(2)), np.full(2, float(i)))
+
+
+def test_signatures():
+    compiled = mg.compile(lambda x, *, scale: {"sum": np.sum(x["a"] * scale), "parts": [x["a"], x["b"][0]]})
+    a, b = np.arange(3.0), np.float32([1, 2])
+    for _ in range(2):
+        for dtype in (np.float32, np.float64):
+            for wrapped in (lambda v: v, mg.Tensor):
+                out = compiled({"a": wrapped(a.astype(dtype)), "b": (b,)}, scale=np.asarray(2.0, dtype))
+                assert_same(out, {"sum": np.sum(a * 2).astype(dtype), "parts": [a.astype(dtype), b]})
+    assert "2 programs>" in repr(compiled)
+    with pytest.raises(TypeError):
+        compiled(a)
+
+
+# -- Memory ------------------------------------------------------------------------------------------------------------
+
+
+def test_results_are_never_overwritten():
+    compiled = mg.compile(lambda x: (x * 2, np.sum(x), x))
+    first = compiled(np.ones(3))
+    second = compiled(np.zeros(3))
+    assert_same(first, (np.full(3, 2.0), np.float64(3), np.ones(3)))
+    assert_same(second, (np.zeros(3), np.float64(0), np.zeros(3)))
+
+
+def test_gradients_share_no_memory():
+    w, v = mg.Tensor(np.ones(3), requires_grad=True), mg.Tensor(np.ones(3), requires_grad=True)
+
+    @mg.compile
+    def step(x):
+        w.grad = v.grad = None
+        loss = np.sum((w + v) * x)
+        loss.backward()
+        return loss
+
+    for _ in range(3):
+        step(np.arange(3.0))
+        assert not np.shares_memory(w.grad, v.grad)
+        assert_same((w.grad, v.grad), (np.arange(3.0), np.arange(3.0)))
+
+
+@pytest.mark.parametrize("loss", [nn.losses.sum_squared_error, nn.losses.cross_entropy])
+@pytest.mark.parametrize("activation", [nn.Sigmoid, nn.ReLU, nn.Tanh])
+def test_a_replay_allocates_no_arrays(activation, loss):
+    n = 4096
+    rng = np.random.default_rng(0)
+    model = nn.Sequential(nn.Linear(64, 96, rng=rng), activation(), nn.Linear(96, 32, rng=rng))
+    optimizer = optim.Adam(model.parameters())
+    compiled = mg.compile(step_of(model, optimizer, loss))
+    x = rng.normal(size=(n, 64))
+    y = rng.integers(0, 32, n) if loss is nn.losses.cross_entropy else rng.normal(size=(n, 32))
+    for _ in range(3):
+        compiled(x, y)
+    gc.collect()
+    tracemalloc.start()
+    try:
+        before = tracemalloc.get_traced_memory()[0]
+        tracemalloc.reset_peak()
+        for _ in range(3):
+            compiled(x, y)
+        peak = tracemalloc.get_traced_memory()[1] - before
+    finally:
+        tracemalloc.stop()
+    # NumPy itself takes a buffer of 8192 elements an operand for a broadcast or a cast, whatever the arrays' size.
+    assert peak < 3 * 8192 * 8 < n * 32 * 8, f"{peak} bytes"
+
+
+def test_peak_memory_is_at_most_that_of_eager_mode():
+    rng = np.random.default_rng(0)
+
+    def peak_of(compiled):
+        sizes = (64, 256, 256, 10)
+        layers = [layer for a, b in zip(sizes, sizes[1:], strict=False) for layer in (nn.Linear(a, b, rng=rng), nn.Tanh())]
+        model = nn.Sequential(*layers[:-1])
+        step = step_of(model, optim.Adam(model.parameters()), nn.losses.mean_squared_error)
+        x, y = rng.normal(size=(256, 64)), rng.normal(size=(256, 10))
+        if compiled:
+            step = mg.compile(step)
+            step(x, y)
+            step(x, y)
+            gc.collect()
+            own = step.program.nbytes
+        else:
+            step(x, y)
+            own = 0
+        tracemalloc.start()
+        step(x, y)
+        before, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        return own + peak
+
+    assert peak_of(compiled=True) <= peak_of(compiled=False)
+
+
+# -- What recording refuses --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("step", "words"),
+    [
+        (lambda x: x * 2 if np.sum(x) > 0 else x, "np.where"),
+        (lambda x: float(np.sum(x)), "float"),
+        (lambda x: np.sum(x).item(), "item"),
+        (lambda x: x[x > 0], "index"),
+        (lambda x: np.nonzero(x)[0], "shape of its result depends on values"),
+        (lambda x: np.asarray(x), "recorded"),
+        (lambda x: (x * 2).data, "data"),
+        (lambda x: np.max(x.data), "data"),
+        (lambda x: [v for v in x if v > 0], "bool"),
+        (lambda x: x * np.random.rand(), "draw"),
+    ],
+)
+def test_what_a_replay_could_not_repeat_is_refused(step, words):
+    with pytest.raises(TypeError, match=words):
+        mg.compile(step)(np.arange(1.0, 4.0))
+
+
+def test_a_generator_drawn_from_directly_is_noticed():
+    rng = np.random.default_rng(0)
+    with pytest.raises(RecordingError, match=r"microgradnp\.draw"):
+        mg.compile(lambda x: x + rng.standard_normal(3))(np.zeros(3))
+    drawn = mg.compile(lambda x: x + rng.normal(size=3) + mg.draw(rng.standard_normal, 3))
+    with pytest.raises(RecordingError, match=r"microgradnp\.draw"):
+        drawn(np.zeros(3))
+
+
+def test_a_tensor_in_a_graph_is_no_argument():
+    w = mg.Tensor([1.0], requires_grad=True)
+    with pytest.raises(TypeError, match="would not connect"):
+        mg.compile(lambda x: x * 2)(w)
+
+
+def test_an_argument_in_a_parameters_memory_is_refused():
+    model, optimizer, step, (x, y) = small()
+    compiled = mg.compile(step)
+    compiled(x, y)
+    compiled(x, y)
+    flat = model[0].weight.data.reshape(-1)
+    with pytest.raises(ValueError, match="shares memory"):
+        compiled(np.broadcast_to(flat[:2], (7, 2)), y)
+
+
+def test_a_failed_recording_leaves_no_trace():
+    ours, eager = small(), small()
+    fail = [True]
+
+    def step(x, y):
+        value = ours[2](x, y)
+        if fail[0]:
+            raise KeyError("on purpose")
+        return value
+
+    compiled = mg.compile(step)
+    with pytest.raises(KeyError, match="on purpose"):
+        compiled(*ours[3])
+    assert all(p.grad is None or type(p.grad) is np.ndarray for p in ours[0].parameters())
+    fail[0] = False
+    eager[2](*eager[3])  # the failed step had changed the parameters before it failed, as it does eagerly
+    for _ in range(3):
+        assert_same(compiled(*ours[3]), eager[2](*eager[3]))
+
+
+def test_an_exception_during_a_replay_leaves_the_program_usable():
+    ours, eager = small(), small()
+    compiled = mg.compile(ours[2])
+    x, y = ours[3]
+    for _ in range(2):
+        assert_same(compiled(x, y), eager[2](x, y))
+    with np.errstate(over="raise"), pytest.raises(FloatingPointError):
+        compiled(x, y * 1e300)
+    ours[0].load_state_dict(eager[0].state_dict())
+    ours[1].load_state_dict(eager[1].state_dict())
+    for _ in range(2):
+        assert_same(compiled(x, y), eager[2](x, y))
+
+
+def test_a_step_within_a_step_becomes_part_of_it():
+    inner = mg.compile(lambda x: np.tanh(x) * 2)
+    outer = mg.compile(lambda x: np.sum(inner(x) * x))
+    for x in (np.ones(3), np.arange(3.0)):
+        assert_same(outer(x), np.sum(np.tanh(x) * 2 * x))
+
+
+def test_debug_mode_runs_the_step_itself():
+    compiled = mg.compile(lambda x: np.log(x))
+    compiled(np.ones(2))
+    with mg.debug(), pytest.raises(FloatingPointError, match=r"np\.log"), np.errstate(all="ignore"):
+        compiled(mg.Tensor([0.0, 1.0]))
+
+
+def test_warnings_are_those_of_the_step():
+    def sigmoid(x):
+        with np.errstate(over="ignore"):
+            return 1 / (1 + np.exp(-x))
+
+    quiet, loud = mg.compile(sigmoid), mg.compile(lambda x: 1 / (1 + np.exp(-x)))
+    for compiled in (quiet, loud):
+        compiled(np.zeros(2))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert_same(quiet(np.array([-1000.0, 0.0])), np.array([0.0, 0.5]))
+        with pytest.raises(RuntimeWarning, match="overflow"):
+            loud(np.array([-1000.0, 0.0]))
+
+
+# -- Randomness --------------------------------------------------------------------------------------------------------
+
+DRAWS = (
+    lambda rng: mg.draw(rng.random, (2, 3)),
+    lambda rng: mg.draw(rng.standard_normal, (2, 3), dtype=np.float32),
+    lambda rng: mg.draw(rng.normal, 1.0, 2.0, size=(2, 3)),
+    lambda rng: mg.draw(rng.integers, 0, 5, size=(2, 3)),
+    lambda rng: mg.draw(rng.permutation, 3),
+    lambda rng: mg.draw(rng.standard_normal),
+    lambda rng: mg.draw(rng.random, (2, 3)) < 0.5,
+)
+
+
+@given(st.lists(st.sampled_from(DRAWS), min_size=1, max_size=4), st.integers(0, 2**32))
+def test_random_numbers_are_those_that_the_generator_gives(draws, seed):
+    def make():
+        rng = np.random.default_rng(seed)
+        return rng, lambda x: [np.asarray(0) + x * draw(rng) for draw in draws]
+
+    (ours, step), (theirs, eager) = make(), make()
+    compiled = mg.compile(step)
+    for _ in range(4):
+        assert_same(compiled(np.ones(3)), eager(np.ones(3)))
+        assert ours.bit_generator.state == theirs.bit_generator.state
+
+
+def test_draw_takes_a_generators_method():
+    with pytest.raises(TypeError, match="numpy.random.Generator"):
+        mg.draw(np.random.rand, 3)
+
+
+# -- Threads -----------------------------------------------------------------------------------------------------------
+
+
+def test_threads_take_turns():
+    compiled = mg.compile(lambda x: np.sum(np.tanh(x @ x.T)))
+    data = [np.random.default_rng(i).normal(size=(n, n)) for i, n in enumerate([3, 20, 3, 20])]
+    wanted = [np.sum(np.tanh(x @ x.T)) for x in data]
+    failures = []
+
+    def work(x, want):
+        try:
+            for _ in range(200):
+                assert_same(compiled(x), np.float64(want))
+        except BaseException as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=work, args=pair) for pair in zip(data, wanted, strict=True)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not failures, failures[0]
+
+
+def test_a_thousand_layers():
+    rng = np.random.default_rng(0)
+
+    def make():
+        model = nn.Sequential(*(nn.Linear(2, 2, rng=copy.deepcopy(rng)) for _ in range(1000)))
+        return model, optim.GD(model.parameters(), lr=1e-3)
+
+    x, y = rng.normal(size=(4, 2)), rng.normal(size=(4, 2))
+    ours, eager = make(), make()
+    compiled = mg.compile(step_of(*ours, nn.losses.mean_squared_error))
+    step = step_of(*eager, nn.losses.mean_squared_error)
+    for _ in range(3):
+        assert_same(compiled(x, y), step(x, y))
+    assert_same([p.data for p in ours[0].parameters()], [p.data for p in eager[0].parameters()])
