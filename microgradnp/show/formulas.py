@@ -248,6 +248,12 @@ def multiplied(*factors: Expression) -> Expression:
 def _product(number: Any, factors: Sequence[Expression]) -> Expression:
     if number == 0:
         return Number(0)
+    powers: dict[Expression, Any] = {}  # equal factors become one power
+    for factor in factors:
+        whole = isinstance(factor, Power) and isinstance(factor.exponent, Number)
+        base, exponent = (factor.base, factor.exponent.value) if whole else (factor, 1)  # type: ignore[attr-defined]
+        powers[base] = powers.get(base, 0) + exponent
+    factors = [base ** Number(exponent) for base, exponent in powers.items() if exponent != 0]
     if not factors:
         return expression(number)
     return factors[0] if number == 1 and len(factors) == 1 else Product(number, tuple(factors))
