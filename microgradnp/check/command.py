@@ -157,8 +157,8 @@ def _value(text: str, module: ModuleType, path: Path, rng: np.random.Generator) 
         return np.array(literal) if isinstance(literal, list) else literal
     except (ValueError, SyntaxError, TypeError):
         raise InputError(
-            f"--args {text!r} is no number, list of numbers, .npy or .npz file, normal(...) or uniform(...), and no name "
-            f"in {path}."
+            f"--args {text!r} is no number, list of numbers, .npy or .npz file, normal(...) or uniform(...), and no "
+            f"name in {path}."
         ) from None
 
 

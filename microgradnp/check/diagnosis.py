@@ -9,6 +9,7 @@ points, is the diagnosis. If none does, that is what the report says.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from textwrap import shorten
 from typing import Any
 
 import numpy as np
@@ -199,7 +200,7 @@ def _point(problem: Problem, hand: Function, leaves: list[Any], notes: list[str]
         with state(recording=True), np.errstate(all="ignore"):
             results = [r for r in leaves_of(problem.call(variables)) if type(r) is Tensor and r._tracked]
     except Exception as error:  # it is written in another library, or for plain arrays alone
-        reason = f"{type(error).__name__}: {error}".splitlines()[0]
+        reason = shorten(f"{type(error).__name__}: {error}", 120)
     if results:
         with state(recording=True):
             totals = [r if r.size == 1 else np.sum(r) for r in results]

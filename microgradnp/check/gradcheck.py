@@ -8,6 +8,7 @@ is halved until it names one.
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from textwrap import shorten
 from typing import Any
 
 import numpy as np
@@ -280,7 +281,7 @@ def _compare(
             worst = float(ratio.max())
             i, j = divmod(int(np.argmax(ratio)), ratio.shape[1])
             out.worst = _entry(problem, reference, returned, source, i, j, labels, bool(ok[i, j]))
-            out.where = source, i, j
+            out.where = source, i
     return out
 
 
@@ -303,7 +304,7 @@ class Verdicts:
     failures: list[Entry] = field(default_factory=list)
     kinks: list[Entry] = field(default_factory=list)
     worst: Entry | None = None
-    where: tuple[str, int, int] = "", 0, 0
+    where: tuple[str, int] = "", 0
     bad: dict[str, Array] = field(default_factory=dict)
 
 
@@ -636,7 +637,7 @@ def _examine_once(
         except Exception as error:
             if hand is None:
                 raise
-            reason = f"{type(error).__name__}: {error}".splitlines()[0]
+            reason = shorten(f"{type(error).__name__}: {error}", 120)
             report.note(f"only hand is checked: {problem.name} does not run on Tensors ({reason})")
         _judge_unchanged(before, problem, "backward", faults)
         if hand is not None:
@@ -685,8 +686,8 @@ def _examine_once(
     if worst is not None and (verdicts.failures or report.worst is None or worst.relative > report.worst.relative):
         report.worst = worst
     if verdicts.failures and worst is not None and math.isfinite(worst.reference):
-        source, i, j = verdicts.where
-        report.hint = _hint(problem, reference, along[source], i, j)
+        source, i = verdicts.where
+        report.hint = _hint(problem, reference, along[source], i)
 
 
 def _any_bad(verdicts: Verdicts, i: int) -> bool:
@@ -700,9 +701,10 @@ def _along(problem: Problem, directions: list[Any], rows: Array, given: Array) -
     scales = problem.scales
     out = np.empty((len(directions), len(rows)))
     known = np.empty(out.shape, bool)
-    for i, u in enumerate(directions):
-        out[i] = rows[:, u] if isinstance(u, int) else rows @ (scales * u)
-        known[i] = given[:, u] if isinstance(u, int) else given.all(axis=1)
+    with np.errstate(all="ignore"):
+        for i, u in enumerate(directions):
+            out[i] = rows[:, u] if isinstance(u, int) else rows @ np.where(u == 0, 0, scales * u)
+            known[i] = given[:, u] if isinstance(u, int) else given.all(axis=1)
     return out, known
 
 
@@ -746,15 +748,14 @@ def _labels(results: list[Array], problem: Problem, full: bool, rows: int, order
     return labels + ["the outputs' sum"] * (rows - len(labels))
 
 
-def _hint(problem: Problem, reference: Reference, along: tuple[Array, Array], i: int, j: int) -> str:
+def _hint(problem: Problem, reference: Reference, along: tuple[Array, Array], i: int) -> str:
     u = reference.directions[i]
     if not isinstance(u, int):
         return ""
     leaf = next(leaf for leaf in problem.leaves if leaf.part.start <= u < leaf.part.stop)
-    same = [
-        k for k, v in enumerate(reference.directions) if isinstance(v, int) and leaf.part.start <= v < leaf.part.stop
-    ]
-    got, right = along[0][same, j], reference.value[same, j]
-    known = np.isfinite(right)
-    whole = len(same) == leaf.array.size and bool(known.all())
-    return perhaps(got[known], right[known], leaf.array.shape if whole else ())
+    numbers = enumerate(reference.directions)
+    same = [k for k, v in numbers if isinstance(v, int) and leaf.part.start <= v < leaf.part.stop]
+    got, given = along
+    known = given[same] & np.isfinite(reference.value[same])
+    whole = known.shape == (leaf.array.size, 1) and bool(known.all())
+    return perhaps(got[same][known], reference.value[same][known], leaf.array.shape if whole else ())

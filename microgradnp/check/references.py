@@ -131,7 +131,7 @@ def differences(
         jump[rows] = np.where(both[1] == JUMP, jump_right, 0) - np.where(both[0] == JUMP, jump_left, 0)
         edge = kind == EDGE
         value, error = np.where(edge, edge_value, value), np.where(edge, edge_error, error)
-        kind[edge & ~(error <= 1e-2 * size)] = ROUGH
+        kind[edge & ~(error <= 1e-2 * (np.abs(value) + highest / scales[:, None]))] = ROUGH
     return Differences(value, error, left, right, kind, jump)
 
 
@@ -160,8 +160,8 @@ class _Rung:
         central = (fp - fm) / (tp + tm)
         once = (4 * central[1:] - central[:2]) / 3
         twice = (16 * once[1] - once[0]) / 15
-        highest = np.maximum(np.maximum(np.abs(fp), np.abs(fm)).max(axis=0), np.abs(middle))
-        self.highest = np.where(np.isfinite(highest), highest, np.abs(middle))
+        around = np.concatenate([fp, fm, np.broadcast_to(middle, (1, k, m))])
+        self.highest = highest = np.abs(around).max(axis=0, initial=0.0, where=np.isfinite(around))
         rounding = eps * (4 * highest + np.abs(middle).max(initial=0.0)) / tp[2]
         error = np.abs(twice - once[1]) + rounding
         right, left = (fp - middle) / tp, (middle - fm) / tm
