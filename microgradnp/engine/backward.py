@@ -5,7 +5,7 @@ still waits is always ready: all its users have been swept. A heap hands it out;
 pass, and a chain of a million operations costs a million times one.
 
 A node is any object with the attributes that ``tensor.py`` gives a Tensor: ``_rule``, ``_a`` and ``_b`` (its inputs),
-``_options``, ``_order``, ``_data``, ``_tracked`` and ``_free``.
+``_options``, ``_order``, ``_data`` and ``_tracked``.
 """
 
 import inspect
@@ -27,8 +27,14 @@ def _freed(*_: Any, **__: Any) -> Any:
 
 _freed.__name__ = "an operation whose graph is freed"
 
+ONE = object()
+"""Stands in a node's second slot where the first holds its only input."""
+
 ALL = object()
 """Stands in a node's second slot where the first holds all its inputs, as a tuple."""
+
+_FIRST, _SECOND, _BOTH = (0,), (1,), (0, 1)
+_ARRAYS = frozenset({np.ndarray, np.float64, np.float32})
 
 FREED = Rule(_freed, _freed, (_freed,))
 """The rule of a node whose graph is gone."""
@@ -54,27 +60,48 @@ def sweep(
     heapify(waiting)
     kind: Any = type(next(iter(gradients), None))
     own = set()  # nodes whose gradient is a sum made here, which nobody else holds: added to in place
-    while waiting:
-        node = heappop(waiting)[1]
+    node: Any = None
+    while True:
+        if node is None:
+            if not waiting:
+                return gradients
+            node = heappop(waiting)[1]
+            g = gradients.pop(node)
         rule = node._rule
         if rule is FREED:
             _freed()
-        g = gradients.pop(node)
         a = node._a
         b = node._b
-        if b is ALL:
+        options = node._options
+        inputs: Any
+        values: Any
+        edges: Any  # the inputs that want a gradient
+        if b is ONE:
+            inputs = (a,)
+            values = (a._data,)
+            edges = _FIRST
+        elif b is ALL:
             inputs = a
-            values: Any = [x._data if type(x) is kind else x for x in a]
+            values = [x._data if type(x) is kind else x for x in a]
+            edges = [i for i, x in enumerate(a) if type(x) is kind and x._tracked]
         else:
             inputs = (a, b)
-            values = (a._data if type(a) is kind else a, b._data if type(b) is kind else b)
+            if type(a) is not kind:
+                values = (a, b._data)
+                edges = _SECOND
+            elif type(b) is not kind:
+                values = (a._data, b)
+                edges = _FIRST
+            else:
+                values = (a._data, b._data)
+                edges = _SECOND if not a._tracked else _BOTH if b._tracked else _FIRST
         vjps = rule.vjps
         if watch is not None:
             watch.check_unchanged(node, g)
         y, arguments = (node, inputs) if record else (node._data, values)
-        for i, x in enumerate(inputs):
-            if type(x) is not kind or not x._tracked:
-                continue
+        following = None
+        for i in edges:
+            x = inputs[i]
             if between is None:
                 inner = x._rule is not None
             elif x in targets:
@@ -90,17 +117,27 @@ def sweep(
                     f"the derivative rules of {rule.name} serve {len(vjps)} arguments, but {_argument(rule, i)} needs "
                     "a gradient too: give defvjp one rule for each array argument."
                 ) from None
-            gx = _no_rule(rule, i) if vjp is None else vjp(g, y, *arguments, **node._options)
+            if vjp is None:
+                _no_rule(rule, i)
+            if options or b is ALL:
+                gx = vjp(g, y, *arguments, **options)
+            elif b is ONE:  # a call with its arguments spelled out takes half as long
+                gx = vjp(g, y, arguments[0])
+            else:
+                gx = vjp(g, y, arguments[0], arguments[1])
             if watch is not None:
                 watch.check_gradient(node, i, g, gx)
             value = values[i]
-            if type(gx) is not np.ndarray or gx.shape != value.shape or gx.dtype is not value.dtype:
+            if type(gx) not in _ARRAYS or gx.shape != value.shape or gx.dtype is not value.dtype:
                 gx = _repair(gx, value, rule, i)
             old = gradients.get(x)
             if old is None:
-                gradients[x] = gx
                 if inner:
+                    if len(edges) == 1 and (not waiting or x._order < waiting[0][0]):
+                        following = x  # newer than all that wait, so it is next: no need of the heap
+                        break
                     heappush(waiting, (x._order, x))
+                gradients[x] = gx
             elif x in own:
                 np.add(old, gx, out=old)
             else:
@@ -108,11 +145,15 @@ def sweep(
                 if not record and total.ndim:
                     own.add(x)
         if not retain:
-            node._free()
-    return gradients
+            node._rule = FREED
+            node._a = ()
+            node._b = ALL
+        node = following
+        if node is not None:
+            g = gx
 
 
-def _no_rule(rule: Rule, i: int) -> Any:
+def _no_rule(rule: Rule, i: int) -> None:
     raise TypeError(
         f"{rule.name} has no derivative with respect to its {_argument(rule, i)}. Pass that argument without a "
         "gradient (x.detach() or stop_gradient(x)), or give it a rule with defvjp."

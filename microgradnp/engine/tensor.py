@@ -18,7 +18,7 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from microgradnp.engine.backward import ALL, FREED, sweep
+from microgradnp.engine.backward import ALL, ONE, sweep
 from microgradnp.engine.rules import RULES, Rule, astype, getitem, name_of
 
 Array: TypeAlias = NDArray[Any]
@@ -80,6 +80,8 @@ def no_grad() -> Iterator[None]:
 # -- The one door -------------------------------------------------------------------
 
 _NO_OPTIONS: dict[str, Any] = {}
+_ndarray = np.ndarray
+_asarray = np.asarray
 _READY = frozenset(
     {np.ndarray, float, int, bool, *(t for t in np.sctypeDict.values() if issubclass(t, np.number | np.bool))}
 )
@@ -87,53 +89,90 @@ _READY = frozenset(
 
 def apply(rule: Rule, inputs: tuple[Any, ...], options: dict[str, Any] = _NO_OPTIONS) -> Tensor:
     """Compute one row of the table on Tensors, arrays and numbers; record it if a gradient may be wanted."""
-    tracked = False
-    values: Any = []
-    for x in inputs:
-        if type(x) is Tensor:
-            values.append(x._data)
-            if x._tracked:
-                tracked = True
-        elif type(x) in _READY:
-            values.append(x)
-        else:  # rare: coerced once, so that the rule sees what the function saw
-            return apply(rule, tuple(x if type(x) is Tensor else constant_array(x) for x in inputs), options)
-    now = _state()
-    if now is not _PLAIN:
-        return _apply_watched(now, rule, inputs, values, options, tracked)
+    if len(inputs) == 1:
+        return unary(rule, inputs[0], options)
+    if len(inputs) == 2 and not options:
+        return binary(rule, *inputs)
+    return _apply(rule, inputs, options)
+
+
+def unary(rule: Rule, a: Any, options: dict[str, Any] = _NO_OPTIONS) -> Tensor:
+    """`apply` for a single input, without its loops: half of the time of a small operation is overhead."""
+    if type(a) is not Tensor or _state() is not _PLAIN:
+        return _apply(rule, (a,), options)
     try:
-        y = rule.forward(*values, **options)
+        y = rule.forward(a._data, **options) if options else rule.forward(a._data)
     except ValueError as error:
-        raise _with_shapes(error, rule, values) from None
+        raise _with_shapes(error, rule, [a._data]) from None
     t = _new(Tensor)
-    t._data = y if type(y) is np.ndarray else np.asarray(y)
+    t._data = y if type(y) is _ndarray else _asarray(y)
     t.grad = None
     t.name = None
-    t._tracked = tracked
-    if tracked:
+    if a._tracked:
+        t._tracked = True
         t._rule = rule
-        if len(inputs) == 2:
-            t._a, t._b = inputs
-        else:
-            t._a = inputs
-            t._b = ALL
+        t._a = a
+        t._b = ONE
         t._options = options
         t._order = _next_order()
     else:
+        t._tracked = False
         t._rule = None
     return t
 
 
-def _apply_watched(
-    now: State, rule: Rule, inputs: tuple[Any, ...], values: list[Any], options: dict[str, Any], tracked: bool
-) -> Tensor:
-    """``apply`` under `no_grad`, in debug mode, or while a program is recorded."""
+def binary(rule: Rule, a: Any, b: Any) -> Tensor:
+    """`apply` for two inputs and no options."""
+    if type(a) is Tensor:
+        x = a._data
+        tracked = a._tracked
+        if type(b) is Tensor:
+            z = b._data
+            tracked = tracked or b._tracked
+        elif type(b) in _READY:
+            z = b
+        else:
+            return _apply(rule, (a, b), _NO_OPTIONS)
+    elif type(b) is Tensor and type(a) in _READY:
+        x = a
+        z = b._data
+        tracked = b._tracked
+    else:
+        return _apply(rule, (a, b), _NO_OPTIONS)
+    if _state() is not _PLAIN:
+        return _apply(rule, (a, b), _NO_OPTIONS)
+    try:
+        y = rule.forward(x, z)
+    except ValueError as error:
+        raise _with_shapes(error, rule, [x, z]) from None
+    t = _new(Tensor)
+    t._data = y if type(y) is _ndarray else _asarray(y)
+    t.grad = None
+    t.name = None
+    if tracked:
+        t._tracked = True
+        t._rule = rule
+        t._a = a
+        t._b = b
+        t._options = _NO_OPTIONS
+        t._order = _next_order()
+    else:
+        t._tracked = False
+        t._rule = None
+    return t
+
+
+def _apply(rule: Rule, inputs: tuple[Any, ...], options: dict[str, Any]) -> Tensor:
+    """`apply` for any inputs, in any state: under `no_grad`, in debug mode, while a program is recorded."""
+    inputs = tuple(x if type(x) is Tensor or type(x) in _READY else constant_array(x) for x in inputs)
+    values = [x._data if type(x) is Tensor else x for x in inputs]
+    now = _state()
     try:
         y = rule.forward(*values, **options)
     except ValueError as error:
         raise _with_shapes(error, rule, values) from None
-    t = wrap(y if type(y) is np.ndarray else np.asarray(y))
-    if tracked and now.recording:
+    t = wrap(y if type(y) is _ndarray else _asarray(y))
+    if now.recording and any(type(x) is Tensor and x._tracked for x in inputs):
         t._tracked = True
         t._rule = rule
         t._a, t._b = inputs if len(inputs) == 2 else (inputs, ALL)
@@ -425,18 +464,14 @@ class Tensor:
         """What it was computed from: Tensors, arrays and numbers."""
         if self._rule is None:
             return ()
+        if self._b is ONE:
+            return (self._a,)
         return self._a if self._b is ALL else (self._a, self._b)
 
     @property
     def _values(self) -> list[Any]:
         """The inputs as the rule's arrays and numbers."""
         return [x._data if type(x) is Tensor else x for x in self._inputs]
-
-    def _free(self) -> None:
-        """Let go of the inputs: the sweep has passed."""
-        self._rule = FREED
-        self._a = ()
-        self._b = ALL
 
     # -- What it is
 
@@ -700,62 +735,62 @@ class Tensor:
     # -- Arithmetic
 
     def __add__(self, other: Operand) -> Tensor:
-        return apply(_ADD, (self, other))
+        return binary(_ADD, self, other)
 
     def __radd__(self, other: Operand) -> Tensor:
-        return apply(_ADD, (other, self))
+        return binary(_ADD, other, self)
 
     def __sub__(self, other: Operand) -> Tensor:
-        return apply(_SUBTRACT, (self, other))
+        return binary(_SUBTRACT, self, other)
 
     def __rsub__(self, other: Operand) -> Tensor:
-        return apply(_SUBTRACT, (other, self))
+        return binary(_SUBTRACT, other, self)
 
     def __mul__(self, other: Operand) -> Tensor:
-        return apply(_MULTIPLY, (self, other))
+        return binary(_MULTIPLY, self, other)
 
     def __rmul__(self, other: Operand) -> Tensor:
-        return apply(_MULTIPLY, (other, self))
+        return binary(_MULTIPLY, other, self)
 
     def __truediv__(self, other: Operand) -> Tensor:
-        return apply(_DIVIDE, (self, other))
+        return binary(_DIVIDE, self, other)
 
     def __rtruediv__(self, other: Operand) -> Tensor:
-        return apply(_DIVIDE, (other, self))
+        return binary(_DIVIDE, other, self)
 
     def __mod__(self, other: Operand) -> Tensor:
-        return apply(_REMAINDER, (self, other))
+        return binary(_REMAINDER, self, other)
 
     def __rmod__(self, other: Operand) -> Tensor:
-        return apply(_REMAINDER, (other, self))
+        return binary(_REMAINDER, other, self)
 
     def __matmul__(self, other: Operand) -> Tensor:
-        return apply(_MATMUL, (self, other))
+        return binary(_MATMUL, self, other)
 
     def __rmatmul__(self, other: Operand) -> Tensor:
-        return apply(_MATMUL, (other, self))
+        return binary(_MATMUL, other, self)
 
     def __pow__(self, other: Operand) -> Tensor:
         if type(other) is int or type(other) is float:  # as ndarray does: the same bits, and faster
             if other == 2:
-                return apply(_SQUARE, (self,))
+                return unary(_SQUARE, self)
             if other == 0.5:
-                return apply(_SQRT, (self,))
+                return unary(_SQRT, self)
             if other == -1:
-                return apply(_RECIPROCAL, (self,))
-        return apply(_POWER, (self, other))
+                return unary(_RECIPROCAL, self)
+        return binary(_POWER, self, other)
 
     def __rpow__(self, other: Operand) -> Tensor:
-        return apply(_POWER, (other, self))
+        return binary(_POWER, other, self)
 
     def __neg__(self) -> Tensor:
-        return apply(_NEGATIVE, (self,))
+        return unary(_NEGATIVE, self)
 
     def __pos__(self) -> Tensor:
-        return apply(_row(np.positive), (self,))
+        return unary(_row(np.positive), self)
 
     def __abs__(self) -> Tensor:
-        return apply(_ABSOLUTE, (self,))
+        return unary(_ABSOLUTE, self)
 
     # -- Piecewise constant: plain arrays
 
@@ -803,7 +838,7 @@ class Tensor:
     # -- Elements
 
     def __getitem__(self, index: Any) -> Tensor:
-        return apply(_GETITEM, (self,), {"index": _plain_index(index)})
+        return unary(_GETITEM, self, {"index": _plain_index(index)})
 
     def __setitem__(self, index: Any, value: Any) -> None:
         tracked = self._tracked and (_state().recording or self._rule is not None)
@@ -850,7 +885,7 @@ class Tensor:
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **options: Any) -> Any:
         if method == "__call__":
             if not options and (rule := RULES.get(ufunc)) is not None:
-                return apply(rule, inputs)
+                return unary(rule, inputs[0]) if len(inputs) == 1 else apply(rule, inputs)
             return call(ufunc, inputs, options)
         return call(getattr(ufunc, method), inputs, options)
 
@@ -963,7 +998,7 @@ class Tensor:
 
     def copy(self) -> Tensor:
         """A Tensor of the same value, computed from this one: the gradient flows through."""
-        return apply(_row(np.positive), (self,))
+        return unary(_row(np.positive), self)
 
     def astype(self, dtype: DTypeLike) -> Any:
         """Cast: float32 and float64 stay in the graph; any other dtype gives a plain array, as it has no gradient."""
@@ -971,7 +1006,7 @@ class Tensor:
         if target == self._data.dtype:
             return self
         if target in (np.float32, np.float64):
-            return apply(_ASTYPE, (self,), {"dtype": target})
+            return unary(_ASTYPE, self, {"dtype": target})
         return constant(_plain_astype, (self, target), {})
 
     def argmax(self, axis: int | None = None) -> Any:
