@@ -23,7 +23,6 @@ from microgradnp.engine.replay.record import (
     Value,
     assignment,
     copied,
-    values_in,
 )
 from microgradnp.engine.replay.surroundings import Guard, Surroundings
 from microgradnp.engine.rules import RULES, getitem
@@ -55,8 +54,9 @@ class Recording:
         """All values, in the order of their first use."""
         found: dict[int, Value] = {id(v): v for v in self.inputs}
         for operation in self.operations:
-            for v in values_in((operation.arguments, operation.options)):
-                found.setdefault(id(v), v)
+            for v in (*operation.reads, *operation.arguments[:1]):
+                if type(v) is Value:
+                    found.setdefault(id(v), v)
             if operation.result is not None:
                 found.setdefault(id(operation.result), operation.result)
         for v in (*self.returned, *self.gradients.values()):
@@ -230,7 +230,6 @@ class Compiled:
 
         shape = _mapped(result, returned)
         first = _mapped(result, lambda x: wrap(x._data.copy()) if isinstance(x, Tensor) and x not in leaves else x)
-        entry = {t: before.get(t, leaf.gradient) for t, leaf in leaves.items()}
         old = {t: leaf.gradient for t, leaf in leaves.items()}
         for t in values:
             t.grad = None
@@ -242,10 +241,8 @@ class Compiled:
         shape = _mapped(shape, replaced)
         guards: list[Guard] = []
         gradients: dict[Tensor, Value] = {}
-        used = {
-            id(v) for o in needed(operations, [*values.values(), *given]) for v in values_in((o.arguments, o.options))
-        }
-        claimed: set[int] = {id(v.root) for v in given}
+        used = {id(v) for o in needed(operations, [*values.values(), *given]) for v in o.reads}
+        places = _Places(operations)
         for t, v in values.items():
             start = old[t]
             bound = tracer.known.get(id(start)) if start is not None else None
@@ -257,7 +254,7 @@ class Compiled:
                 continue
             if not (t in before and before[t] is not None):
                 guards.append(Guard("{t}.grad is None", {"t": t}, "the gradient of " + _describe(t)))
-            gradients[t] = self._own_memory(v, operations, claimed)
+            gradients[t] = places.take(v)
         cleared = [t for t in before if before[t] is not None and t.grad is None and t not in values and t in leaves]
         operations = needed(operations, [*gradients.values(), *given])
         for t, leaf in leaves.items():
@@ -281,50 +278,53 @@ class Compiled:
         program = Program(recording)
         for t, v in gradients.items():
             own = program._plan.array(v)
-            np.copyto(own, v.array) if v.base is None else np.copyto(own, v.array)
+            np.copyto(own, v.array)
             t.grad = own
         return first, program
 
-    def _own_memory(self, v: Value, operations: list[Operation], claimed: set[int]) -> Value:
-        """A gradient in memory of its own: its piece of a vector of all gradients, if there is one."""
+
+class _Places:
+    """Memory of its own for each gradient: its piece of the vector of all gradients, if the step makes one."""
+
+    def __init__(self, operations: list[Operation]) -> None:
+        self.operations = operations
+        self.pieces: dict[int, list[tuple[Operation, Value, int]]] = {}
+        self.claimed: set[int] = set()
         for operation in operations:
             if operation.function is np.concatenate and operation.options["axis"] == 0 and operation.result is not None:
                 start = 0
-                for i, piece in enumerate(operation.arguments):
-                    n = piece.shape[0]
-                    key = (id(operation), i)
+                for piece in operation.arguments:
                     if (
-                        piece.root is v.root
-                        and piece.array.size == v.array.size
-                        and piece.array.ndim == 1
+                        piece.array.ndim == 1
                         and piece.array.flags.c_contiguous
-                        and v.array.flags.c_contiguous
-                        and hash(key) not in claimed
+                        and operation.result.root.kind == "result"
                     ):
-                        claimed.add(hash(key))
-                        array = operation.result.array[start : start + n]
-                        part = Value(array, "result", base=operation.result)
-                        index = (slice(start, start + n),)
-                        part.operation = Operation(
-                            getitem, (operation.result,), {"index": index}, part, rule=RULES[getitem]
-                        )
-                        operations.append(part.operation)
-                        if v.shape == array.shape:
-                            return part
-                        whole = Value(array.reshape(v.shape), "result", base=part)
-                        whole.operation = Operation(
-                            np.reshape, (part,), {"shape": v.shape}, whole, rule=RULES[np.reshape]
-                        )
-                        operations.append(whole.operation)
-                        return whole
-                    start += n
-        if v.kind == "result" and v.base is None and id(v) not in claimed:
-            claimed.add(id(v))
+                        self.pieces.setdefault(id(piece.root), []).append((operation, piece, start))
+                    start += piece.shape[0]
+
+    def take(self, v: Value) -> Value:
+        """A value equal to ``v`` that no other gradient shares memory with."""
+        pieces = self.pieces.get(id(v.root), ())
+        for k, (operation, piece, start) in enumerate(pieces):
+            if piece.array.size == v.array.size and v.array.flags.c_contiguous and operation.result is not None:
+                del pieces[k]  # type: ignore[union-attr]
+                whole = operation.result
+                part = self._view(whole, getitem, {"index": (slice(start, start + v.array.size),)})
+                return part if part.shape == v.shape else self._view(part, np.reshape, {"shape": v.shape})
+        if v.kind == "result" and v.base is None and id(v) not in self.claimed:
+            self.claimed.add(id(v))
             return v
         own = Value(np.array(v.array), "result")
         own.operation = Operation(copied, (v,), {}, own)
-        operations.append(own.operation)
+        self.operations.append(own.operation)
         return own
+
+    def _view(self, base: Value, function: Callable[..., Any], options: dict[str, Any]) -> Value:
+        rule = RULES[function]
+        v = Value(rule.forward(base.array, **options), "result", base=base)
+        v.operation = Operation(function, (base,), options, v, rule=rule)
+        self.operations.append(v.operation)
+        return v
 
 
 def _describe(t: Tensor) -> str:

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from microgradnp.engine.replay.record import VIEWS, Operation, Value, mapped, owner, values_in
+from microgradnp.engine.replay.record import VIEWS, Operation, Value, mapped, owner
 from microgradnp.engine.rules import identity, is_basic
 
 
@@ -40,7 +40,7 @@ def simplify(operations: list[Operation]) -> list[Operation]:
         if is_draw(operation):
             kept.append(operation)
             continue
-        if all(v.kind == "constant" for v in operation.values()):
+        if all(v.kind == "constant" for v in operation.find_reads()):
             result.kind, result.operation, result.base = "constant", None, None
             continue
         key = (operation.function, _frozen(operation.arguments, versions), _frozen(operation.options, versions))
@@ -74,7 +74,9 @@ def needed(operations: list[Operation], outputs: list[Value]) -> list[Operation]
     for operation in reversed(operations):
         if operation.result is None or is_draw(operation) or id(operation.result) in wanted:
             kept.append(operation)
-            wanted.update(id(v) for v in values_in((operation.arguments, operation.options)))
+            wanted.update(map(id, operation.find_reads()))
+            if operation.result is None:
+                wanted.add(id(operation.arguments[0]))
     return kept[::-1]
 
 

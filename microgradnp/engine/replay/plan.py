@@ -73,7 +73,7 @@ class Plan:
         self.reads: dict[int, list[int]] = {}  # when the memory of each bound owner is read
         self.writes: dict[int, list[int]] = {}
         for i, operation in enumerate(operations):
-            for v in operation.values():
+            for v in operation.reads:
                 self._use(v.root, i)
             if operation.result is None:
                 self.writes.setdefault(id(owner(operation.arguments[0].array)), []).append(i)
@@ -219,7 +219,7 @@ class Plan:
                 and self.last[id(place)] == i
                 and _same_layout(v.array, result.array)
                 and v.array.nbytes == place.array.nbytes
-                and all(self.place_of(w) is not place or _same_place(w.array, v.array) for w in operation.values())
+                and all(self.place_of(w) is not place or _same_place(w.array, v.array) for w in operation.reads)
             ):
                 return place
         return None
@@ -260,9 +260,7 @@ class Plan:
                 if type(x) is Value and x.root is result
             ):
                 continue
-            if any(
-                w_ is not v and w_.root is v.root and not _same_place(w_.array, v.array) for w_ in operation.values()
-            ):
+            if any(w_ is not v and w_.root is v.root and not _same_place(w_.array, v.array) for w_ in operation.reads):
                 continue
             self.bound[id(result)] = array.reshape(result.shape)
             for k in self.users[id(result)]:

@@ -79,15 +79,23 @@ class Operation:
     site: Site | None = None
     errstate: tuple[tuple[str, str], ...] = ()
     rule: Rule | None = None
+    reads: tuple[Value, ...] = ()  # the values that it reads; set when nothing is replaced any more
 
     @property
     def forward(self) -> Callable[..., Any]:
         """What computes the result on arrays."""
         return self.function if self.rule is None else self.rule.forward
 
-    def values(self) -> Iterator[Value]:
-        """The values that it reads."""
-        return values_in((self.arguments, self.options) if self.result is not None else self.arguments[1])
+    def find_reads(self) -> tuple[Value, ...]:
+        """Note and return the values that it reads."""
+        found = [] if self.result is None else list(values_in(self.options))
+        for x in self.arguments[1:] if self.result is None else self.arguments:
+            if type(x) is Value:
+                found.append(x)
+            elif type(x) in (tuple, list, dict):
+                found += values_in(x)
+        self.reads = tuple(found)
+        return self.reads
 
 
 @dataclass(frozen=True, slots=True)
@@ -364,7 +372,7 @@ def _state_of(generator: Any) -> Any:
 def _equal_states(a: Any, b: Any) -> bool:
     if isinstance(a, dict):
         return a.keys() == b.keys() and all(_equal_states(a[key], b[key]) for key in a)
-    if isinstance(a, tuple):
+    if isinstance(a, tuple) and any(isinstance(part, np.ndarray) for part in a):
         return len(a) == len(b) and all(map(_equal_states, a, b))
     return bool(np.array_equal(a, b)) if isinstance(a, np.ndarray) else bool(a == b)
 

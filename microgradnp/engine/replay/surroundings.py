@@ -20,6 +20,10 @@ from microgradnp.engine.tensor import Tensor
 _PLAIN = (int, float, complex, str, bytes, bool, type(None), np.generic, np.dtype, range, slice)
 
 
+_COMMON = frozenset({int, float, str, bool, type(None), types.ModuleType, type})
+_OPAQUE = (*_PLAIN, types.ModuleType, type)
+
+
 @dataclass(frozen=True, slots=True)
 class Guard:
     """A condition of a replay, as an expression, the objects that it names, and what it watches over."""
@@ -41,9 +45,7 @@ class Surroundings:
         waiting: list[tuple[Any, str]] = [(function, "")]
         while waiting:
             x, path = waiting.pop()
-            if isinstance(x, (*_PLAIN, types.ModuleType, type)):
-                continue
-            if id(x) in self._seen:
+            if type(x) in _COMMON or id(x) in self._seen or isinstance(x, _OPAQUE):
                 continue
             self._seen.add(id(x))
             self._kept.append(x)
