@@ -101,7 +101,7 @@ class Argument:
         return abs(self.gradient - self.difference) <= 1e-5 * max(1.0, abs(self.gradient))
 
 
-@dataclass
+@dataclass(eq=False)
 class Step:
     """One operation of the graph, or several that are read as one (the sigmoid)."""
 
