@@ -162,6 +162,12 @@ def test_a_discontinuity_is_called_so() -> None:
     assert caught.value.report.worst.verdict == "discontinuity"
 
 
+def test_a_derivative_that_jumps_is_a_kink_of_the_function() -> None:
+    x = np.array([0.0, 0.5, -1.0])
+    report = check.gradients(lambda x: np.sum(np.maximum(x, 0) ** 2 + np.abs(x)), x, order=2)
+    assert any("the derivative jumps by 2, left slope 0, right slope 2, returned" in kink.note for kink in report.kinks)
+
+
 def test_a_slope_without_bound_is_called_so() -> None:
     with pytest.raises(check.GradientError, match="right slope inf, returned 0, which is neither"):
         check.gradients(np.sqrt, 0.0, hand=lambda x: 0.0)

@@ -256,7 +256,8 @@ def _compare(
     floor = floor + max(1e4 * _EPS, 100 * tolerance.eps) * largest
     smooth = np.isfinite(value)
     low, high = np.minimum(found.left, found.right), np.maximum(found.left, found.right)
-    corner = (found.kind == KINK) & ~smooth
+    # A derivative that jumps is a kink of the function.
+    corner = ((found.kind == KINK) | ((found.kind == JUMP) & (tolerance.order > 1))) & ~smooth
     vertical = (found.kind == VERTICAL) & ~smooth
     out = Verdicts()
     worst = -1.0
@@ -275,12 +276,12 @@ def _compare(
         ratio[~given] = -1.0
         out.bad[source] = ~ok
         for i, j in np.argwhere(~ok | ((corner | vertical) & given)).tolist():
-            entry = _entry(problem, reference, returned, source, i, j, labels, bool(ok[i, j]))
+            entry = _entry(problem, reference, returned, source, i, j, labels, bool(ok[i, j]), tolerance.order)
             (out.kinks if ok[i, j] else out.failures).append(entry)
         if ratio.size and ratio.max() > worst:
             worst = float(ratio.max())
             i, j = divmod(int(np.argmax(ratio)), ratio.shape[1])
-            out.worst = _entry(problem, reference, returned, source, i, j, labels, bool(ok[i, j]))
+            out.worst = _entry(problem, reference, returned, source, i, j, labels, bool(ok[i, j]), tolerance.order)
             out.where = source, i
     return out
 
@@ -295,6 +296,8 @@ class Tolerance:
     """The precision at which the function is judged."""
     noise: Array
     """What rounding at that precision does to each output."""
+    order: int
+    """Which derivative is judged."""
 
 
 @dataclass(slots=True)
@@ -317,6 +320,7 @@ def _entry(
     j: int,
     labels: list[str],
     ok: bool,
+    order: int,
 ) -> Entry:
     found, u = reference.found, reference.directions[i]
     if isinstance(u, int):
@@ -335,18 +339,19 @@ def _entry(
     left, right = found.left[i, j], found.right[i, j]
     note = ""
     verdict = "right" if ok else "wrong"
-    if kind == JUMP:
+    if kind == JUMP and order == 1:
         note = f"at {place}: a discontinuity, the function jumps by {found.jump[i, j]:.6g}; returned {got:.6g}"
         verdict = "discontinuity"
     elif kind == ROUGH and not np.isfinite(reference.value[i, j]):
         note = f"at {place}: finite differences settle on no slope; returned {got:.6g}, shown neither right nor wrong"
         verdict = "unsettled"
-    elif kind in (KINK, VERTICAL) and not np.isfinite(reference.value[i, j]):
+    elif kind in (KINK, VERTICAL, JUMP) and not np.isfinite(reference.value[i, j]):
         where = "between them" if ok else "outside them"
         if kind == VERTICAL:
             where = "as it is" if ok else "which is neither"
         slopes = ", ".join(f"{side} slope {s:.6g}" for side, s in (("left", left), ("right", right)) if not np.isnan(s))
-        note = f"at {place}: {slopes}, returned {got:.6g}, {where}"
+        what = f"the derivative jumps by {found.jump[i, j]:.6g}, " if kind == JUMP else ""
+        note = f"at {place}: {what}{slopes}, returned {got:.6g}, {where}"
         verdict = "kink" if ok else "wrong"
     elif kind == EDGE and not ok:
         note = f"at {place}: the function ends here, and this is the slope on the inside"
@@ -646,7 +651,7 @@ def _examine_once(
     plain = full and len(weights) == m
     labels = _labels(results, problem, full, len(weights), order)
     tolerance = Tolerance(
-        math.sqrt(judged) if rtol is None else rtol, atol, judged, noise if plain else np.abs(weights) @ noise
+        math.sqrt(judged) if rtol is None else rtol, atol, judged, noise if plain else np.abs(weights) @ noise, order
     )
 
     def compare(directions: list[Any]) -> tuple[Verdicts, Reference, dict[str, tuple[Array, Array]]]:

@@ -92,17 +92,17 @@ def _grid(low: float, high: float, away_from: float | Sequence[float], margin: f
 
 def lay(a: Array, layout: str) -> Array:
     """The same values in another place in memory: see `LAYOUTS`."""
-    if layout == "C":
-        return np.ascontiguousarray(a).reshape(a.shape)
+    if layout not in LAYOUTS:
+        raise ValueError(f"layout is one of {', '.join(LAYOUTS)}; got {layout!r}.")
+    if layout == "C" or not a.ndim:
+        return np.asarray(a, order="C")
     if layout == "F":
-        return np.asfortranarray(a)
+        return np.asarray(a, order="F")
     if layout == "strided":
         wide = np.zeros(tuple(2 * n for n in a.shape), a.dtype)
         view = wide[(slice(None, None, 2),) * a.ndim]
-    elif layout == "reversed":
-        view = np.zeros_like(a, order="C")[(slice(None, None, -1),) * a.ndim]
     else:
-        raise ValueError(f"layout is one of {', '.join(LAYOUTS)}; got {layout!r}.")
+        view = np.zeros_like(a, order="C")[(slice(None, None, -1),) * a.ndim]
     view[...] = a
     return view
 
