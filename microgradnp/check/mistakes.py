@@ -95,7 +95,7 @@ def _shape_mistakes(point: Point, k: int) -> Iterator[Candidate]:
         leading = tuple(i for i, n in enumerate(given) if i < extra or shape[i - extra] == 1 != n)
         for axes in dict.fromkeys((leading, tuple(range(len(shape), len(given))))):
             rest = math.prod(n for i, n in enumerate(given) if i not in axes)
-            if axes and rest == math.prod(shape):
+            if axes and rest == math.prod(shape) != math.prod(given):
                 text = f"it is not summed: its shape is {given}, one for each data point; sum it over axis {axes[0]}"
                 yield Candidate("unsummed", text, partial(_repaired, partial(_summed, axes, shape)))
     if given == shape[::-1]:
@@ -202,7 +202,10 @@ def _chain_mistakes(problem: Problem, point: Point, graph: Graph, data: dict[str
     curved: list[tuple[tuple[int, int], str, Segment]] = []
     for key, group in point.segments.items():
         if not group[0].is_linear:
-            if not any(step.is_shift for step in group[0].ends(graph)):  # without it, it says the same
+            inner = group[0].inner._rule
+            # Without a step that adds a constant it says the same; without a change of sign, half of it.
+            whole = inner is None or inner.name != "np.negative"
+            if whole and not any(step.is_shift for step in group[0].ends(graph)):
                 curved.append((key, formula(group[0]), group[0]))
         elif len(group) > 1 or not np.allclose(slope := group[0].at(group[0].inner.data)[1], slope.ravel()[:1]):
             text = f"the factor {_constant_name(group, data) or formula(group[0])} is missing"
