@@ -42,9 +42,7 @@ def with_gradient(f):
 
     def value_and_gradient(*args):
         value, pullback = mg.vjp(f, *args)
-        seeds = [
-            np.linspace(0.5, 1.5, int(np.size(v))).reshape(np.shape(v)).astype(v.dtype) for v in leaves_of(value)
-        ]
+        seeds = [np.linspace(0.5, 1.5, int(np.size(v))).reshape(np.shape(v)).astype(v.dtype) for v in leaves_of(value)]
         return value, pullback(like(value, seeds))
 
     return value_and_gradient
@@ -176,8 +174,10 @@ def step_of(model, optimizer, loss):
 
 def state_of(model, optimizer):
     """Everything that training changes."""
-    return [p.data for p in model.parameters()] + [p.grad for p in model.parameters()] + list(
-        optimizer.state_dict().values()
+    return (
+        [p.data for p in model.parameters()]
+        + [p.grad for p in model.parameters()]
+        + list(optimizer.state_dict().values())
     )
 
 
@@ -203,7 +203,10 @@ def test_steps_take_turns(training, order):
     del other  # an optimizer that has taken the parameters into its own buffer must not disturb the first one's steps
     steps = {
         "A": (mg.compile(ours[2]), eager[2]),
-        "B": (mg.compile(step_of(*ours[:2], lambda p, t: np.sum(p * p))), step_of(*eager[:2], lambda p, t: np.sum(p * p))),
+        "B": (
+            mg.compile(step_of(*ours[:2], lambda p, t: np.sum(p * p))),
+            step_of(*eager[:2], lambda p, t: np.sum(p * p)),
+        ),
         "C": (ours[2], eager[2]),  # now and then a step that is not compiled
     }
     rng = np.random.default_rng(1)
@@ -216,7 +219,9 @@ def test_steps_take_turns(training, order):
 def small(seed=0, dtype=np.float64, width=4):
     """A network, its optimizer, the step and a batch."""
     rng = np.random.default_rng(seed)
-    model = nn.Sequential(nn.Linear(2, width, rng=rng, dtype=dtype), nn.Tanh(), nn.Linear(width, 1, rng=rng, dtype=dtype))
+    model = nn.Sequential(
+        nn.Linear(2, width, rng=rng, dtype=dtype), nn.Tanh(), nn.Linear(width, 1, rng=rng, dtype=dtype)
+    )
     optimizer = optim.Adam(model.parameters(), lr=0.05)
     x, y = rng.normal(size=(7, 2)).astype(dtype), rng.normal(size=(7, 1)).astype(dtype)
     return model, optimizer, step_of(model, optimizer, nn.losses.mean_squared_error), (x, y)
@@ -346,7 +351,18 @@ def set_gradients(model, optimizer):
         p.grad = np.ones(p.shape)
 
 
-CHANGES = (rebind, write_into, load, add_layer, replace_layer, replace_bias, learn_slower, change_betas, drop_gradients, set_gradients)
+CHANGES = (
+    rebind,
+    write_into,
+    load,
+    add_layer,
+    replace_layer,
+    replace_bias,
+    learn_slower,
+    change_betas,
+    drop_gradients,
+    set_gradients,
+)
 
 
 @given(st.lists(st.sampled_from(CHANGES), min_size=1, max_size=4), st.integers(1, 3))
@@ -522,7 +538,9 @@ def test_peak_memory_is_at_most_that_of_eager_mode():
 
     def peak_of(compiled):
         sizes = (64, 256, 256, 10)
-        layers = [layer for a, b in zip(sizes, sizes[1:], strict=False) for layer in (nn.Linear(a, b, rng=rng), nn.Tanh())]
+        layers = [
+            layer for a, b in zip(sizes, sizes[1:], strict=False) for layer in (nn.Linear(a, b, rng=rng), nn.Tanh())
+        ]
         model = nn.Sequential(*layers[:-1])
         step = step_of(model, optim.Adam(model.parameters()), nn.losses.mean_squared_error)
         x, y = rng.normal(size=(256, 64)), rng.normal(size=(256, 10))

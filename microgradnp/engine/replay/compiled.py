@@ -39,6 +39,7 @@ LIMIT = 16
 class Recording:
     """What one run of a step amounts to, ready to be planned and written."""
 
+    name: str
     operations: list[Operation]
     inputs: list[Value]
     gradients: dict[Tensor, Value]  # what becomes each leaf's .grad
@@ -268,12 +269,25 @@ class Compiled:
         self._known = {id(t): weakref.ref(t) for t in (*before, *leaves)}
         for v in tracer.known.values():
             if v.kind == "bound" and not v.name:
-                v.name = surroundings.names.get(id(v.array), "")
+                v.name = surroundings.name(v.array)
         for t, leaf in leaves.items():
             v = tracer.known[id(leaf.array)]
             v.name = v.name or t.name or ""
+        for t, v in values.items():
+            if v.kind == "result" and not v.name:
+                v.name = f"gradient_of_{tracer.known[id(leaves[t].array)].name or 'a_parameter'}"
         recording = Recording(
-            operations, tracer.inputs, gradients, cleared, shape, given, structure, guards, now, self._lock
+            _function_name(self._function),
+            operations,
+            tracer.inputs,
+            gradients,
+            cleared,
+            shape,
+            given,
+            structure,
+            guards,
+            now,
+            self._lock,
         )
         program = Program(recording)
         for t, v in gradients.items():
@@ -339,6 +353,11 @@ def _mapped(tree: Any, f: Callable[[Any], Any]) -> Any:
     if type(tree) is dict:
         return {key: _mapped(part, f) for key, part in tree.items()}
     return f(tree)
+
+
+def _function_name(function: Callable[..., Any]) -> str:
+    name = getattr(function, "__name__", type(function).__name__)
+    return name if name.isidentifier() else "step"
 
 
 def _parameter_names(function: Callable[..., Any]) -> list[str]:

@@ -12,11 +12,13 @@ from typing import Any
 import numpy as np
 
 from microgradnp.engine.replay.emit import is_ufunc, lines_of, shares, store
+from microgradnp.engine.replay.listing import Writer, listing
 from microgradnp.engine.replay.plan import Plan, view
 from microgradnp.engine.replay.record import (
     Operation,
     Value,
 )
+from microgradnp.engine.rules import name_of
 from microgradnp.engine.tensor import _PLAIN, Array, Tensor, _state, wrap
 
 MISS: Any = object()
@@ -50,13 +52,61 @@ class Program:
         self._names: dict[int, str] = {}
         self._functions: dict[int, str] = {}
         self._numbers: dict[Any, Array] = {}
+        self._texts: dict[str, str] = {}  # what stands for a generated name in a listing
         self._bound_views: list[tuple[str, Value]] = []
         self._scalars: list[tuple[str, str]] = []
         self._name_values()
+        for i in self._plan.removed:  # a result computed right in the array that it is assigned to goes by that name
+            target, source = self._steps[i].arguments
+            self._texts[self._names[id(source.root)]] = self._names[id(target)]
         self.lines = self._write_calls()
         self.source = self._write_function()
         exec(compile_source(self.source), self._space)
         self.replay: Callable[[tuple[Any, ...], dict[str, Any]], Any] = self._space["replay"]
+
+    @property
+    def name(self) -> str:
+        """The name of the recorded function."""
+        return self.recording.name
+
+    def __str__(self) -> str:
+        return listing(self)
+
+    def __repr__(self) -> str:
+        return f"<program of {self.name}: {self.calls} calls>"
+
+    def to_numpy(self) -> str:
+        """The step as the source of a Python function that needs NumPy alone, with comments that say where each line comes from.
+
+        Its arguments are those of the step, flattened, and then everything that the step reads or writes besides them:
+        ``program.bound`` gives these by name.
+
+        Examples
+        --------
+        >>> import numpy as np, microgradnp as mg
+        >>> w = mg.Tensor([1.0, 2.0], requires_grad=True, name="w")
+        >>> def loss(x):
+        ...     return np.sum(np.square(w * x))
+        >>> compiled = mg.compile(loss)
+        >>> compiled(np.array([1.0, 3.0])).item()
+        37.0
+        >>> space = {}
+        >>> exec(compiled.program.to_numpy(), space)
+        >>> float(space["loss"](np.array([1.0, 3.0]), **compiled.program.bound))
+        37.0
+        """
+        return Writer(self).text()
+
+    @property
+    def bound(self) -> dict[str, Any]:
+        """What the function written by `to_numpy` takes besides the step's arguments: arrays, generators, functions."""
+        writer = Writer(self)
+        writer.text()
+        return writer.arguments
+
+    def text_of(self, name: str) -> str:
+        """What a name in the generated code stands for, as people would write it."""
+        return self._texts.get(name, name)
 
     @property
     def calls(self) -> int:
@@ -72,7 +122,7 @@ class Program:
         taken = {*self._space, *keyword.kwlist, *dir(builtins), "args", "kwargs"}
         count = 0
         for v in self.recording.values():
-            if v.kind == "result":
+            if v.kind == "result" and not v.name:
                 count += 1
                 name = f"t{count}"
             elif v.kind == "constant":
@@ -93,6 +143,8 @@ class Program:
     def _array_name(self, v: Value, scalar: bool = False) -> str:
         """The name in the generated code of a value's array (or of its only element, 0-d)."""
         name = self._names[id(v)] + ("_0d" if scalar else "")
+        if scalar:
+            self._texts[name] = self._texts.get(self._names[id(v)], self._names[id(v)])
         if name not in self._space:
             if self._runtime(v):
                 self._space[name] = None
@@ -174,7 +226,9 @@ class Program:
             return self._argument(operation.options[rest[0]])
         axis, start, stop = map(int, rest)
         assert y is not None
-        return self._constant(self._plan.array(y)[(slice(None),) * axis + (slice(start, stop),)])
+        name = self._constant(self._plan.array(y)[(slice(None),) * axis + (slice(start, stop),)])
+        self._texts[name] = f"{self._names[id(y)]}[{':, ' * axis}{start}:{stop}]"
+        return name
 
     def _operand(self, operation: Operation, i: int) -> str:
         x = operation.arguments[i]
@@ -204,6 +258,7 @@ class Program:
 
     def _call(self, operation: Operation) -> str:
         f = self._constant(operation.forward)
+        self._texts[f] = name_of(operation.function)
         options = [f"{key}={self._argument(x)}" for key, x in operation.options.items()]
         return f"{f}({', '.join([*map(self._argument, operation.arguments), *options])})"
 
@@ -219,7 +274,9 @@ class Program:
         key = (type(x), repr(x), np.dtype(dtype).str)
         if key not in self._numbers:
             self._numbers[key] = np.array(x, dtype)
-        return self._constant(self._numbers[key])
+        name = self._constant(self._numbers[key])
+        self._texts[name] = repr(x)
+        return name
 
     # -- The function
 
@@ -290,8 +347,7 @@ def _loop_dtype(operation: Operation, i: int) -> Any:
 
 def _identifier(name: str) -> str:
     words = [w for w in re.split(r"\W+", name) if w]
-    words = [w.strip("_") for w in words]
-    text = "_".join(w for w in words if w)
+    text = "_".join([w for w in words if not w.startswith("_")] or [w.strip("_") for w in words])
     return text if text and not text[0].isdigit() else f"a{text}"
 
 

@@ -105,6 +105,10 @@ class Part:
     function: Callable[..., Any]
     number: int
 
+    @property
+    def __name__(self) -> str:
+        return f"{name_of(self.function)}[{self.number}]"
+
     def __call__(self, *args: Any, **options: Any) -> Any:
         return self.function(*args, **options)[self.number]
 

@@ -38,23 +38,27 @@ class Surroundings:
 
     def __init__(self, function: Callable[..., Any]) -> None:
         self.guards: list[Guard] = []
-        self.names: dict[int, str] = {}
+        self._names: dict[int, list[str]] = {}
         self.generators: list[np.random.Generator] = []
         self._seen: set[int] = set()
         self._kept: list[Any] = []
         waiting: list[tuple[Any, str]] = [(function, "")]
         while waiting:
             x, path = waiting.pop()
+            if isinstance(x, np.ndarray | Tensor):
+                self._names.setdefault(id(x._data if isinstance(x, Tensor) else x), []).append(path)
             if type(x) in _COMMON or id(x) in self._seen or isinstance(x, _OPAQUE):
                 continue
             self._seen.add(id(x))
             self._kept.append(x)
             waiting.extend(reversed(list(self._inside(x, path))))
 
+    def name(self, array: Any) -> str:
+        """The path that says most about an array: one that ends in an attribute, not in a number."""
+        return min(self._names.get(id(array), [""]), key=lambda path: (path.endswith("]"), len(path)))
+
     def _inside(self, x: Any, path: str) -> Iterator[tuple[Any, str]]:
-        if isinstance(x, np.ndarray | Tensor):
-            self.names.setdefault(id(x._data if isinstance(x, Tensor) else x), path)
-        elif isinstance(x, np.random.Generator):
+        if isinstance(x, np.random.Generator):
             self.generators.append(x)
         elif isinstance(x, types.FunctionType):
             yield from self._in_function(x, path)
@@ -72,7 +76,7 @@ class Surroundings:
         elif isinstance(x, dict):
             self._watch(x, dict(x), path, x.items())
             yield from ((part, f"{path}[{key!r}]") for key, part in x.items())
-        elif hasattr(x, "__dict__") and not _foreign(x):
+        elif not isinstance(x, np.ndarray | Tensor) and hasattr(x, "__dict__") and not _foreign(x):
             attributes = x.__dict__
             self._watch(attributes, dict(attributes), path, attributes.items())
             yield from ((part, f"{path}.{key}" if path else key) for key, part in attributes.items())
