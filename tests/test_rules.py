@@ -11,31 +11,40 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from recipes import RECIPES, Case
+from recipes import BUILT_IN, RECIPES, Case
 
 import microgradnp as mg
 from microgradnp import check
-from microgradnp.engine.functions import CREATION
 from microgradnp.engine.rules import RULES, name_of
-from microgradnp.engine.tensor import FUNCTIONS
 
-THOROUGH = settings.get_current_profile_name() == "thorough"
+PROFILE = settings.get_profile(settings.get_current_profile_name())
+THOROUGH = PROFILE.max_examples >= 1000
 ORDER = 3 if THOROUGH else 2
 
+# There are 250 functions, most of them composed of the same few rows: a quarter of the examples each will do.
+some = settings(max_examples=PROFILE.max_examples if THOROUGH else PROFILE.max_examples // 4)
+
 # Entries that sum to zero leave the rounding of their terms behind, which no relative tolerance covers.
-ATOL = 1e-11
+ATOL = {np.dtype(np.float64): 1e-11, np.dtype(np.float32): 1e-5}
+
+# Wrong versions that are no different: the rule does not ask for what was changed, or the gradient is zero.
+EQUIVALENT = {
+    (np.unwrap, 0, "wrong axis"): "the gradient is the same along every axis",
+    (np.copysign, 0, "stale output"): "only the sign of the output is used",
+}
+ZERO = {(np.copysign, 1), (np.heaviside, 0)}
 
 functions = pytest.mark.parametrize("function", RECIPES, ids=name_of)
 
 
 def test_every_row_and_every_function_has_a_recipe() -> None:
-    own = [f for f in {**RULES, **FUNCTIONS} if f not in CREATION and f.__module__ != "test_custom"]
-    missing = sorted(name_of(f) for f in own if f not in RECIPES)
+    missing = sorted(name_of(f) for f in BUILT_IN if f not in RECIPES)
     assert not missing, f"no recipe for {missing}: give each one in tests/recipes.py"
 
 
 @functions
 def test_values_are_numpys_own(function: Any) -> None:
+    @some
     @given(st.one_of(RECIPES[function]))
     def same(case: Case) -> None:
         expected = case.f(*case.args)
@@ -62,26 +71,43 @@ def assert_equal(result: Any, expected: Any) -> None:
 
 @functions
 def test_derivatives_are_right(function: Any) -> None:
+    @some
     @given(st.one_of(RECIPES[function]))
     def right(case: Case) -> None:
-        check.gradients(case.f, *case.args, order=ORDER, atol=ATOL)
+        check.gradients(case.f, *case.args, order=ORDER, atol=max(ATOL[x.dtype] for x in case.args))
 
     right()
 
 
-@pytest.mark.parametrize("function", RULES, ids=name_of)
+@pytest.mark.parametrize("function", [f for f in BUILT_IN if f in RULES], ids=name_of)
 def test_a_wrong_rule_is_caught(function: Any) -> None:
     outcomes: dict[tuple[int, str], set[str]] = defaultdict(set)
-    name = name_of(function)
+    seen = 0
 
+    def survivors() -> list[tuple[int, str]]:
+        return [where for where, found in outcomes.items() if "survived" in found and "caught" not in found]
+
+    # Draws go on only as long as something is not caught, so that nothing depends on luck.
+    @settings(max_examples=200)
     @given(st.one_of(RECIPES[function]))
     def break_it(case: Case) -> None:
-        if all(x.size for x in case.args):
-            for mutant in check.mutants(case.f, *case.args).mutants:
-                if mutant.rule == name:
-                    outcomes[mutant.argument, mutant.mutation].add(mutant.outcome)
+        nonlocal seen
+        if not all(x.size for x in case.args) or (seen >= 4 and not survivors()):
+            return
+        try:
+            report = check.mutants(case.f, *case.args)
+        except check.GradientError:  # by rounding, for lack of ATOL: the rule itself is judged by the test above
+            return
+        seen += 1
+        for mutant in report.mutants:
+            where = mutant.argument, mutant.mutation
+            if (
+                mutant.rule == name_of(function)
+                and (function, *where) not in EQUIVALENT
+                and (function, where[0]) not in ZERO
+            ):
+                outcomes[where].add(mutant.outcome)
 
     break_it()
-    survived = [where for where, found in outcomes.items() if "survived" in found and "caught" not in found]
-    assert not survived, f"wrong versions of {name} pass the check: {survived}"
+    assert not survivors(), f"wrong versions of {name_of(function)} pass the check"
     assert any("caught" in found for found in outcomes.values())

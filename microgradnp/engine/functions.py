@@ -1,15 +1,17 @@
 """NumPy's functions on Tensors: each brought to the form of its row, or composed of other rows.
 
-A composition needs no derivative rule, works to any order, and is recorded as the calls that it is made of. Each function
-here has NumPy's signature, less what has no meaning for a Tensor (``out=``). Here stand the functions about arithmetic, shape
-and place; ``statistics.py``, ``sequences.py`` and ``linalg.py`` hold the other families.
+A composition needs no derivative rule, works to any order, and is recorded as the calls that it is made of. Each
+function here has NumPy's signature, less what has no meaning for a Tensor (``out=``). Here stand the functions about
+arithmetic, shape and place; ``statistics.py``, ``sequences.py`` and ``linalg.py`` hold the other families.
 """
 
 import math
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
+from numpy._core import umath
 from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
 
 from microgradnp.engine.rules import RULES, name_of, scatter
@@ -31,7 +33,7 @@ from microgradnp.engine.tensor import (
 # mypy: allow-untyped-defs, allow-untyped-calls
 
 
-def lift(x: Any) -> Tensor:
+def lift(x: Any) -> Any:
     """Any operand as a Tensor."""
     return x if type(x) is Tensor else wrap(np.asarray(constant_array(x)))
 
@@ -42,7 +44,7 @@ def stop_gradient(x: Any) -> Any:
 
 
 def fixed(x: Any, what: str) -> Any:
-    """An argument that must be known beforehand (a place, a count, a spacing): its plain value, or an error that says why not."""
+    """An argument that must be known beforehand (a place, a count): its plain value, or an error that says why not."""
     for t in tensors_in(x):
         if t._tracked:
             raise TypeError(f"{what} has no derivative here; pass it as a plain number or array (t.data).")
@@ -60,20 +62,24 @@ def axes_of(axis: Axis, ndim: int) -> tuple[int, ...] | None:
     return normalize_axis_tuple(axis, ndim)
 
 
-# -- Reductions ----------------------------------------------------------------------------------------------------------
+# -- Reductions --------------------------------------------------------------------------------------------------------
 
 
-def _reduction(function: Callable[..., Any], combine: np.ufunc, neutral: float | None, *also: Callable[..., Any]) -> None:
+def _reduction(
+    function: Callable[..., Any], combine: np.ufunc, neutral: float | None, *also: Callable[..., Any]
+) -> None:
     """Register a reduction that has a row; what ``where=`` leaves out counts as ``neutral``, or as ``initial``."""
     rule = RULES[function]
 
     def reduce(a, axis=None, dtype=None, *, keepdims=False, initial=None, where=True):
         a = lift(a) if dtype is None else lift(a).astype(dtype)
-        options = {"axis": axes_of(axis, a.ndim), "keepdims": bool(keepdims)}
+        options: dict[str, Any] = {"axis": axes_of(axis, a.ndim), "keepdims": bool(keepdims)}
         if where is not True:
             fill = initial if neutral is None else neutral
             if fill is None:
-                raise ValueError(f"{name_of(function)} with where= needs initial= too: the result where nothing is chosen.")
+                raise ValueError(
+                    f"{name_of(function)} with where= needs initial= too: the result where nothing is chosen."
+                )
             a = np.where(where, a, fill)
         if initial is None:
             return apply(rule, (a,), options)
@@ -107,7 +113,9 @@ def mean(a, axis=None, dtype=None, *, keepdims=False, where=True):
     a = lift(a) if dtype is None else lift(a).astype(dtype)
     if where is not True:
         chosen = np.broadcast_to(lift(where).astype(a.dtype), a.shape)
-        return np.sum(np.where(where, a, 0), axis=axis, keepdims=keepdims) / np.sum(chosen, axis=axis, keepdims=keepdims)
+        return np.sum(np.where(where, a, 0), axis=axis, keepdims=keepdims) / np.sum(
+            chosen, axis=axis, keepdims=keepdims
+        )
     return apply(RULES[np.mean], (a,), {"axis": axes_of(axis, a.ndim), "keepdims": bool(keepdims)})
 
 
@@ -130,13 +138,13 @@ def _running(function, a, axis, dtype):
     return apply(RULES[function], (a,), {"axis": normalize_axis_index(axis, a.ndim)})
 
 
-# -- The methods of ufuncs -----------------------------------------------------------------------------------------------
+# -- The methods of ufuncs ---------------------------------------------------------------------------------------------
 
 ASSOCIATIVE = {np.add, np.multiply, np.maximum, np.minimum, np.fmax, np.fmin, np.logaddexp, np.logaddexp2, np.hypot}
 
 
 def fold(ufunc, a):
-    """``ufunc.reduce`` along the first axis: halving where the order does not matter, else from left to right."""
+    """``ufunc.reduce`` along the first axis: by halving where the order does not matter, else one by one."""
     if ufunc not in ASSOCIATIVE:
         y = a[0]
         for i in range(1, len(a)):
@@ -150,7 +158,7 @@ def fold(ufunc, a):
 
 
 def scan(ufunc, a):
-    """``ufunc.accumulate`` along the first axis: by doubling where the order does not matter, else from left to right."""
+    """``ufunc.accumulate`` along the first axis: by doubling where the order does not matter, else one by one."""
     if ufunc not in ASSOCIATIVE:
         parts = [a[i] for i in range(len(a))]
         for i in range(1, len(parts)):
@@ -175,7 +183,9 @@ def _ufunc_methods(ufunc: np.ufunc) -> None:
         if initial is not None:
             a = np.concatenate((np.broadcast_to(lift(initial).astype(a.dtype), (1, *a.shape[1:])), a))
         if not len(a):
-            raise ValueError(f"{name_of(ufunc)}.reduce of an empty axis needs initial=: {name_of(ufunc)} has no identity.")
+            raise ValueError(
+                f"{name_of(ufunc)}.reduce of an empty axis needs initial=: {name_of(ufunc)} has no identity."
+            )
         return np.reshape(fold(ufunc, a), shape)
 
     def accumulate(array, axis=0):
@@ -207,7 +217,7 @@ for _ufunc in [f for f in RULES if isinstance(f, np.ufunc) and f.nin == 2 and f.
     _ufunc_methods(_ufunc)
 
 
-# -- Elementwise ---------------------------------------------------------------------------------------------------------
+# -- Elementwise -------------------------------------------------------------------------------------------------------
 
 
 @implements(np.where)
@@ -220,7 +230,7 @@ def where(condition, x=None, y=None, /):
     return apply(RULES[np.where], (stop_gradient(condition), x, y))
 
 
-@implements(np.clip, np._core.umath.clip)
+@implements(np.clip, umath.clip)  # type: ignore[attr-defined]  # the ufunc behind it
 def clip(a, a_min=None, a_max=None, *, min=None, max=None):
     """Limit to an interval; at a bound the gradient passes."""
     a = lift(a)
@@ -320,7 +330,9 @@ def piecewise(x, condlist, funclist, *args, **kw):
     x = lift(x)
     if np.ndim(condlist) == 0 or (np.ndim(condlist[0]) == 0 and x.ndim):
         condlist = [condlist]
-    conditions = [np.broadcast_to(np.asarray(fixed(c, "a condition of np.piecewise"), np.bool), x.shape) for c in condlist]
+    conditions = [
+        np.broadcast_to(np.asarray(fixed(c, "a condition of np.piecewise"), np.bool), x.shape) for c in condlist
+    ]
     if len(funclist) == len(conditions) + 1:
         conditions.append(~np.any(conditions, axis=0))
     if len(funclist) != len(conditions):
@@ -333,7 +345,7 @@ def piecewise(x, condlist, funclist, *args, **kw):
     return y
 
 
-# -- Shape ---------------------------------------------------------------------------------------------------------------
+# -- Shape -------------------------------------------------------------------------------------------------------------
 
 
 @implements(np.reshape)
@@ -473,7 +485,7 @@ def resize(a, new_shape):
     return np.reshape(np.take(a, np.arange(math.prod(shape)) % a.size), shape)
 
 
-# -- Joining and splitting -----------------------------------------------------------------------------------------------
+# -- Joining and splitting ---------------------------------------------------------------------------------------------
 
 
 _AT_ONCE = 64
@@ -577,7 +589,7 @@ def array_split(ary, indices_or_sections, axis=0):
             raise ValueError(f"np.array_split into {places} parts: it takes at least 1.")
         each, more = divmod(n, int(places))
         cuts = np.cumsum([0] + [each + 1] * more + [each] * (int(places) - more)).tolist()
-    return [ary[(slice(None),) * axis + (slice(a, b),)] for a, b in zip(cuts[:-1], cuts[1:], strict=True)]
+    return [ary[(slice(None),) * axis + (slice(a, b),)] for a, b in pairwise(cuts)]
 
 
 @implements(np.split)
@@ -700,7 +712,7 @@ def pad(array, pad_width, mode="constant", **options):
             low, high = own.pop("stat_length", (None, None))
             _only(own, mode)
             n = a.shape[axis]
-            statistic = {"maximum": np.max, "minimum": np.min, "mean": np.mean, "median": np.median}[mode]
+            statistic: Any = {"maximum": np.max, "minimum": np.min, "mean": np.mean, "median": np.median}[mode]
             first = np.take(a, np.arange(n if low is None else min(low, n)), axis=axis)
             last = np.take(a, np.arange(0 if high is None else max(n - high, 0), n), axis=axis)
             a = _joined(a, axis, before, after, *(statistic(part, axis=axis, keepdims=True) for part in (first, last)))
@@ -742,7 +754,7 @@ def _joined(a, axis, before, after, low, high):
     return np.concatenate((parts[0], a, parts[1]), axis=axis)
 
 
-# -- Products ------------------------------------------------------------------------------------------------------------
+# -- Products ----------------------------------------------------------------------------------------------------------
 
 
 @implements(np.dot)
@@ -821,11 +833,8 @@ if hasattr(np, "matvec"):
 def tensordot(a, b, axes=2):
     """Sum of products over pairs of axes: one matrix product between two transpositions."""
     a, b = lift(a), lift(b)
-    if np.ndim(axes) == 0:
-        over_a, over_b = range(a.ndim - axes, a.ndim), range(axes)
-    else:
-        over_a, over_b = ([i] if np.ndim(i) == 0 else i for i in axes)
-    over_a, over_b = normalize_axis_tuple(over_a, a.ndim), normalize_axis_tuple(over_b, b.ndim)
+    pairs = (range(a.ndim - axes, a.ndim), range(axes)) if np.ndim(axes) == 0 else axes
+    over_a, over_b = (normalize_axis_tuple(i, x.ndim) for i, x in zip(pairs, (a, b), strict=True))
     if [a.shape[i] for i in over_a] != [b.shape[i] for i in over_b]:
         raise ValueError(
             f"np.tensordot of shapes {a.shape} and {b.shape} over axes {over_a} and {over_b}: lengths differ."
@@ -843,8 +852,8 @@ def tensordot(a, b, axes=2):
 def einsum(*operands, optimize=False):
     """Sums of products by subscripts, in every form that NumPy takes.
 
-    Ellipses are spelled out, a label repeated within an operand becomes a diagonal, and a label that stands alone is summed
-    away; what is left is a row whose gradient is again an einsum.
+    Ellipses are spelled out, a label repeated within an operand becomes a diagonal, and a label that stands alone is
+    summed away; what is left is a row whose gradient is again an einsum.
     """
     if isinstance(operands[0], str):
         subscripts, xs = operands[0].replace(" ", ""), [lift(x) for x in operands[1:]]
@@ -867,7 +876,9 @@ def einsum(*operands, optimize=False):
         named = "".join(terms)
         result = "..." + "".join(c for c in sorted(set(named)) if named.count(c) == 1 and c not in unused)
     elif unused and "..." not in result:
-        raise ValueError(f"np.einsum: the subscripts {subscripts!r} leave '...' out of the result; sum those axes first.")
+        raise ValueError(
+            f"np.einsum: the subscripts {subscripts!r} leave '...' out of the result; sum those axes first."
+        )
     result = result.replace("...", unused)
     for i, term in enumerate(terms):
         x, term = xs[i], term
@@ -875,7 +886,9 @@ def einsum(*operands, optimize=False):
             while term.count(c) > 1:
                 p, q = term.index(c), term.rindex(c)
                 if x.shape[p] != x.shape[q]:
-                    raise ValueError(f"np.einsum: label {c!r} stands for lengths {x.shape[p]} and {x.shape[q]} of one operand.")
+                    raise ValueError(
+                        f"np.einsum: label {c!r} stands for lengths {x.shape[p]} and {x.shape[q]} of one operand."
+                    )
                 x = np.diagonal(x, 0, p, q)
                 term = term[:p] + term[p + 1 : q] + term[q + 1 :] + c
         elsewhere = result + "".join(terms[:i] + terms[i + 1 :])
@@ -890,7 +903,7 @@ def einsum(*operands, optimize=False):
 _LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 
 
-# -- Places --------------------------------------------------------------------------------------------------------------
+# -- Places ------------------------------------------------------------------------------------------------------------
 
 
 @implements(np.take)
@@ -917,12 +930,13 @@ def take_along_axis(arr, indices, axis=-1):
     axis = normalize_axis_index(axis, arr.ndim)
     if np.ndim(indices) != arr.ndim:
         raise ValueError(
-            f"np.take_along_axis: indices of shape {np.shape(indices)} must have as many axes as the Tensor of shape {arr.shape}."
+            f"np.take_along_axis: indices of shape {np.shape(indices)} for a Tensor of shape {arr.shape}: as many axes "
+            "are needed."
         )
     return apply(RULES[np.take_along_axis], (arr, indices), {"axis": axis})
 
 
-def put(t: Any, index: Any, value: Any) -> Tensor:
+def put(t: Any, index: Any, value: Any) -> Any:
     """A copy of ``t`` in which ``t[index] = value``: the gradient goes to ``value`` there, and to ``t`` elsewhere.
 
     Parameters
@@ -932,8 +946,8 @@ def put(t: Any, index: Any, value: Any) -> Tensor:
     index
         What stands between brackets: ints, slices, arrays of ints or booleans, or a tuple of them.
     value
-        A Tensor, an array or a number that broadcasts to ``t[index]``. Where ``index`` names a place twice, the last value
-        stays, as in NumPy.
+        A Tensor, an array or a number that broadcasts to ``t[index]``. Where ``index`` names a place twice, the last
+        value stays, as in NumPy.
 
     Returns
     -------
@@ -952,7 +966,7 @@ def put(t: Any, index: Any, value: Any) -> Tensor:
     return _replaced(t, constant(_slots, (), {"shape": t.shape, "index": fixed(index, "the index of put")}), value)
 
 
-def put_along_axis(arr: Any, indices: Any, values: Any, axis: int | None) -> Tensor:
+def put_along_axis(arr: Any, indices: Any, values: Any, axis: int | None) -> Any:
     """A copy of ``arr`` with ``values`` at ``indices`` along an axis: `numpy.put_along_axis` as a function.
 
     The gradient goes to ``values`` there, and to ``arr`` elsewhere.
@@ -1010,7 +1024,9 @@ def partition(a, kth, axis=-1, kind="introselect", order=None):
     a = lift(a)
     if axis is None:
         a, axis = np.ravel(a), 0
-    return np.take_along_axis(a, constant(np.argpartition, (a, kth), {"axis": axis, "kind": kind, "order": order}), axis)
+    return np.take_along_axis(
+        a, constant(np.argpartition, (a, kth), {"axis": axis, "kind": kind, "order": order}), axis
+    )
 
 
 @implements(np.compress)
@@ -1082,13 +1098,19 @@ def diag(v, k=0):
         i = np.arange(len(v)) + max(0, -k)
         return scatter(v, index=(i, i + k), shape=(n, n))
     if v.ndim != 2:
-        raise ValueError(f"np.diag takes one or two axes; got shape {v.shape}. For a stack of matrices use np.diagonal.")
+        raise ValueError(
+            f"np.diag takes one or two axes; got shape {v.shape}. For a stack of matrices use np.diagonal."
+        )
     return np.diagonal(v, k)
 
 
+def _lower(m: Any, k: int) -> Any:
+    return np.tri(*m.shape[-2:], k=k) > 0  # type: ignore[call-overload]
+
+
 implements(np.diagflat)(lambda v, k=0: np.diag(np.ravel(v), k))
-implements(np.tril)(lambda m, k=0: np.where(np.tri(*m.shape[-2:], k=k, dtype=np.bool), m, 0))
-implements(np.triu)(lambda m, k=0: np.where(np.tri(*m.shape[-2:], k=k - 1, dtype=np.bool), 0, m))
+implements(np.tril)(lambda m, k=0: np.where(_lower(m, k), m, 0))
+implements(np.triu)(lambda m, k=0: np.where(_lower(m, k - 1), 0, m))
 
 
 @implements(np.apply_along_axis)
@@ -1129,7 +1151,7 @@ def sliding_window_view(x, window_shape, axis=None, *, subok=False, writeable=Fa
     return x
 
 
-# -- Creation with like=, and arrays made of Tensors ---------------------------------------------------------------------
+# -- Creation with like=, and arrays made of Tensors -------------------------------------------------------------------
 
 
 @implements(np.array, np.asarray, np.asanyarray, np.ascontiguousarray, np.asfortranarray, np.require)
@@ -1144,17 +1166,17 @@ def array(object, dtype=None, *_, **options):
     return t if t.ndim >= ndmin else np.reshape(t, (1,) * (ndmin - t.ndim) + t.shape)
 
 
-@implements(np.full)
-def full(shape, fill_value, dtype=None, order="C"):
-    """``np.full(shape, value, like=t)``: the value stretched to a shape."""
-    return np.full_like(np.empty(shape_of(shape), np.asarray(plain(fill_value)).dtype), fill_value, dtype)
-
-
 @implements(np.full_like)
 def full_like(a, fill_value, dtype=None, order="K", subok=True, shape=None, *, device=None):
     """The value stretched to the shape of ``a``."""
-    value = lift(fill_value).astype(np.asarray(plain(a)).dtype if dtype is None else dtype)
+    value = lift(fill_value).astype(plain(a).dtype if dtype is None else dtype)
     return np.broadcast_to(value, np.shape(a) if shape is None else shape_of(shape))
+
+
+@implements(np.full)
+def full(shape, fill_value, dtype=None, order="C", *, device=None):
+    """``np.full(shape, value, like=t)``: the value stretched to a shape."""
+    return full_like(lift(fill_value), fill_value, dtype, shape=shape)
 
 
 CREATION = (

@@ -1,8 +1,8 @@
 """Linear algebra: the rows that it needs, and the functions of `numpy.linalg` composed of them.
 
 A row has one array as its result. A decomposition, which has several, returns them packed one above the other, and its
-front cuts them apart. The functions that read only one triangle of a symmetric matrix (cholesky, eigh) are differentiated
-as what they are: the gradient stands in the triangle that is read, and the other is zero.
+front cuts them apart. The functions that read only one triangle of a symmetric matrix (cholesky, eigh) are
+differentiated as what they are: the gradient stands in the triangle that is read, and the other is zero.
 
 Sources: M. Giles, "Collected matrix derivative results" (2008); J. Townsend, "Differentiating the singular value
 decomposition" (2016); G. Golub and V. Pereyra, "The differentiation of pseudo-inverses" (1973).
@@ -14,14 +14,14 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_tuple
 
-from microgradnp.engine.functions import fixed, lift, stop_gradient
+from microgradnp.engine.functions import fixed, lift, stop_gradient, vecdot
 from microgradnp.engine.rules import RULES, defvjp, primitive, product_of_others
 from microgradnp.engine.statistics import safe_sqrt
 from microgradnp.engine.tensor import apply, constant, implements
 
 # mypy: allow-untyped-defs, allow-untyped-calls
 
-# -- Rows: what they compute ---------------------------------------------------------------------------------------------
+# -- Rows: what they compute -------------------------------------------------------------------------------------------
 
 
 @primitive
@@ -58,7 +58,7 @@ def qr_packed(x: Any) -> Any:
     return np.concatenate(np.linalg.qr(x), axis=-2)
 
 
-# -- Rows: their derivatives ---------------------------------------------------------------------------------------------
+# -- Rows: their derivatives -------------------------------------------------------------------------------------------
 
 
 def _cholesky_vjp(g: Any, y: Any) -> Any:
@@ -110,7 +110,7 @@ def _svd_vjp(g: Any, y: Any, x: Any) -> Any:
 
 
 def _qr_vjp(g: Any, y: Any, x: Any) -> Any:
-    m, n = x.shape[-2:]
+    m = x.shape[-2]
     q, r = y[..., :m, :], y[..., m:, :]
     gq, gr = g[..., :m, :], g[..., m:, :] * _triangle(r, 1).mT
     middle = np.matmul(r, gr.mT) - np.matmul(gq.mT, q)
@@ -133,8 +133,7 @@ def _cofactors_vjp(g: Any, x: Any) -> Any:
 
     The values are taken at t and -t, so that a zero gradient gives zero exactly, for t at Chebyshev's places.
     """
-    n = x.shape[-1]
-    pairs = n // 2
+    pairs = x.shape[-1] // 2
     size = stop_gradient(np.sqrt(np.sum(x * x, axis=(-2, -1), keepdims=True)))
     scale = stop_gradient(np.sqrt(np.sum(g * g, axis=(-2, -1), keepdims=True)))
     unit = np.where(size == 0, 1, size) / np.where(scale == 0, 1, scale)
@@ -163,7 +162,7 @@ defvjp(qr_packed,          lambda g, y, x: _qr_vjp(g, y, x))
 # fmt: on
 
 
-# -- Decompositions ------------------------------------------------------------------------------------------------------
+# -- Decompositions ----------------------------------------------------------------------------------------------------
 
 EighResult: Any = type(np.linalg.eigh(np.eye(1)))
 SVDResult: Any = type(np.linalg.svd(np.eye(1)))
@@ -216,8 +215,8 @@ def svd(a, full_matrices=True, compute_uv=True, hermitian=False):
     m, n = a.shape[-2:]
     if compute_uv and full_matrices and m != n:
         raise ValueError(
-            f"np.linalg.svd of shape {a.shape} with full_matrices=True: the vectors that belong to no singular value are "
-            "arbitrary and have no derivative. Pass full_matrices=False."
+            f"np.linalg.svd of shape {a.shape} with full_matrices=True: the vectors that belong to no singular value "
+            "are arbitrary and have no derivative. Pass full_matrices=False."
         )
     packed = svd_packed(a)
     s = packed[..., m, :]
@@ -246,7 +245,7 @@ def qr(a, mode="reduced"):
     return r if mode == "r" else QRResult(q, r)
 
 
-# -- Determinants, inverses and equations --------------------------------------------------------------------------------
+# -- Determinants, inverses and equations ------------------------------------------------------------------------------
 
 
 @implements(np.linalg.det)
@@ -347,7 +346,9 @@ def multi_dot(arrays):
     if column:
         arrays[-1] = np.reshape(arrays[-1], (-1, 1))
     if any(a.ndim != 2 for a in arrays):
-        raise ValueError(f"np.linalg.multi_dot takes matrices, and vectors at the ends; got {[a.shape for a in arrays]}.")
+        raise ValueError(
+            f"np.linalg.multi_dot takes matrices, and vectors at the ends; got {[a.shape for a in arrays]}."
+        )
     lengths = [a.shape[0] for a in arrays] + [arrays[-1].shape[1]]
     best = {(i, i): _Product(0, i) for i in range(len(arrays))}
     for span in range(1, len(arrays)):
@@ -371,7 +372,7 @@ class _Product(NamedTuple):
     split: int
 
 
-# -- Norms ---------------------------------------------------------------------------------------------------------------
+# -- Norms -------------------------------------------------------------------------------------------------------------
 
 
 @implements(np.linalg.norm)
@@ -441,7 +442,7 @@ def cond(x, p=None):
     return np.linalg.norm(x, p, axis=(-2, -1)) * np.linalg.norm(np.linalg.inv(x), p, axis=(-2, -1))
 
 
-# -- The array API's twins of functions in numpy itself ------------------------------------------------------------------
+# -- The array API's twins of functions in numpy itself ----------------------------------------------------------------
 
 
 @implements(np.linalg.matmul)
@@ -460,7 +461,7 @@ def outer(x1, x2, /):
 
 
 implements(np.linalg.cross)(lambda x1, x2, /, *, axis=-1: np.cross(lift(x1), lift(x2), axis=axis))
-implements(np.linalg.vecdot)(lambda x1, x2, /, *, axis=-1: np.vecdot(lift(x1), lift(x2), axis=axis))
+implements(np.linalg.vecdot)(lambda x1, x2, /, *, axis=-1: vecdot(x1, x2, axis=axis))
 implements(np.linalg.tensordot)(lambda x1, x2, /, *, axes=2: np.tensordot(lift(x1), lift(x2), axes))
 implements(np.linalg.diagonal)(lambda x, /, *, offset=0: np.diagonal(x, offset, -2, -1))
 implements(np.linalg.trace)(lambda x, /, *, offset=0, dtype=None: np.trace(x, offset, -2, -1, dtype))

@@ -1,12 +1,12 @@
 """The table of derivative rules: one row for each NumPy function, each written in plain NumPy.
 
 A rule is called as ``rule(g, y, *arguments, **options)``: ``g`` is the gradient flowing in, ``y`` the output, then the
-arguments as the function got them. It returns the gradient that flows on to one argument. It knows nothing of Tensors, so
-that the same text serves arrays (a plain backward pass) and Tensors (a recorded one: gradients of gradients).
+arguments as the function got them. It returns the gradient that flows on to one argument. It knows nothing of Tensors,
+so that the same text serves arrays (a plain backward pass) and Tensors (a recorded one: gradients of gradients).
 
-Three things keep the rows short. A broadcast argument's gradient is summed back to its shape by the sweep, never here. A
-rule never asks for a value in an ``if`` (only for shapes and options), so it can be recorded and replayed. And a function
-that can be *composed* of others is composed, in ``functions.py``, and needs no row at all.
+Three things keep the rows short. A broadcast argument's gradient is summed back to its shape by the sweep, never here.
+A rule never asks for a value in an ``if`` (only for shapes and options), so it can be recorded and replayed. And a
+function that can be *composed* of others is composed, in ``functions.py``, and needs no row at all.
 """
 
 import math
@@ -64,8 +64,8 @@ def defvjp(
         A NumPy ufunc (NumPy's own or another library's), a NumPy function, or one made by `primitive`: something that
         lets Tensors take over. A plain Python function does not; decorate it with `custom_vjp` instead.
     *rules
-        One callable ``rule(g, y, *arguments, **options)`` an argument, in order: it returns the gradient with respect to
-        that argument, of that argument's shape or of one that sums to it by undoing a broadcast. None stands for an
+        One callable ``rule(g, y, *arguments, **options)`` an argument, in order: it returns the gradient with respect
+        to that argument, of that argument's shape or of one that sums to it by undoing a broadcast. None stands for an
         argument that has no derivative; asking for it raises.
     each
         Instead of ``rules``, for a function of any number of arrays: ``each(i, g, y, *arguments, **options)``.
@@ -88,8 +88,8 @@ def defvjp(
     overridable = isinstance(function, np.ufunc) or hasattr(function, "_implementation")
     if not overridable:
         raise TypeError(
-            f"defvjp({name_of(function)}): a plain Python function gives Tensors no way to take over, so its rule would "
-            "never be used. Decorate it instead: @microgradnp.custom_vjp(rule, ...)."
+            f"defvjp({name_of(function)}): a plain Python function gives Tensors no way to take over, so its rule "
+            "would never be used. Decorate it instead: @microgradnp.custom_vjp(rule, ...)."
         )
     if (not rules) == (each is None) or not all(rule is None or callable(rule) for rule in (*rules, each)):
         raise TypeError(
@@ -130,7 +130,7 @@ def name_of(function: Callable[..., Any]) -> str:
     return name
 
 
-# -- What the rules below share -----------------------------------------------------------------------------------------
+# -- What the rules below share ----------------------------------------------------------------------------------------
 
 
 def spread(g: Any, x: Any, axis: tuple[int, ...] | None, keepdims: bool) -> Any:
@@ -170,9 +170,9 @@ def _less_one(a: Any, b: Any) -> Any:
     return np.where((a == 0) & (b == 0), 1, b - 1)
 
 
-# fmt: off
-# -- Arithmetic ---------------------------------------------------------------------------------------------------------
+# -- Arithmetic --------------------------------------------------------------------------------------------------------
 
+# fmt: off
 defvjp(np.add,          lambda g, y, a, b: g,                              lambda g, y, a, b: g)
 defvjp(np.subtract,     lambda g, y, a, b: g,                              lambda g, y, a, b: -g)
 defvjp(np.multiply,     lambda g, y, a, b: g * b,                          lambda g, y, a, b: g * a)
@@ -196,9 +196,11 @@ defvjp(np.deg2rad,      lambda g, y, x: g * (math.pi / 180))
 defvjp(np.rad2deg,      lambda g, y, x: g * (180 / math.pi))
 defvjp(np.radians,      lambda g, y, x: g * (math.pi / 180))
 defvjp(np.degrees,      lambda g, y, x: g * (180 / math.pi))
+# fmt: on
 
-# -- Exponentials and logarithms ----------------------------------------------------------------------------------------
+# -- Exponentials and logarithms ---------------------------------------------------------------------------------------
 
+# fmt: off
 defvjp(np.exp,          lambda g, y, x: g * y)
 defvjp(np.exp2,         lambda g, y, x: g * (y * math.log(2)))
 defvjp(np.expm1,        lambda g, y, x: g * (y + 1))
@@ -210,6 +212,7 @@ defvjp(np.logaddexp,    lambda g, y, a, b: g * np.exp(_below(a, y)),       lambd
 defvjp(np.logaddexp2,   lambda g, y, a, b: g * np.exp2(_below(a, y)),      lambda g, y, a, b: g * np.exp2(_below(b, y)))
 defvjp(np.ldexp,        lambda g, y, x, n: np.ldexp(g, n),                 None)
 defvjp(np.i0,           lambda g, y, x: g * _bessel_1(x))
+# fmt: on
 
 
 def _below(a: Any, y: Any) -> Any:
@@ -230,8 +233,9 @@ def _bessel_1(x: Any) -> Any:
     return np.sum(cosines * np.sinh(x.reshape((*x.shape, 1)) * cosines), axis=-1) / 128
 
 
-# -- Trigonometric and hyperbolic ---------------------------------------------------------------------------------------
+# -- Trigonometric and hyperbolic --------------------------------------------------------------------------------------
 
+# fmt: off
 defvjp(np.sin,          lambda g, y, x: g * np.cos(x))
 defvjp(np.cos,          lambda g, y, x: -g * np.sin(x))
 defvjp(np.tan,          lambda g, y, x: g * (1 + y * y))
@@ -246,6 +250,7 @@ defvjp(np.arccosh,      lambda g, y, x: g / (np.sqrt(x - 1) * np.sqrt(x + 1)))
 defvjp(np.arctanh,      lambda g, y, x: g / ((1 - x) * (1 + x)))
 defvjp(np.hypot,        lambda g, y, a, b: g * (a / _nonzero(y)),          lambda g, y, a, b: g * (b / _nonzero(y)))
 defvjp(np.arctan2,      lambda g, y, a, b: g * _quarter(a, b),             lambda g, y, a, b: -g * _quarter(b, a))
+# fmt: on
 
 
 def _quarter(a: Any, b: Any) -> Any:
@@ -254,8 +259,11 @@ def _quarter(a: Any, b: Any) -> Any:
     return b / r / r
 
 
+# fmt: off
 defvjp(np.sinc,         lambda g, y, x: g * _sinc_slope(y, x))
 defvjp(np.unwrap,       lambda g, y, x, **options: g)
+# fmt: on
+
 
 @cache
 def _gauss() -> tuple[Any, Any]:
@@ -267,7 +275,7 @@ def _gauss() -> tuple[Any, Any]:
 def _sinc_slope(y: Any, x: Any) -> Any:
     """The derivative of sinc: (cos(pi x) - sinc(x)) / x, and near 0, where that cancels, an integral.
 
-    sinc(x) is the integral of cos(pi x t) dt over [0, 1]; its derivative is taken under the integral sign, by Gauss's rule.
+    sinc(x) is the integral of cos(pi x t) dt over [0, 1], so its slope is that of -pi t sin(pi x t), by Gauss's rule.
     """
     near = np.absolute(x) < 0.5
     nodes, weights = _gauss()
@@ -278,8 +286,9 @@ def _sinc_slope(y: Any, x: Any) -> Any:
     return np.where(near, slope, (np.cos(math.pi * outside) - y) / outside)
 
 
-# -- Choosing: ties are split evenly, a bound belongs to the inside of its interval --------------------------------------
+# -- Choosing: ties are split evenly, a bound belongs to the inside of its interval ------------------------------------
 
+# fmt: off
 defvjp(np.maximum,      lambda g, y, a, b: _won(g, a > b, a == b),         lambda g, y, a, b: _won(g, b > a, a == b))
 defvjp(np.minimum,      lambda g, y, a, b: _won(g, a < b, a == b),         lambda g, y, a, b: _won(g, b < a, a == b))
 defvjp(np.fmax,         lambda g, y, a, b: _won(g, (a > b) | (b != b), a == b),
@@ -294,26 +303,35 @@ defvjp(np.clip,         lambda g, y, x, lo, hi: np.where((x >= lo) & (x <= hi), 
                         lambda g, y, x, lo, hi: np.where((x < lo) & (lo <= hi), g, 0),
                         lambda g, y, x, lo, hi: np.where((x > hi) | (lo > hi), g, 0),
        forward=lambda x, lo, hi: np.minimum(np.maximum(x, lo), hi))
+# fmt: on
 
 
 def _won(g: Any, strictly: Any, tie: Any) -> Any:
     return np.where(strictly, g, np.where(tie, 0.5 * g, 0))
 
 
-# -- Reductions: axis is None or a tuple of non-negative ints ------------------------------------------------------------
+# -- Reductions: axis is None or a tuple of non-negative ints ----------------------------------------------------------
 
+# Called with positional arguments, which halves their overhead.
+_add: Any = np.add.reduce
+_multiply: Any = np.multiply.reduce
+_maximum: Any = np.maximum.reduce
+_minimum: Any = np.minimum.reduce
+
+# fmt: off
 defvjp(np.sum,          lambda g, y, x, axis, keepdims: spread(g, x, axis, keepdims),
-       forward=lambda x, axis, keepdims: np.add.reduce(x, axis, None, None, keepdims))
+       forward=lambda x, axis, keepdims: _add(x, axis, None, None, keepdims))
 defvjp(np.mean,         lambda g, y, x, axis, keepdims: spread(g / _count(x, axis), x, axis, keepdims),
-       forward=lambda x, axis, keepdims: np.add.reduce(x, axis, None, None, keepdims) / _count(x, axis))
-defvjp(np.max,          lambda g, y, x, axis, keepdims: _shared(g, ~(x < spread(y, x, axis, keepdims)), x, axis, keepdims),
-       forward=lambda x, axis, keepdims: np.maximum.reduce(x, axis, None, None, keepdims))
-defvjp(np.min,          lambda g, y, x, axis, keepdims: _shared(g, ~(x > spread(y, x, axis, keepdims)), x, axis, keepdims),
-       forward=lambda x, axis, keepdims: np.minimum.reduce(x, axis, None, None, keepdims))
+       forward=lambda x, axis, keepdims: _add(x, axis, None, None, keepdims) / _count(x, axis))
+defvjp(np.max,          lambda g, y, x, axis, keepdims: _shared(g, x, axis, keepdims, x < spread(y, x, axis, keepdims)),
+       forward=lambda x, axis, keepdims: _maximum(x, axis, None, None, keepdims))
+defvjp(np.min,          lambda g, y, x, axis, keepdims: _shared(g, x, axis, keepdims, x > spread(y, x, axis, keepdims)),
+       forward=lambda x, axis, keepdims: _minimum(x, axis, None, None, keepdims))
 defvjp(np.prod,         lambda g, y, x, axis, keepdims: spread(g, x, axis, keepdims) * product_of_others(x, axis),
-       forward=lambda x, axis, keepdims: np.multiply.reduce(x, axis, None, None, keepdims))
+       forward=lambda x, axis, keepdims: _multiply(x, axis, None, None, keepdims))
 defvjp(np.cumsum,       lambda g, y, x, axis: np.flip(np.cumsum(np.flip(g, axis), axis=axis), axis))
 defvjp(np.cumprod,      lambda g, y, x, axis: _running_product_vjp(g, y, x, axis))
+# fmt: on
 
 
 def _count(x: Any, axis: tuple[int, ...] | None) -> int:
@@ -321,8 +339,9 @@ def _count(x: Any, axis: tuple[int, ...] | None) -> int:
     return int(x.size) if axis is None else math.prod(x.shape[i] for i in axis)
 
 
-def _shared(g: Any, hits: Any, x: Any, axis: tuple[int, ...] | None, keepdims: bool) -> Any:
-    hits = hits.astype(x.dtype)
+def _shared(g: Any, x: Any, axis: tuple[int, ...] | None, keepdims: bool, lost: Any) -> Any:
+    """The gradient in equal parts to all that did not lose (where the result is NaN, to all)."""
+    hits = (~lost).astype(x.dtype)
     return spread(g, x, axis, keepdims) * hits / np.sum(hits, axis=axis, keepdims=True)
 
 
@@ -335,7 +354,7 @@ def product_of_others(x: Any, axis: tuple[int, ...] | None) -> Any:
     kept = tuple(i for i in range(x.ndim) if i not in axes)
     order = kept + axes
     rows = np.transpose(x, order)
-    flat = rows.reshape(rows.shape[: len(kept)] + (math.prod(rows.shape[len(kept) :]),))
+    flat = rows.reshape((*rows.shape[: len(kept)], math.prod(rows.shape[len(kept) :])))
     before = _exclusive_product(flat)
     after = _exclusive_product(flat[..., ::-1])[..., ::-1]
     return np.transpose((before * after).reshape(rows.shape), np.argsort(order))
@@ -365,9 +384,11 @@ def _running_product_vjp(g: Any, y: Any, x: Any, axis: int) -> Any:
     return np.swapaxes(np.concatenate((one, y[..., :-1]), axis=-1) * s[..., ::-1], axis, -1)
 
 
-# -- Products of matrices ------------------------------------------------------------------------------------------------
+# -- Products of matrices ----------------------------------------------------------------------------------------------
 
+# fmt: off
 defvjp(np.matmul,       lambda g, y, a, b: _matmul_a(g, a, b),             lambda g, y, a, b: _matmul_b(g, a, b))
+# fmt: on
 
 
 def _matmul_a(g: Any, a: Any, b: Any) -> Any:
@@ -387,10 +408,12 @@ def _matmul_b(g: Any, a: Any, b: Any) -> Any:
 
 
 # Here no operand repeats a label, and none has a label of its own: see the front in functions.py.
+# fmt: off
 defvjp(np.einsum,       each=lambda i, g, y, *xs, subscripts, optimize: _einsum_vjp(i, g, xs, subscripts, optimize),
        forward=lambda *xs, subscripts, optimize: np.einsum(subscripts, *xs, optimize=optimize))
 defvjp(np.convolve,     lambda g, y, a, b: np.convolve(g, b[::-1], "valid"),
                         lambda g, y, a, b: np.convolve(g, a[::-1], "valid"))
+# fmt: on
 
 
 def _einsum_vjp(i: int, g: Any, xs: Sequence[Any], subscripts: str, optimize: Any) -> Any:
@@ -402,8 +425,9 @@ def _einsum_vjp(i: int, g: Any, xs: Sequence[Any], subscripts: str, optimize: An
     return np.broadcast_to(gx, np.broadcast_shapes(gx.shape, xs[i].shape))  # where an operand of length 1 stretched
 
 
-# -- Shape and place -----------------------------------------------------------------------------------------------------
+# -- Shape and place ---------------------------------------------------------------------------------------------------
 
+# fmt: off
 defvjp(np.reshape,      lambda g, y, x, shape: g.reshape(x.shape),
        forward=lambda x, shape: x.reshape(shape))
 defvjp(np.transpose,    lambda g, y, x, axes: np.transpose(g, tuple(sorted(range(len(axes)), key=axes.__getitem__))),
@@ -411,6 +435,7 @@ defvjp(np.transpose,    lambda g, y, x, axes: np.transpose(g, tuple(sorted(range
 defvjp(np.broadcast_to, lambda g, y, x, shape: g)
 defvjp(np.concatenate,  each=lambda i, g, y, *xs, axis: g[_part(i, xs, axis)],
        forward=lambda *xs, axis: np.concatenate(xs, axis))
+# fmt: on
 
 
 def _part(i: int, xs: Sequence[Any], axis: int) -> tuple[slice, ...]:
@@ -430,8 +455,8 @@ def astype(x: Any, *, dtype: Any) -> Any:
     return x.astype(dtype)
 
 
-# Indices that are known beforehand are an option of getitem; those that are themselves computed (an argsort) or fed to a
-# compiled step (labels) are an argument of take and take_along_axis. Each is paired with its transpose, which adds up.
+# Indices that are known beforehand are an option of getitem; those that are themselves computed (an argsort) or fed to
+# a compiled step (labels) are an argument of take and take_along_axis. Each has its transpose, which adds up.
 
 
 @primitive

@@ -11,7 +11,7 @@ from microgradnp.engine.tensor import apply, constant, implements
 
 # mypy: allow-untyped-defs, allow-untyped-calls
 
-# -- Differences and integrals -------------------------------------------------------------------------------------------
+# -- Differences and integrals -----------------------------------------------------------------------------------------
 
 
 def _along(axis, part):
@@ -25,6 +25,8 @@ def diff(a, n=1, axis=-1, prepend=None, append=None):
     a = lift(a)
     if n < 0:
         raise ValueError(f"np.diff takes differences n >= 0 times; got {n}.")
+    if n == 0:
+        return a
     axis = normalize_axis_index(axis, a.ndim)
     ends = [None if e is None or e is np._NoValue else lift(e) for e in (prepend, append)]
     one = (*a.shape[:axis], 1, *a.shape[axis + 1 :])
@@ -50,7 +52,9 @@ def gradient(f, *varargs, axis=None, edge_order=1):
     f = lift(f)
     axes = tuple(range(f.ndim)) if axis is None else normalize_axis_tuple(axis, f.ndim)
     if len(varargs) not in (0, 1, len(axes)):
-        raise TypeError(f"np.gradient along {len(axes)} axes takes no, one or {len(axes)} spacings; got {len(varargs)}.")
+        raise TypeError(
+            f"np.gradient along {len(axes)} axes takes no, one or {len(axes)} spacings; got {len(varargs)}."
+        )
     spacings = varargs if len(varargs) == len(axes) else (varargs or (1.0,)) * len(axes)
     slopes = tuple(_slope(f, h, i, edge_order) for i, h in zip(axes, spacings, strict=True))
     return slopes[0] if len(slopes) == 1 else slopes
@@ -127,7 +131,7 @@ def unwrap(p, discont=None, axis=-1, *, period=2 * math.pi):
     return apply(RULES[np.unwrap], (lift(p),), options)
 
 
-# -- Convolution and counting --------------------------------------------------------------------------------------------
+# -- Convolution and counting ------------------------------------------------------------------------------------------
 
 
 @implements(np.convolve)
@@ -177,7 +181,9 @@ def trim_zeros(filt, trim="fb", axis=None):
     marks = constant(np.not_equal, (filt, 0), {})
     axes = range(filt.ndim) if axis is None else normalize_axis_tuple(axis, filt.ndim)
     for i in axes:
-        hits = np.flatnonzero(fixed(marks, "the zeros of np.trim_zeros").any(axis=tuple(j for j in range(filt.ndim) if j != i)))
+        hits = np.flatnonzero(
+            fixed(marks, "the zeros of np.trim_zeros").any(axis=tuple(j for j in range(filt.ndim) if j != i))
+        )
         n = filt.shape[i]
         first = (hits[0] if hits.size else n) if "f" in trim.lower() else 0
         last = (hits[-1] + 1 if hits.size else first) if "b" in trim.lower() else n
@@ -185,7 +191,7 @@ def trim_zeros(filt, trim="fb", axis=None):
     return filt
 
 
-# -- Interpolation and spacing -------------------------------------------------------------------------------------------
+# -- Interpolation and spacing -----------------------------------------------------------------------------------------
 
 
 @implements(np.interp)
@@ -244,7 +250,7 @@ def geomspace(start, stop, num=50, endpoint=True, dtype=None, axis=0):
     return y if dtype is None else y.astype(dtype)
 
 
-# -- Polynomials: coefficients, the highest power first ------------------------------------------------------------------
+# -- Polynomials: coefficients, the highest power first ----------------------------------------------------------------
 
 
 @implements(np.polyval)
@@ -341,8 +347,8 @@ def polyfit(x, y, deg, rcond=None, *, w=None):
     x, y = lift(x) * 1.0, lift(y) * 1.0
     if np.ndim(deg) or deg < 0 or x.ndim != 1 or not x.size or len(y) != len(x):
         raise ValueError(
-            f"np.polyfit of a Tensor takes points and values of one length and a whole degree >= 0; got shapes {x.shape} and "
-            f"{y.shape} and deg={deg!r}."
+            f"np.polyfit of a Tensor takes points and values of one length and a whole degree >= 0; got shapes "
+            f"{x.shape} and {y.shape} and deg={deg!r}."
         )
     matrix = np.vander(x, int(deg) + 1)
     if w is not None:

@@ -1,4 +1,4 @@
-"""Statistics: means, variances, order statistics, and the family of functions that pass over NaN. All are compositions."""
+"""Statistics: means, variances, order statistics, and the functions that pass over NaN; all are compositions."""
 
 import math
 
@@ -9,7 +9,7 @@ from microgradnp.engine.tensor import implements
 
 # mypy: allow-untyped-defs, allow-untyped-calls
 
-# -- Means and variances -------------------------------------------------------------------------------------------------
+# -- Means and variances -----------------------------------------------------------------------------------------------
 
 
 def safe_sqrt(x):
@@ -58,8 +58,8 @@ def average(a, axis=None, weights=None, returned=False, *, keepdims=False):
             axes = axes_of(axis, a.ndim)
             if axes is None or weights.shape != tuple(a.shape[i] for i in axes):
                 raise ValueError(
-                    f"np.average: weights of shape {weights.shape} for a Tensor of shape {a.shape} and axis={axis}: they must "
-                    "have its shape, or that of the axes averaged over."
+                    f"np.average: weights of shape {weights.shape} for a Tensor of shape {a.shape} and axis={axis}: "
+                    "they must have its shape, or that of the axes averaged over."
                 )
             order = sorted(range(len(axes)), key=axes.__getitem__)
             lengths = tuple(n if i in axes else 1 for i, n in enumerate(a.shape))
@@ -114,7 +114,7 @@ def corrcoef(x, y=None, rowvar=True, *, dtype=None):
     return np.clip(c / deviation[:, None] / deviation[None, :], -1, 1)
 
 
-# -- Order statistics ----------------------------------------------------------------------------------------------------
+# -- Order statistics --------------------------------------------------------------------------------------------------
 
 
 @implements(np.quantile)
@@ -177,7 +177,7 @@ def median(a, axis=None, *, overwrite_input=False, keepdims=False):
     return quantile(a, 0.5, axis, keepdims=keepdims)
 
 
-# -- Passing over NaN ----------------------------------------------------------------------------------------------------
+# -- Passing over NaN --------------------------------------------------------------------------------------------------
 
 
 def _filled(a, value):
@@ -230,8 +230,8 @@ def nanquantile(a, q, axis=None, *, method="linear", keepdims=False, overwrite_i
     """Quantiles of what is not NaN, by the linear method."""
     if method != "linear":
         raise ValueError(
-            f"np.nanquantile of a Tensor does not take method={method!r}; take np.quantile(t[~np.isnan(t)], q, method=...) of "
-            "each row."
+            f"np.nanquantile of a Tensor does not take method={method!r}; take np.quantile(t[~np.isnan(t)], q, "
+            "method=...) of each row."
         )
     a = lift(a)
     rows, lengths = _rows(a, axis)
