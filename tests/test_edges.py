@@ -1,0 +1,323 @@
+"""The gradient at an edge: decided, and tested, in both dtypes and to second order where that means something."""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+import microgradnp as mg
+
+both = pytest.mark.parametrize("dtype", [np.float32, np.float64])
+
+
+def gradient(f: Callable[..., Any], *args: Any, argnums: Any = 0, dtype: Any = np.float64) -> Any:
+    """The gradient of the sum of ``f``, whose dtype must be that of the arguments."""
+    arrays = tuple(np.asarray(x, dtype) for x in args)
+    result = mg.grad(lambda *xs: np.sum(f(*xs)), argnums)(*arrays)
+    for g in result if isinstance(result, tuple) else (result,):
+        assert g.dtype == dtype
+    return result
+
+
+def second(f: Callable[[Any], Any], x: Any, dtype: Any = np.float64) -> Any:
+    """The diagonal of the Hessian of an elementwise function."""
+    return gradient(mg.grad(lambda x: np.sum(f(x))), x, dtype=dtype)
+
+
+# -- Elementwise -------------------------------------------------------------------------------------------------------
+
+
+@both
+def test_sqrt_at_zero_is_infinite(dtype: Any) -> None:
+    with np.errstate(divide="ignore"):
+        assert gradient(np.sqrt, [0.0, 4.0], dtype=dtype).tolist() == [np.inf, 0.25]
+        assert gradient(lambda x: x**0.5, [0.0], dtype=dtype).tolist() == [np.inf]
+
+
+@both
+@pytest.mark.parametrize("f", [np.abs, np.fabs, abs, lambda x: np.copysign(x, 1.0)])
+def test_abs_at_zero_is_flat(f: Any, dtype: Any) -> None:
+    assert gradient(f, [-2.0, 0.0, -0.0, 3.0], dtype=dtype).tolist() == [-1, 0, 0, 1]
+    assert second(f, [-2.0, 0.0, 3.0], dtype).tolist() == [0, 0, 0]
+
+
+@both
+def test_powers_at_zero(dtype: Any) -> None:
+    x = [0.0, 2.0]
+    assert gradient(lambda x: x**0, x, dtype=dtype).tolist() == [0, 0]
+    assert gradient(lambda x: np.power(x, 0.0), x, dtype=dtype).tolist() == [0, 0]
+    assert gradient(lambda x: x**1, x, dtype=dtype).tolist() == [1, 1]
+    assert gradient(lambda x: x**2, x, dtype=dtype).tolist() == [0, 4]
+    assert second(lambda x: x**0, x, dtype).tolist() == [0, 0]
+    assert second(lambda x: x**1, x, dtype).tolist() == [0, 0]
+    assert second(lambda x: x**2, x, dtype).tolist() == [2, 2]
+    assert second(lambda x: x**3, x, dtype).tolist() == [0, 12]
+    assert second(mg.grad(lambda x: np.sum(x**3)), x, dtype).tolist() == [6, 6]
+    base, exponent = gradient(np.power, [0.0, 0.0, 0.0], [0.0, 1.0, 2.0], argnums=(0, 1), dtype=dtype)
+    assert base.tolist() == [0, 1, 0]
+    assert exponent.tolist() == [0, 0, 0]
+
+
+@both
+def test_powers_of_negative_numbers(dtype: Any) -> None:
+    assert gradient(lambda x: x**3, [-2.0], dtype=dtype).tolist() == [12]
+    assert gradient(lambda x: x**-1, [-2.0], dtype=dtype).tolist() == [-0.25]
+    assert gradient(lambda x: np.power(x, 3), [-2.0], dtype=dtype).tolist() == [12]
+
+
+@both
+def test_arctan2_and_hypot_at_the_origin_are_flat(dtype: Any) -> None:
+    for f in (np.arctan2, np.hypot):
+        a, b = gradient(f, [0.0], [0.0], argnums=(0, 1), dtype=dtype)
+        assert (a.tolist(), b.tolist()) == ([0], [0])
+    a, b = gradient(np.arctan2, [0.0, 1.0], [2.0, 0.0], argnums=(0, 1), dtype=dtype)
+    assert (a.tolist(), b.tolist()) == ([0.5, 0], [0, -1])
+
+
+@both
+def test_arctan2_and_hypot_do_not_overflow(dtype: Any) -> None:
+    huge = float(np.finfo(dtype).max) / 4
+    a, b = gradient(np.arctan2, [huge], [huge], argnums=(0, 1), dtype=dtype)
+    assert np.isfinite([a, b]).all()
+    a, b = gradient(np.hypot, [huge], [huge], argnums=(0, 1), dtype=dtype)
+    np.testing.assert_allclose([a, b], math.sqrt(0.5), rtol=1e-6)
+
+
+@both
+def test_sinc_at_and_near_zero(dtype: Any) -> None:
+    tolerance = 8 * float(np.finfo(dtype).eps)
+    x = np.array([0.0, 1e-30, 1e-8, 1e-3, 0.1, 0.499, 0.501], dtype)
+    exact = x.astype(np.float64)
+    u = np.pi * exact
+    series = np.pi * (-u / 3 + u**3 / 30 - u**5 / 840 + u**7 / 45360 - u**9 / 3991680 + u**11 / 518918400)
+    np.testing.assert_allclose(gradient(np.sinc, x, dtype=dtype), series, rtol=max(tolerance, 1e-8), atol=0)
+    assert gradient(np.sinc, [0.0], dtype=dtype).tolist() == [0]
+    np.testing.assert_allclose(second(np.sinc, [0.0], dtype), -(np.pi**2) / 3, rtol=tolerance)
+
+
+@both
+def test_functions_of_huge_and_infinite_arguments(dtype: Any) -> None:
+    x = np.array([1000.0, -1000.0, np.inf, -np.inf], dtype)
+    assert gradient(np.tanh, x, dtype=dtype).tolist() == [0, 0, 0, 0]
+    assert gradient(np.arctan, x[2:], dtype=dtype).tolist() == [0, 0]
+    shares = {(1000.0, -1000.0): (1, 0), (-np.inf, 3.0): (0, 1), (np.inf, 1.0): (1, 0), (-np.inf, -np.inf): (0, 0)}
+    for pair, share in shares.items():
+        assert gradient(np.logaddexp, *pair, argnums=(0, 1), dtype=dtype) == share
+    a, b = gradient(np.logaddexp2, [5000.0, -np.inf], [-5000.0, 3.0], argnums=(0, 1), dtype=dtype)
+    assert (a.tolist(), b.tolist()) == ([1, 0], [0, 1])
+
+
+@both
+def test_logaddexp_of_equals_is_half_to_any_order(dtype: Any) -> None:
+    np.testing.assert_allclose(gradient(np.logaddexp, 3.0, 3.0, dtype=dtype), 0.5, rtol=1e-6)
+    np.testing.assert_allclose(second(lambda x: np.logaddexp(x, 3.0), [3.0], dtype), 0.25, rtol=1e-6)
+
+
+@both
+def test_piecewise_constant_functions_stop_the_gradient(dtype: Any) -> None:
+    for f in (np.floor, np.ceil, np.trunc, np.rint, np.sign):
+        assert gradient(lambda x, f=f: x * f(x), [0.5, 1.0], dtype=dtype).tolist() == f([0.5, 1.0]).tolist()
+
+
+# -- Choosing ----------------------------------------------------------------------------------------------------------
+
+
+@both
+def test_ties_are_split_evenly(dtype: Any) -> None:
+    for f in (np.maximum, np.minimum, np.fmax, np.fmin):
+        a, b = gradient(f, [1.0, 2.0], [1.0, 2.0], argnums=(0, 1), dtype=dtype)
+        assert (a.tolist(), b.tolist()) == ([0.5, 0.5], [0.5, 0.5])
+        assert gradient(lambda x, f=f: f(x, x), [1.0, -3.0], dtype=dtype).tolist() == [1, 1]
+    x = [[1.0, 3.0, 3.0], [2.0, 2.0, 2.0]]
+    third = dtype(1) / dtype(3)
+    for f in (lambda x: np.max(x, axis=1), lambda x: np.min(-x, axis=1), lambda x: np.maximum.reduce(x.T)):
+        g = np.abs(gradient(f, x, dtype=dtype))
+        np.testing.assert_array_equal(g, np.array([[0, 0.5, 0.5], [third, third, third]], dtype))
+    assert gradient(np.max, [[2.0, 2.0], [2.0, 2.0]], dtype=dtype).tolist() == [[0.25, 0.25], [0.25, 0.25]]
+    assert gradient(lambda x: np.max(x, axis=0) - np.min(x, axis=0), [1.0, 1.0], dtype=dtype).tolist() == [0, 0]
+
+
+@both
+def test_a_bound_belongs_to_the_inside(dtype: Any) -> None:
+    assert gradient(lambda x: np.clip(x, -1, 1), [-2.0, -1.0, 0.0, 1.0, 2.0], dtype=dtype).tolist() == [0, 1, 1, 1, 0]
+    assert gradient(lambda x: np.clip(x, None, 1), [1.0, 2.0], dtype=dtype).tolist() == [1, 0]
+    x, low, high = gradient(np.clip, [-2.0, -1.0, 1.0, 2.0], [-1.0], [1.0], argnums=(0, 1, 2), dtype=dtype)
+    assert (x.tolist(), low.tolist(), high.tolist()) == ([0, 1, 1, 0], [1], [1])
+    x, low, high = gradient(np.clip, [0.0], [2.0], [1.0], argnums=(0, 1, 2), dtype=dtype)  # NumPy: the upper bound wins
+    assert (x.tolist(), low.tolist(), high.tolist()) == ([0], [0], [1])
+
+
+@both
+def test_nan_in_the_branch_not_taken_reaches_the_gradient_as_nan(dtype: Any) -> None:
+    """The product of the chain rule has a factor 0 there, and the other one is not a number: choose the argument."""
+    with np.errstate(all="ignore"):
+        bad = gradient(lambda x: np.where(x > 0, np.sqrt(x), 0.0), [0.0, 4.0], dtype=dtype)
+    assert np.isnan(bad[0])
+    assert bad[1] == 0.25
+    good = gradient(lambda x: np.where(x > 0, np.sqrt(np.where(x > 0, x, 1.0)), 0.0), [0.0, 4.0], dtype=dtype)
+    assert good.tolist() == [0, 0.25]
+
+
+@both
+def test_sorting_equal_elements_is_a_permutation(dtype: Any) -> None:
+    x = [2.0, 1.0, 2.0, 1.0]
+    g = gradient(lambda x: np.sort(x) * np.array([1, 2, 3, 4], dtype), x, dtype=dtype)
+    assert sorted(g.tolist()) == [1, 2, 3, 4]
+    assert set(g[[1, 3]].tolist()) == {1, 2}
+    assert gradient(np.median, x, dtype=dtype).sum() == 1
+
+
+# -- Reductions --------------------------------------------------------------------------------------------------------
+
+
+@both
+def test_norms_at_zero_are_flat(dtype: Any) -> None:
+    zero = [[0.0, 0.0], [0.0, 0.0]]
+    for order in (None, "fro"):
+        assert gradient(lambda x, o=order: np.linalg.norm(x, o), zero, dtype=dtype).tolist() == zero
+    for order in (1, 2, 3, 1.5):
+        assert gradient(lambda x, o=order: np.linalg.norm(x, o, axis=0), zero, dtype=dtype).tolist() == zero
+        assert gradient(lambda x, o=order: np.linalg.vector_norm(x, ord=o), zero, dtype=dtype).tolist() == zero
+    assert second(np.linalg.norm, [0.0, 0.0], dtype).tolist() == [0, 0]
+    half = gradient(lambda x: np.linalg.norm(x, axis=1), [[0.0, 0.0], [3.0, 4.0]], dtype=dtype)
+    np.testing.assert_allclose(half, [[0, 0], [0.6, 0.8]], rtol=1e-6)
+
+
+@both
+@pytest.mark.parametrize("f", [np.std, np.nanstd])
+def test_std_of_constants_is_flat(f: Any, dtype: Any) -> None:
+    assert gradient(f, [2.0, 2.0, 2.0], dtype=dtype).tolist() == [0, 0, 0]
+    assert gradient(lambda x: f(x, axis=1), [[1.0, 1.0], [1.0, 3.0]], dtype=dtype).tolist() == [[0, 0], [-0.5, 0.5]]
+    assert gradient(f, [5.0], dtype=dtype).tolist() == [0]
+    assert second(f, [2.0, 2.0], dtype).tolist() == [0, 0]
+
+
+def others(x: Any, *left_out: int) -> float:
+    """The product of all elements but some."""
+    return float(np.prod(np.delete(np.asarray(x, float), left_out)))
+
+
+@given(hnp.arrays(np.float64, st.integers(0, 5), elements=st.sampled_from([0.0, 1.0, -2.0, 3.0])))
+def test_products_with_zeros_are_exact_to_third_order(x: Any) -> None:
+    n = len(x)
+    assert gradient(np.prod, x).tolist() == [others(x, i) for i in range(n)]
+    hessian = [[others(x, i, j) if i != j else 0.0 for j in range(n)] for i in range(n)]
+    assert mg.hessian(np.prod)(x).tolist() == hessian
+    if n:
+        third = mg.jacobian(mg.hessian(np.prod))(x)
+        expected = [
+            [[others(x, i, j, k) if len({i, j, k}) == 3 else 0.0 for k in range(n)] for j in range(n)] for i in range(n)
+        ]
+        assert third.tolist() == expected
+
+
+@given(hnp.arrays(np.float64, st.integers(1, 5), elements=st.sampled_from([0.0, 1.0, -2.0, 3.0])))
+def test_running_products_with_zeros_are_exact(x: Any) -> None:
+    expected = [[others(x[: k + 1], i) if i <= k else 0.0 for i in range(len(x))] for k in range(len(x))]
+    assert mg.jacobian(np.cumprod)(x).tolist() == expected
+
+
+@both
+@pytest.mark.parametrize("x", [[0.0, 2.0, 3.0], [0.0, 0.0, 3.0], [0.0, 0.0, 0.0]])
+def test_products_with_zeros_keep_the_dtype(x: list[float], dtype: Any) -> None:
+    assert gradient(np.prod, x, dtype=dtype).tolist() == [others(x, i) for i in range(3)]
+    assert gradient(lambda v: np.cumprod(v)[-1], x, dtype=dtype).tolist() == [others(x, i) for i in range(3)]
+    assert gradient(np.multiply.reduce, x, dtype=dtype).tolist() == [others(x, i) for i in range(3)]
+
+
+@both
+def test_reductions_of_nothing(dtype: Any) -> None:
+    empty = np.empty((0, 3), dtype)
+    for f in (np.sum, np.prod, np.cumsum, np.cumprod, np.linalg.norm, np.nansum):
+        assert gradient(f, empty, dtype=dtype).shape == (0, 3)
+    assert gradient(lambda x: np.max(x, axis=0, initial=0.0), empty, dtype=dtype).shape == (0, 3)
+    with pytest.raises(ValueError, match="zero-size"):
+        np.max(mg.Tensor(empty, requires_grad=True))
+
+
+# -- Linear algebra ----------------------------------------------------------------------------------------------------
+
+
+@both
+def test_determinants_of_singular_matrices(dtype: Any) -> None:
+    one_short = [[1.0, 2.0, 3.0], [2.0, 4.0, 6.0], [1.0, 0.0, 1.0]]
+    expected = [[4, 4, -4], [-2, -2, 2], [0, 0, 0]]
+    np.testing.assert_allclose(gradient(np.linalg.det, one_short, dtype=dtype), expected, atol=1e-5)
+    assert gradient(np.linalg.det, [[0.0, 0.0], [0.0, 0.0]], dtype=dtype).tolist() == [[0, 0], [0, 0]]
+    assert gradient(np.linalg.det, [[0.0]], dtype=dtype).tolist() == [[1]]
+    hessian = mg.hessian(np.linalg.det)(np.zeros((2, 2), dtype))
+    expected_hessian = np.zeros((2, 2, 2, 2))
+    expected_hessian[0, 0, 1, 1] = expected_hessian[1, 1, 0, 0] = 1
+    expected_hessian[0, 1, 1, 0] = expected_hessian[1, 0, 0, 1] = -1
+    np.testing.assert_allclose(hessian, expected_hessian, atol=1e-5)
+
+
+@both
+def test_what_equal_eigenvalues_leave_undetermined_gets_no_gradient(dtype: Any) -> None:
+    x = np.eye(3, dtype=dtype) * 2
+    np.testing.assert_array_equal(gradient(lambda x: np.linalg.eigvalsh(x), x, dtype=dtype), np.eye(3))
+    for f in (np.linalg.eigh, lambda x: np.linalg.svd(x, full_matrices=False)):
+        g = gradient(lambda x, f=f: sum(np.sum(part**2) for part in f(x)), x, dtype=dtype)
+        np.testing.assert_allclose(g, 4 * np.eye(3), atol=1e-5)
+
+
+def test_a_symmetric_function_reads_one_triangle() -> None:
+    x = np.array([[4.0, 99.0], [1.0, 3.0]])
+    for f in (np.linalg.cholesky, np.linalg.eigvalsh):
+        assert gradient(f, x)[0, 1] == 0
+    for f in (lambda x: np.linalg.cholesky(x, upper=True), lambda x: np.linalg.eigvalsh(x, "U")):
+        assert gradient(f, x.T)[1, 0] == 0
+
+
+# -- Dtypes and memory -------------------------------------------------------------------------------------------------
+
+
+def test_a_float64_operand_widens_the_result_but_not_the_gradient() -> None:
+    x = mg.Tensor(np.float32([1.0, 2.0]), requires_grad=True)
+    y = np.sum(x * np.array([1.0, 2.0]))
+    assert y.dtype == np.float64
+    y.backward()
+    assert x.grad is not None
+    assert x.grad.dtype == np.float32
+
+
+@pytest.mark.parametrize("number", [2, 2.5, True])
+@pytest.mark.parametrize("f", [np.add, np.multiply, np.divide, np.power, np.maximum, np.hypot, np.logaddexp, np.where])
+def test_python_numbers_do_not_decide_the_dtype(f: Any, number: Any) -> None:
+    x = mg.Tensor(np.float32([1.0, 2.0]), requires_grad=True)
+    results = [f(x > 1, x, number), f(x > 1, number, x)] if f is np.where else [f(x, number), f(number, x)]
+    for y in results:
+        assert y.dtype == np.float32
+        np.sum(y).backward()
+    assert x.grad is not None
+    assert x.grad.dtype == np.float32
+
+
+@pytest.mark.parametrize(
+    "f", [np.add, np.subtract, np.broadcast_arrays, np.stack, np.reshape, np.transpose, np.positive]
+)
+def test_no_gradient_shares_memory(f: Any) -> None:
+    a, b = (mg.Tensor(np.ones((2, 2)), requires_grad=True) for _ in range(2))
+    seed = np.ones((2, 2))
+    if f in (np.add, np.subtract):
+        f(a, b).backward(seed)
+    elif f is np.broadcast_arrays:
+        (f(a, b)[0] + f(a, b)[1]).backward(seed)
+    elif f is np.stack:
+        np.sum(f([a, b]), axis=0).backward(seed)
+    else:
+        (f(a, (2, 2)) if f is np.reshape else f(a)).backward(seed)
+        b.grad = np.zeros((2, 2))
+    assert a.grad is not None
+    assert b.grad is not None
+    for x, y in ((a.grad, b.grad), (a.grad, seed), (b.grad, seed), (a.grad, a.data), (b.grad, b.data)):
+        assert not np.shares_memory(x, y)
+    before = b.grad.copy()
+    a.grad += 1
+    seed += 1
+    np.testing.assert_array_equal(b.grad, before)
