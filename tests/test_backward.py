@@ -1,6 +1,7 @@
 """The backward sweep: right on any graph, adding up, sharing nothing, and honest about what is freed."""
 
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -245,6 +246,38 @@ def test_no_grad_is_a_context_and_a_decorator_and_nests():
         assert leaf(1.0).requires_grad
     assert (x * 2.0).requires_grad
     assert _state() is _PLAIN
+
+
+@pytest.mark.parametrize("scope", [mg.no_grad, mg.debug])
+def test_what_pauses_cannot_be_decorated(scope):
+    """The context would be over before the function has run, and nothing would be said."""
+
+    def generator():
+        yield
+
+    async def task():
+        pass
+
+    async def both():
+        yield
+
+    for function in (generator, task, both):
+        with pytest.raises(TypeError, match=rf"{function.__name__} pauses.*'with"):
+            scope()(function)
+
+
+def test_a_decorated_function_may_call_itself_and_run_in_threads():
+    x = leaf(2.0)
+
+    @mg.no_grad()
+    def down(n):
+        return [x * 1.0, *down(n - 1)] if n else []
+
+    with ThreadPoolExecutor(4) as pool:
+        results = [t for part in pool.map(down, [5] * 20) for t in part]
+    assert len(results) == 100
+    assert not any(t.requires_grad for t in results)
+    assert (x * 1.0).requires_grad
 
 
 def test_no_grad_ends_with_an_exception():

@@ -19,11 +19,10 @@ import numpy as np
 
 from microgradnp.engine.backward import _argument, _repair, sweep
 from microgradnp.engine.rules import Rule
-from microgradnp.engine.tensor import Tensor, state
+from microgradnp.engine.tensor import Scope, Tensor, state
 
 
-@contextmanager
-def debug(*, finite: bool = True) -> Iterator[None]:
+def debug(*, finite: bool = True) -> Scope:
     """Watch every operation, as a context or a decorator: slower, and never silently wrong.
 
     Within it, three kinds of mistake raise an error that names the operation and the file and line that called it:
@@ -59,6 +58,11 @@ def debug(*, finite: bool = True) -> Iterator[None]:
     Traceback (most recent call last):
     FloatingPointError: np.log gave -inf at [1], from the argument 0.0, at <doctest...>:2...
     """
+    return Scope(lambda: _watching(finite))
+
+
+@contextmanager
+def _watching(finite: bool) -> Iterator[None]:
     # NumPy's warnings would come first and say less; a stricter setting of the user's stays.
     quiet = {kind: "ignore" for kind, now in np.geterr().items() if now == "warn" and finite}
     with state(watch=Watch(finite)), np.errstate(**quiet):  # type: ignore[arg-type]

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, ContextDecorator, contextmanager
 from contextvars import ContextVar
+from inspect import isasyncgenfunction, iscoroutinefunction, isgeneratorfunction
 from itertools import count
 from typing import Any, NamedTuple, TypeAlias
 
@@ -60,8 +61,33 @@ def state(**changes: Any) -> Iterator[State]:
         _STATE.reset(token)
 
 
-@contextmanager
-def no_grad() -> Iterator[None]:
+class Scope(AbstractContextManager[None], ContextDecorator):
+    """What `no_grad` and `debug` return: a context, and a decorator of functions that run from start to end."""
+
+    def __init__(self, begin: Callable[[], AbstractContextManager[Any]]) -> None:
+        self._begin = begin
+
+    def _recreate_cm(self) -> Scope:  # for each call of a decorated function a context of its own
+        return Scope(self._begin)
+
+    def __enter__(self) -> None:
+        self._inside = self._begin()
+        self._inside.__enter__()
+
+    def __exit__(self, *error: Any) -> None:
+        self._inside.__exit__(*error)
+
+    def __call__(self, function: Any) -> Any:
+        """Decorate ``function``; one that pauses would end the context before it has run."""
+        if isgeneratorfunction(function) or iscoroutinefunction(function) or isasyncgenfunction(function):
+            raise TypeError(
+                f"{name_of(function)} pauses and goes on later, when this context would be over: a generator or an "
+                "async function cannot be decorated with it. Write 'with ...:' around the computation inside."
+            )
+        return super().__call__(function)
+
+
+def no_grad() -> Scope:
     """Compute without recording, as a context or a decorator: results inside need no gradient.
 
     Examples
@@ -73,8 +99,7 @@ def no_grad() -> Iterator[None]:
     >>> y.requires_grad
     False
     """
-    with state(recording=False):
-        yield
+    return Scope(lambda: state(recording=False))
 
 
 # -- The one door -------------------------------------------------------------------
