@@ -91,6 +91,35 @@ def test_one_wrong_entry_of_a_large_input_is_found_and_named(i: int) -> None:
         )
 
 
+@pytest.mark.parametrize("layer", [0, 1])
+def test_one_percent_in_one_of_thousands_of_weights(layer: int) -> None:
+    rng = np.random.default_rng(0)
+    x, t = rng.standard_normal((30, 20)), rng.standard_normal((30, 3))
+    weights = [rng.standard_normal((20, 60)) / 5, rng.standard_normal((60, 3)) / 8]
+
+    def loss(weights: Any) -> Any:
+        return np.mean((np.maximum(x @ weights[0], 0) @ weights[1] - t) ** 2)
+
+    def hand(weights: Any, error: float) -> Any:
+        h = np.maximum(x @ weights[0], 0)
+        d = 2 * (h @ weights[1] - t) / t.size
+        gradients = [x.T @ (d @ weights[1].T * (h > 0)), h.T @ d]
+        gradients[layer][2, 1] *= 1 + error
+        return gradients
+
+    assert check.gradients(loss, weights, hand=lambda w: hand(w, 0.0)).ok
+    with pytest.raises(check.GradientError, match=rf"worst entry +weights\[{layer}\]\[2, 1\]\n"):
+        check.gradients(loss, weights, hand=lambda w: hand(w, 0.01))
+
+
+@pytest.mark.parametrize("shape", [(200,), (20, 100)])
+def test_large_inputs_and_outputs(shape: tuple[int, ...]) -> None:
+    x = np.random.default_rng(0).standard_normal(shape)
+    assert check.gradients(np.sin, x, order=2, hand=np.cos).ok
+    with pytest.raises(check.GradientError, match=r"output|sum"):
+        check.gradients(np.sin, x, hand=lambda x: np.cos(x) * np.where(np.arange(x.shape[-1]) == 7, 1.01, 1))
+
+
 def test_the_seed_decides_the_projections() -> None:
     x = np.linspace(-1, 1, 500)
     one, same, other = (check.gradients(np.tanh, x, seed=seed).worst for seed in (0, 0, 1))

@@ -22,6 +22,8 @@ from microgradnp.engine.transforms import leaves_of, like, vjp
 
 _SMALL = 128
 """Up to so many entries of the arguments each is looked at by itself."""
+_PROJECTIONS, _SINGLES = 4, 24
+"""Through how many random combinations, and how many entries, larger ones are seen."""
 _EPS = float(np.finfo(np.float64).eps)
 _FEW = 64
 """Up to so many outputs each is looked at by itself."""
@@ -128,7 +130,7 @@ def _weights(m: int, full: bool, rng: "np.random.Generator") -> Array:
     """Combinations of the outputs: each one by itself, or a few at random, of numbers exact in float32."""
     if full:
         return np.eye(m)
-    weights: Array = rng.integers(4, 13, (4, m)) / 8 * rng.choice([-1.0, 1.0], (4, m))
+    weights: Array = rng.integers(4, 13, (_PROJECTIONS, m)) / 8 * rng.choice([-1.0, 1.0], (_PROJECTIONS, m))
     return weights
 
 
@@ -630,7 +632,7 @@ def _examine_once(
     eps = _EPS if problem.wide else judged
 
     m, n = middle.size, problem.size
-    full = m <= _FEW and m * n <= _FEW * _SMALL
+    full = m == 1 or (m <= _FEW and m * n <= 2**20)
     weights = _weights(m, full, rng)
     if hand is not None and m > 1:
         weights = np.concatenate([weights, np.ones((1, m))])
@@ -670,9 +672,11 @@ def _examine_once(
     if n <= _SMALL:
         directions: list[Any] = list(range(n))
     else:
-        directions = [int(i) for i in np.sort(rng.choice(n, 24, replace=False))]
-        directions += list(rng.choice([-1.0, 1.0], (4, n)))
-        report.note(f"{n} entries: seen through {4} random projections and {24} single entries, by the seed")
+        directions = np.sort(rng.choice(n, _SINGLES, replace=False)).tolist()
+        directions += list(rng.choice([-1.0, 1.0], (_PROJECTIONS, n)))
+        report.note(
+            f"{n} entries: seen through {_PROJECTIONS} random projections and {_SINGLES} single entries, by seed"
+        )
     if not directions or not middle.size:
         return
     verdicts, reference, along = compare(directions)
@@ -741,7 +745,7 @@ def _narrow_down(u: Array, compare: Callable[[list[Any]], Any]) -> Any:
 def _labels(results: list[Array], problem: Problem, full: bool, rows: int, order: int) -> list[str]:
     """What each row is the derivative of; empty where there is but one output."""
     if not full:
-        return ["a random combination of the outputs"] * (rows - 1) + ["the outputs' sum or combination"]
+        return ["a random combination of the outputs"] * _PROJECTIONS + ["the outputs' sum"] * (rows - _PROJECTIONS)
     labels = []
     for k, r in enumerate(results):
         name = "output" if len(results) == 1 else f"output {k}"

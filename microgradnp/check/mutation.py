@@ -271,7 +271,14 @@ class MutantReport:
         return f"<strong>{html.escape(self.title)}</strong><table>{rows}</table>"
 
 
-def mutants(function: Function | Rule, *args: Any, strategy: Any = None, **options: Any) -> MutantReport:
+def mutants(
+    function: Function | Rule,
+    *args: Any,
+    strategy: Any = None,
+    rtol: float | None = None,
+    atol: float = 0.0,
+    **options: Any,
+) -> MutantReport:
     """Make wrong versions of a derivative rule and report which of them `gradients` catches.
 
     Parameters
@@ -286,6 +293,8 @@ def mutants(function: Function | Rule, *args: Any, strategy: Any = None, **optio
     strategy
         Instead of ``args``: a hypothesis strategy that draws the argument, or a tuple of arguments. A wrong version is
         caught if one of the drawn inputs gives it away.
+    rtol, atol
+        As for `gradients`.
 
     Raises
     ------
@@ -323,7 +332,7 @@ def mutants(function: Function | Rule, *args: Any, strategy: Any = None, **optio
             for rule, inputs in its_own or used:
                 targets.update({(rule, i): None for i, x in enumerate(inputs) if type(x) is Tensor and x._tracked})
 
-        first = judge(problem, pull=_pull(look))
+        first = judge(problem, rtol=rtol, atol=atol, pull=_pull(look))
         if not first.ok:
             raise GradientError(first)
         report.draws += 1
@@ -331,7 +340,7 @@ def mutants(function: Function | Rule, *args: Any, strategy: Any = None, **optio
             for name, mutate in MUTATIONS.items():
                 mutant = found.setdefault((rule, i, name), Mutant(rule.name, i, name))
                 if mutant.outcome != "caught":
-                    _try(mutant, problem, rule, i, mutate)
+                    _try(mutant, problem, rule, i, mutate, rtol, atol)
 
     if strategy is not None:
         if args:
@@ -345,7 +354,15 @@ def mutants(function: Function | Rule, *args: Any, strategy: Any = None, **optio
     return report
 
 
-def _try(mutant: Mutant, problem: Problem, rule: Rule, i: int, mutate: Callable[[Call], Any]) -> None:
+def _try(
+    mutant: Mutant,
+    problem: Problem,
+    rule: Rule,
+    i: int,
+    mutate: Callable[[Call], Any],
+    rtol: float | None,
+    atol: float,
+) -> None:
     """Judge a problem with one wrong rule in its graph, and write down what became of it."""
     broken = _Broken(rule.vjps, i, mutate)
     wrong = Rule(rule.function, rule.forward, broken)
@@ -356,7 +373,7 @@ def _try(mutant: Mutant, problem: Problem, rule: Rule, i: int, mutate: Callable[
                 node._rule = wrong
 
     try:
-        report = judge(problem, pull=_pull(change))
+        report = judge(problem, rtol=rtol, atol=atol, pull=_pull(change))
     except NotFiniteError:
         raise
     except Exception as error:

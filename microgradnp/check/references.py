@@ -6,6 +6,7 @@ slope on either side is what a gradient can be held against.
 """
 
 import math
+import threading
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -287,6 +288,7 @@ def _analytic(x: Any) -> Any:
     return np.asarray(x).view(Analytic) if isinstance(x, np.ndarray | np.generic) and x.dtype.kind == "c" else x
 
 
+_WARNINGS = threading.Lock()  # the filters of warnings are the process's: two threads must not change them at once
 STEP = 2.0**-100
 """So small that its square is lost in rounding: the complex step has no truncation error and no cancellation."""
 
@@ -299,7 +301,7 @@ def complex_step(
     ``evaluate`` takes a flat complex array (an `Analytic`) to the flat array of outputs.
     """
     out = np.empty((len(directions), len(middle)))
-    with warnings.catch_warnings(), np.errstate(all="ignore"):
+    with _WARNINGS, warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("error")
         for i, u in enumerate(directions):
             z = (x + (STEP * 1j) * u).view(Analytic)
