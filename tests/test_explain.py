@@ -1,5 +1,6 @@
 """The derivation: its formulas, evaluated, are the gradients; its numbers are the finite differences."""
 
+import contextlib
 import itertools
 import math
 import re
@@ -212,6 +213,46 @@ def test_formulas_of_many_graphs(graph, dtype):
         assert show.derivation(loss).agrees
     else:
         check(loss, a, v)
+
+
+@st.composite
+def readable_graphs(draw):
+    """A random graph of operations that all have a formula, on two matrices, a vector and a number."""
+    leaves = [leaf(2, 3, name="A"), leaf(3, 2, name="B", seed=2), leaf(3, name="v", seed=3), leaf(name="s", seed=4)]
+    nodes = list(leaves)
+    for _ in range(draw(st.integers(1, 7))):
+        x, y = nodes[draw(st.integers(0, len(nodes) - 1))], nodes[draw(st.integers(0, len(nodes) - 1))]
+        choices = [
+            np.sin,
+            lambda x: x * 0.5 - 1.0,
+            lambda x: np.tanh(x) / 2.0,
+            np.sum,
+            lambda x: np.mean(x, keepdims=True),
+        ]
+        if x.ndim == 2:
+            choices += [np.transpose, lambda x: np.sum(x, axis=0), lambda x: x @ x.T, lambda x: np.mean(x, axis=1)]
+        node = choices[draw(st.integers(0, len(choices) - 1))](x)
+        if x.ndim and y.ndim and x.shape[-1] == y.shape[-2 if y.ndim > 1 else 0] and draw(st.booleans()):
+            node = x @ y
+        elif draw(st.booleans()):
+            with contextlib.suppress(ValueError):
+                node = draw(st.sampled_from([np.add, np.multiply, np.subtract]))(x, y)
+        nodes.append(node)
+    return sum(np.sum(np.cos(node)) for node in nodes[-2:]), leaves
+
+
+@given(readable_graphs())
+def test_formulas_of_random_graphs(drawn):
+    loss, leaves = drawn
+    d = show.derivation(loss)
+    loss.backward()
+    found = gradients_by_formula(d)
+    for x in leaves:
+        if x in d.names:
+            np.testing.assert_allclose(found[d.names[x]], np.squeeze(x.grad), rtol=1e-8, atol=1e-10)
+        else:
+            assert x.grad is None
+    assert d.agrees, str(d)
 
 
 def test_a_diamond_stays_short():
