@@ -184,3 +184,25 @@ def test_a_decorated_function_can_be_forgotten():
     del fleeting
     gc.collect()
     assert gone() is None
+
+
+def test_a_compiled_step_replays_it():
+    def make():
+        w = mg.Tensor(np.linspace(-1, 1, 5), requires_grad=True)
+        optimizer = mg.optim.GD([w], lr=0.1)
+
+        def one_step(x):
+            optimizer.zero_grad()
+            loss = np.sum((scaled(tanh(w * x), x, scale=2.0) - 0.3) ** 2)
+            loss.backward()
+            optimizer.step()
+            return loss
+
+        return w, one_step
+
+    (eager, one_step), (replayed, other) = make(), make()
+    compiled = mg.compile(other)
+    for k in range(5):
+        x = np.full(5, 0.1 * k + 0.2)
+        assert compiled(x).item() == pytest.approx(one_step(x).item(), rel=1e-12)
+    np.testing.assert_allclose(replayed.data, eager.data, rtol=1e-12)
