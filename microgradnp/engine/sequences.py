@@ -357,5 +357,5 @@ def polyfit(x, y, deg, rcond=None, *, w=None):
         y = y * (w if y.ndim == 1 else w[:, None])
     scale = stop_gradient(np.sqrt(np.sum(matrix * matrix, axis=0)))
     rcond = len(x) * float(np.finfo(x.dtype).eps) if rcond is None else rcond
-    c = np.linalg.lstsq(matrix / scale, y, rcond)[0]
+    c = np.matmul(np.linalg.pinv(matrix / scale, rcond), y)
     return c / (scale if y.ndim == 1 else scale[:, None])

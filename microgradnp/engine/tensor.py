@@ -262,6 +262,11 @@ def constant_array(x: Any) -> Any:
     return x.view(np.ndarray) if isinstance(x, np.ndarray) else x
 
 
+def native(array: Array) -> Array:
+    """An array in this machine's byte order: files may bring another."""
+    return array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="))
+
+
 # -- NumPy's two protocols ----------------------------------------------------------
 
 
@@ -278,8 +283,10 @@ def implements(*functions: Callable[..., Any]) -> Callable[[Callable[..., Any]],
 
 def call(function: Callable[..., Any], args: tuple[Any, ...], options: dict[str, Any]) -> Any:
     """Call a NumPy function of which some argument is a Tensor."""
-    if options and any(options.get(key) is not None for key in ("out", "like")):
-        return _call_into(function, args, options)
+    if options and ("out" in options or "like" in options):
+        if options.get("out") is not None or options.get("like") is not None:
+            return _call_into(function, args, options)
+        options = {key: value for key, value in options.items() if key not in ("out", "like")}
     f = FUNCTIONS.get(function)
     if f is not None:
         try:
@@ -399,6 +406,19 @@ _NEGATIVE, _ABSOLUTE, _REMAINDER, _MATMUL = map(_row, (np.negative, np.absolute,
 _GETITEM, _ASTYPE = _row(getitem), _row(astype)
 
 
+_INSTEAD = {
+    "fill": "np.full_like(t, value)",
+    "partition": "np.partition(t, kth)",
+    "put": "microgradnp.put(t, index, value)",
+    "resize": "np.resize(t, shape)",
+    "sort": "np.sort(t)",
+    "numpy": "t.data, or t.detach()",
+    "zero_grad": "t.grad = None, or the optimizer's zero_grad()",
+    **{name: f"t.data.{name}" for name in ("ctypes", "dump", "dumps", "flags", "strides", "tobytes", "tofile", "view")},
+}
+"""Methods that change an array in place or speak of its memory, and others that one may look for: what to use."""
+
+
 class Tensor:
     """An array of real numbers that takes part in automatic differentiation.
 
@@ -465,7 +485,7 @@ class Tensor:
     ) -> None:
         if isinstance(data, Tensor):
             data = data.__array__()
-        array = np.array(constant_array(data), dtype=dtype)
+        array = native(np.array(constant_array(data), dtype=dtype))
         if array.dtype.kind not in "fiub":
             raise TypeError(f"a Tensor holds real numbers; got dtype {array.dtype}.")
         self._data = array
@@ -577,6 +597,15 @@ class Tensor:
     def real(self) -> Tensor:
         """The Tensor itself: its data are real."""
         return self
+
+    @property
+    def imag(self) -> Any:
+        """A plain array of zeros."""
+        return constant(np.imag, (self,), {})
+
+    def __getattr__(self, name: str) -> Any:
+        remedy = f" Use {_INSTEAD[name]}." if name in _INSTEAD else ""
+        raise AttributeError(f"a Tensor has no attribute {name!r}.{remedy}", name=name, obj=self)
 
     @property
     def T(self) -> Tensor:
@@ -1041,6 +1070,10 @@ class Tensor:
     def argmin(self, axis: int | None = None) -> Any:
         """As `numpy.argmin`."""
         return constant(np.argmin, (self,), {"axis": axis})
+
+    def argpartition(self, kth: Any, axis: int | None = -1) -> Any:
+        """As `numpy.argpartition`."""
+        return constant(np.argpartition, (self, kth), {"axis": axis})
 
     def argsort(self, axis: int | None = -1) -> Any:
         """As `numpy.argsort`."""
