@@ -418,6 +418,16 @@ def test_repr_says_how_to_make_it_again(a, wants):
     assert repr(Tensor(np.ones(1, np.float32), name="b")) == "Tensor([1.], dtype=float32, name='b')"
 
 
+@pytest.mark.parametrize("kind", [">f8", "<f8", ">f4", "<f4"])
+def test_any_byte_order_is_read(kind):
+    a = np.array([1.0, 2.0], kind)
+    t = Tensor(a, requires_grad=True)
+    np.sum(t * a).backward()
+    assert t.grad.dtype.isnative
+    np.testing.assert_array_equal(t.grad, a)
+    np.testing.assert_array_equal(mg.grad(lambda x: np.sum(x * x))(a), 2 * a)
+
+
 def test_flags_follow_the_graph():
     x, c = Tensor(1.0, requires_grad=True), Tensor(1.0)
     assert x.is_leaf

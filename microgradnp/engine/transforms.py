@@ -14,7 +14,7 @@ import numpy as np
 
 from microgradnp.engine.backward import FREED, _freed, sweep
 from microgradnp.engine.rules import RULES, identity
-from microgradnp.engine.tensor import Array, Tensor, _state, apply, state, wrap
+from microgradnp.engine.tensor import Array, Tensor, _state, apply, native, state, wrap
 
 Function = Callable[..., Any]
 
@@ -51,7 +51,7 @@ def _variable(x: Any, i: int, f: Function) -> Tensor:
     """A fresh variable of the value of ``x``: a node above it where it is part of a recorded graph, else a leaf."""
     if type(x) is Tensor and x._tracked and _state().recording:
         return apply(RULES[identity], (x,))
-    t = wrap(x._data if type(x) is Tensor else np.asarray(x))
+    t = wrap(x._data if type(x) is Tensor else native(np.asarray(x)))
     if t._data.dtype not in (np.float32, np.float64):
         raise TypeError(
             f"argument {i} of {_name(f)} is {_kind(x)}; only float32 and float64 have gradients. "
