@@ -243,7 +243,7 @@ def _piecewise(draw, f):
 @recipe(np.sum, np.prod, np.mean, np.max, np.min, np.var, np.std, np.ptp, np.amax, np.amin, np.median)
 def _reduction(draw, f):
     extremes = f in (np.max, np.min, np.amax, np.amin, np.ptp, np.median, np.std)
-    x = array(draw, dims=(0, 3), sides=(0 if f in (np.sum, np.prod) else 2 if f is np.std else 1, 3), distinct=extremes)
+    x = array(draw, dims=(0, 3), sides=(0 if f in (np.sum, np.prod) else 3 if f is np.std else 1, 3), distinct=extremes)
     if f is np.std and x.ndim == 0:
         x = np.array([1.0, 2.5], x.dtype)
     axis, keepdims = axes_of(draw, x), draw(booleans)
@@ -293,7 +293,7 @@ def _cumulative(draw, f):
 
 @recipe(np.average)
 def _average(draw, f):
-    x = array(draw, dims=(2, 2), sides=(1, 3))
+    x = array(draw, dims=(2, 2), sides=(2, 3))
     if draw(booleans):
         axis = draw(st.sampled_from([None, 0, 1, (0, 1)]))
         return Case(lambda x: f(x, axis=axis, returned=True)[0], x)

@@ -282,12 +282,12 @@ def test_out_and_where_are_refused_where_a_gradient_would_be_lost() -> None:
 ERRORS: dict[str, tuple[Callable[[Any], Any], type[Exception], str]] = {
     "a gradient by q": (lambda x: np.quantile(x, tensor(0.5)), TypeError, "the q of np.quantile"),
     "a quantile above 1": (lambda x: np.quantile(x, 1.5), ValueError, "range"),
-    "a gradient by repeats": (lambda x: np.repeat(x, tensor([1.0, 2.0]), axis=0), TypeError, "the repeats of np.repeat"),
+    "a gradient by repeats": (lambda x: np.repeat(x, tensor([1.0, 2.0]), axis=0), TypeError, "repeats of np.repeat"),
     "negative repeats": (lambda x: np.repeat(x, -1), ValueError, "repeats may not be negative; got -1"),
     "a nanquantile of another method": (lambda x: np.nanquantile(x, 0.5, method="lower"), ValueError, "method='lower'"),
     "an option that means nothing here": (lambda x: np.sum(x, where=X > 0, foo=1), TypeError, "foo"),
     "quantiles with weights": (
-        lambda x: np.quantile(x, 0.5, weights=X, method="inverted_cdf"), TypeError, "np.quantile on a Tensor does not take"
+        lambda x: np.quantile(x, 0.5, weights=X, method="inverted_cdf"), TypeError, "np.quantile on a Tensor does not"
     ),
     "unequal parts": (lambda x: np.split(x, 2, axis=1), ValueError, "axis of length 3; use np.array_split"),
     "no parts": (lambda x: np.array_split(x, 0), ValueError, "at least 1"),
@@ -295,7 +295,7 @@ ERRORS: dict[str, tuple[Callable[[Any], Any], type[Exception], str]] = {
     "lengths that differ": (lambda x: np.tensordot(x, x, 1), ValueError, "lengths differ"),
     "where without choices": (lambda x: np.where(x), TypeError, "np.nonzero"),
     "a padding that leaves memory as it is": (lambda x: np.pad(x, 1, mode="empty"), ValueError, "'constant', 'edge'"),
-    "a padding option of another mode": (lambda x: np.pad(x, 1, stat_length=2), ValueError, "does not take stat_length"),
+    "a padding option of another mode": (lambda x: np.pad(x, 1, stat_length=2), ValueError, "not take stat_length"),
     "a negative padding": (lambda x: np.pad(x, -1), ValueError, "may not be negative"),
     "subscripts that do not fit": (lambda x: np.einsum("ijk", x), ValueError, r"'ijk' do not fit.*\(2, 3\)"),
     "subscripts of too many": (lambda x: np.einsum("ij,jk", x), ValueError, "describe 2 operands; got 1"),
