@@ -140,7 +140,7 @@ def _running(function, a, axis, dtype):
 
 # -- The methods of ufuncs ---------------------------------------------------------------------------------------------
 
-ASSOCIATIVE = {np.add, np.multiply, np.maximum, np.minimum, np.fmax, np.fmin, np.logaddexp, np.logaddexp2, np.hypot}
+ASSOCIATIVE = (np.add, np.multiply, np.maximum, np.minimum, np.fmax, np.fmin, np.logaddexp, np.logaddexp2, np.hypot)
 
 
 def fold(ufunc, a):
