@@ -288,3 +288,22 @@ def test_debug_mode_keeps_no_arrays():
         np.sum(y).backward()
         del y
     assert ghost() is None
+
+
+# At module level, under the name of a method that it calls: as a user writes it.
+_model = nn.Sequential(nn.Linear(1, 8), nn.Tanh(), nn.Linear(8, 1))
+_optimizer = nn.optim.Adam(_model.parameters(), lr=0.01)
+
+
+@mg.compile
+def backward(x):
+    _optimizer.zero_grad()
+    loss = np.mean((_model(x) - x * x) ** 2)
+    loss.backward()
+    _optimizer.step()
+    return loss
+
+
+def test_a_thousand_compiled_steps_leave_nothing(no_collector):
+    x = np.linspace(-1, 1, 20)[:, None]
+    assert_a_thousand_leave_nothing(lambda: backward(x))
