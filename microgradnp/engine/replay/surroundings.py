@@ -111,8 +111,8 @@ class Surroundings:
         self.guards.append(Guard("{container} == {copy}", {"container": container, "copy": copy}, path))
         for key, x in items:  # an array or Tensor of one element could be equal to another one
             if isinstance(x, np.ndarray | Tensor) and x.size <= 1:
-                names = {"container": container, "x": x}
-                self.guards.append(Guard(f"{{container}}[{key!r}] is {{x}}", names, f"{path}.{key}"))
+                names = {"container": container, "key": key, "x": x}
+                self.guards.append(Guard("{container}[{key}] is {x}", names, f"{path}.{key}"))
 
 
 def _global_names(code: types.CodeType) -> Iterator[str]:
@@ -123,7 +123,9 @@ def _global_names(code: types.CodeType) -> Iterator[str]:
 
 
 def _foreign(x: Any) -> bool:
-    """An object of a library that does not decide what a step computes."""
+    """An object of a library that does not decide what a step computes, or a compiled step (this one, by its name)."""
+    if type(x).__module__.startswith("microgradnp.engine."):
+        return True
     module = type(x).__module__.partition(".")[0]
     return module in ("numpy", "builtins", "threading", "_thread", "logging", "weakref") or isinstance(
         x, types.CodeType
