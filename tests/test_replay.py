@@ -365,6 +365,7 @@ CHANGES = (
 )
 
 
+@pytest.mark.filterwarnings("ignore:.*recorded anew at each:RuntimeWarning")
 @given(st.lists(st.sampled_from(CHANGES), min_size=1, max_size=4), st.integers(1, 3))
 def test_what_changes_between_calls_is_seen(changes, calls):
     ours, eager = small(), small()

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from microgradnp.engine.replay.optimise import mark_constants, needed, replaced, simplify
+from microgradnp.engine.replay.optimise import fuse, mark_constants, needed, replaced, simplify
 from microgradnp.engine.replay.program import MISS, Program
 from microgradnp.engine.replay.record import (
     RECORD_CODE,
@@ -63,6 +63,10 @@ class Recording:
         for v in (*self.returned, *self.gradients.values()):
             found.setdefault(id(v), v)
         return list(found.values())
+
+    def kept(self) -> list[Value]:
+        """The values that a replay leaves behind: results and gradients."""
+        return [*self.returned, *self.gradients.values()]
 
     def written(self) -> list[Array]:
         """The bound arrays that are assigned to."""
@@ -257,7 +261,8 @@ class Compiled:
                 guards.append(Guard("{t}.grad is None", {"t": t}, "the gradient of " + _describe(t)))
             gradients[t] = places.take(v)
         cleared = [t for t in before if before[t] is not None and t.grad is None and t not in values and t in leaves]
-        operations = needed(operations, [*gradients.values(), *given])
+        outputs = [*gradients.values(), *given]
+        operations = fuse(needed(operations, outputs), outputs)
         for t, leaf in leaves.items():
             names = {"t": t, "array": leaf.array}
             guards.append(

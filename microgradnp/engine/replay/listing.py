@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from microgradnp.engine.replay.optimise import needed
-from microgradnp.engine.replay.record import Operation, Part, Site, Value, copied, owner
+from microgradnp.engine.replay.record import Operation, Part, Site, Value, copied, owner, sum_of_squares
 from microgradnp.engine.rules import astype, getitem, identity, is_basic, name_of, scatter
 
 if TYPE_CHECKING:
@@ -40,6 +40,8 @@ def listing(program: Program) -> str:
     """The calls, one a line: what is called, the shape of what it gives, and the line of source that it comes from."""
     rows = []
     for line, operation in program.lines:
+        if operation is None:
+            continue
         y = operation.result or operation.arguments[0]
         call = re.sub(r"[A-Za-z_]\w*", lambda match: program.text_of(match[0]), line)
         rows.append((call, f"{y.shape} {y.dtype}", *source_of(operation.site)))
@@ -177,6 +179,8 @@ class Writer:
             return f"{names[0]}[{self._index(options['index'])}]"
         if f is astype:
             return f"{names[0]}.astype({self._operand(np.dtype(options['dtype']))})"
+        if f is sum_of_squares:
+            return f"np.{'mean' if options['count'] else 'sum'}(np.square({names[0]}))"
         if f is copied:
             return f"{names[0]}.copy()"
         if f is identity:

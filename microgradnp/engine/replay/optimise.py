@@ -9,11 +9,14 @@ from __future__ import annotations
 
 import sys
 import weakref
+from collections import Counter
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from microgradnp.engine.replay.record import VIEWS, Operation, Value, mapped, owner
+from microgradnp.engine.replay.emit import MANY, contiguous, floats
+from microgradnp.engine.replay.record import VIEWS, Operation, Value, mapped, owner, sum_of_squares
 from microgradnp.engine.rules import identity, is_basic
 
 
@@ -78,6 +81,38 @@ def needed(operations: list[Operation], outputs: list[Value]) -> list[Operation]
             if operation.result is None:
                 wanted.add(id(operation.arguments[0]))
     return kept[::-1]
+
+
+def fuse(operations: list[Operation], outputs: list[Value]) -> list[Operation]:
+    """The operations with each sum of squares as one: a scalar product, with no array for the squares."""
+    uses = Counter(id(v) for o in operations for v in o.reads)
+    uses.update(map(id, outputs))
+    gone: set[int] = set()
+    fused: list[Operation] = []
+    for operation in operations:
+        x = operation.arguments[0] if operation.arguments else None
+        if operation.function in (np.sum, np.mean) and type(x) is Value and x.operation is not None:
+            squares, y = x.operation, operation.result
+            z = squares.arguments[0]
+            if (
+                squares.function is np.square
+                and uses[id(x)] == 1
+                and y is not None
+                and y.array.size == 1
+                and floats(z)
+                and contiguous(z)
+                and z.array.size <= MANY
+                and z.dtype == y.dtype
+            ):
+                gone.add(id(x))
+                count = z.array.size if operation.function is np.mean else None
+                operation = replace(
+                    operation, function=sum_of_squares, arguments=(z,), options={"count": count}, rule=None
+                )
+                operation.find_reads()
+                y.operation = operation
+        fused.append(operation)
+    return [o for o in fused if o.result is None or id(o.result) not in gone]
 
 
 def mark_constants(values: list[Value]) -> None:

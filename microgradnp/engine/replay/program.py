@@ -5,21 +5,25 @@ from __future__ import annotations
 import builtins
 import keyword
 import linecache
+import operator
 import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 
-from microgradnp.engine.replay.emit import is_ufunc, lines_of, shares, store
+from microgradnp.engine.replay.emit import SCALAR, is_scalar, is_ufunc, lines_of, shares, store
 from microgradnp.engine.replay.listing import Writer, listing
 from microgradnp.engine.replay.plan import Plan, view
 from microgradnp.engine.replay.record import (
     Operation,
     Value,
+    owner,
 )
-from microgradnp.engine.rules import name_of
+from microgradnp.engine.rules import astype, name_of
 from microgradnp.engine.tensor import _PLAIN, Array, Tensor, _state, wrap
+
+_FUNCTION = re.compile(r"\bnp\.([a-z_0-9.]+)(?=\()")
 
 MISS: Any = object()
 """What the generated function returns when its program does not fit the call."""
@@ -53,8 +57,7 @@ class Program:
         self._functions: dict[int, str] = {}
         self._numbers: dict[Any, Array] = {}
         self._texts: dict[str, str] = {}  # what stands for a generated name in a listing
-        self._bound_views: list[tuple[str, Value]] = []
-        self._scalars: list[tuple[str, str]] = []
+        self._runtime_views: list[tuple[str, Value, str]] = []  # of inputs: made anew for another array
         self._name_values()
         for i in self._plan.removed:  # a result computed right in the array that it is assigned to goes by that name
             target, source = self._steps[i].arguments
@@ -110,7 +113,8 @@ class Program:
 
     @property
     def calls(self) -> int:
-        return len(self.lines)
+        """How many NumPy calls a replay makes, arithmetic with single numbers included."""
+        return sum(operation is not None for _, operation in self.lines)
 
     @property
     def nbytes(self) -> int:
@@ -131,7 +135,7 @@ class Program:
                 name = v.name or "a"
             name = _identifier(name)
             unique, k = name, 1
-            while unique in taken or re.fullmatch(r"[ak]\d+", unique):
+            while unique in taken or re.fullmatch(r"[ak]\d+|np_.*|s_.*|seen_.*", unique):
                 k += 1
                 unique = f"{name}_{k}"
             taken.add(unique)
@@ -140,28 +144,37 @@ class Program:
     def _runtime(self, v: Value) -> bool:
         return v.root.kind == "input"
 
-    def _array_name(self, v: Value, scalar: bool = False) -> str:
-        """The name in the generated code of a value's array (or of its only element, 0-d)."""
-        name = self._names[id(v)] + ("_0d" if scalar else "")
-        if scalar:
-            self._texts[name] = self._texts.get(self._names[id(v)], self._names[id(v)])
+    def _array_name(self, v: Value, form: str = "") -> str:
+        """The name in the generated code of a value's array; of its only element, "0d"; of all in one row, "1d"."""
+        array = v.array
+        if (form == "0d" and array.ndim == 0) or (form == "1d" and array.ndim == 1):
+            form = ""
+        name = self._names[id(v)] + (f"_{form}" if form else "")
+        if form:
+            self._texts[name] = self.text_of(self._names[id(v)])
         if name not in self._space:
             if self._runtime(v):
                 self._space[name] = None
-                if v.base is not None or scalar:
-                    self._need_view(v)
-                    if scalar:
-                        self._bound_views.append((name, v))
+                self._need_view(v)
+                if form:
+                    self._runtime_views.append((name, v, form))
             else:
-                array = self._plan.array(v)
-                self._space[name] = array.reshape(()) if scalar else array
+                self._space[name] = _formed(self._plan.array(v), form)
+        return name
+
+    def _ones(self, n: int, dtype: Any) -> str:
+        key = ("ones", n, np.dtype(dtype).str)
+        if key not in self._numbers:
+            self._numbers[key] = np.ones(n, dtype)
+        name = self._constant(self._numbers[key])
+        self._texts[name] = "ones"
         return name
 
     def _need_view(self, v: Value) -> None:
         """See to it that a view of an input is made whenever that input is another array."""
-        if v.base is not None and not any(w is v for _, w in self._bound_views):
+        if v.base is not None and not any(w is v for _, w, _ in self._runtime_views):
             self._need_view(v.base)
-            self._bound_views.append((self._names[id(v)], v))
+            self._runtime_views.append((self._names[id(v)], v, ""))
 
     def _bind(self, *arrays: Array) -> None:
         """Take other input arrays: make the views of them anew."""
@@ -175,21 +188,60 @@ class Program:
                     "parameter: pass a copy."
                 )
             space[self._names[id(v)]] = array
-        for name, v in self._bound_views:
-            if name.endswith("_0d") and name == self._names[id(v)] + "_0d":
-                space[name] = space[self._names[id(v)]].reshape(())
+            space[f"seen_{self._names[id(v)]}"] = array
+        for name, v, form in self._runtime_views:
+            if form:
+                array = space[name] = _formed(space[self._names[id(v)]], form)
             else:
                 assert v.base is not None
-                space[name] = view(v, space[self._names[id(v.base)]])
+                array = space[name] = view(v, space[self._names[id(v.base)]])
+            given = self._names[id(v.root)]
+            if array.size and not np.may_share_memory(array, space[given]):
+                space[f"seen_{given}"] = None  # its layout needs a copy, which is taken anew at every call
 
     # -- Calls
 
-    def _write_calls(self) -> list[tuple[str, Operation]]:
-        written = []
+    def _write_calls(self) -> list[tuple[str, Operation | None]]:
+        """The lines of the program, each with its operation; None where a number moves between array and variable."""
+        written: list[tuple[str, Operation | None]] = []
+        self._variables: dict[int, str] = {}  # 0-d values that a local variable holds
+        in_arrays = {id(v.root) for v in self.recording.kept()}
+        for operation in self.recording.operations:
+            if not is_scalar(operation):
+                in_arrays.update(id(v.root) for v in operation.reads)
         for i, operation in enumerate(self._steps):
-            if i not in self._plan.removed:
+            y = operation.result
+            if i in self._plan.removed:
+                continue
+            if y is not None and is_scalar(operation):
+                for v in operation.reads:
+                    if id(v) not in self._variables:
+                        self._variables[id(v)] = f"s_{self._names[id(v)]}"
+                        self._texts[self._variables[id(v)]] = self.text_of(self._names[id(v)])
+                        written.append((f"{self._variables[id(v)]} = {self._array_name(v)}[()]", None))
+                name = self._variables[id(y)] = f"s_{self._names[id(y)]}"
+                self._texts[name] = self.text_of(self._names[id(y)])
+                written.append((f"{name} = {self._scalar_expression(operation)}", operation))
+                if id(y) in in_arrays or id(y) in self._plan.bound:
+                    written.append((f"{self._array_name(y)}[()] = {name}", None))
+            else:
                 written += [(line, operation) for line in self._render(operation)]
+            target = operation.arguments[0].array if y is None else self._plan.bound.get(id(y))
+            if target is not None:  # what was read from there is no longer so
+                for v in (
+                    operation.arguments[:1] if y is None else [w for w in self.recording.values() if w.kind == "bound"]
+                ):
+                    if id(v) in self._variables and owner(v.array) is owner(target):
+                        del self._variables[id(v)]
         return written
+
+    def _scalar_expression(self, operation: Operation) -> str:
+        operands = [self._variables[id(x)] if type(x) is Value else f"({x!r})" for x in operation.arguments]
+        if operation.function is np.negative:
+            return f"-{operands[0]}"
+        if operation.function is astype:
+            return f"{self._constant(np.dtype(operation.options['dtype']).type)}({operands[0]})"
+        return f"{operands[0]} {SCALAR[operation.function]} {operands[1]}"
 
     def _render(self, operation: Operation) -> Iterator[str]:
         y = operation.result
@@ -214,11 +266,19 @@ class Program:
         if key == "y":
             assert y is not None
             return self._array_name(y)
+        if key in ("only", "all"):  # the result's only element, 0-d; or all its elements in one row
+            assert y is not None
+            return self._array_name(y, "0d" if key == "only" else "1d")
         if key == "call":
             return self._call(operation)
         if key.isdigit():
             return self._operand(operation, int(key))
         kind, *rest = key.split(":")
+        if kind == "flat":
+            return self._array_name(operation.arguments[int(rest[0])], "1d")
+        if kind == "ones":
+            assert y is not None
+            return self._ones(int(rest[0]), y.dtype)
         if kind == "number":
             assert y is not None
             return self._number(int(rest[0]), y.dtype)
@@ -235,7 +295,7 @@ class Program:
         y = operation.result
         if type(x) is Value:
             spread = y is not None and is_ufunc(operation) and y.array.size > 1 and x.array.size == 1
-            return self._array_name(x, scalar=spread and x.array.ndim > 0)
+            return self._array_name(x, "0d" if spread else "")
         if type(x) in (int, float, bool):
             dtype = _loop_dtype(operation, i)
             if dtype is not None:
@@ -288,8 +348,9 @@ class Program:
         given = [f"a{i}" for i in range(len(inputs))]
         for name in inputs:
             self._space.setdefault(name, None)
+            self._space[f"seen_{name}"] = None
         if inputs:
-            same = " and ".join(f"{a} is {name}" for a, name in zip(given, inputs, strict=True))
+            same = " and ".join(f"{a} is seen_{name}" for a, name in zip(given, inputs, strict=True))
             entry.append(f"    if not ({same}):")
             for a, v in zip(given, recording.inputs, strict=True):
                 dtype = self._constant(v.dtype)
@@ -298,16 +359,22 @@ class Program:
         body: list[str] = []
         errors: Any = ()
         for line, operation in self.lines:
-            if operation.errstate != errors:
+            if operation is not None and operation.errstate != errors:
                 errors = operation.errstate
                 if errors:
                     body.append(f"with errstate({', '.join(f'{k}={v!r}' for k, v in errors)}):")
-            body.append(("    " if errors else "") + line)
+            body.append(("    " if errors else "") + _FUNCTION.sub(self._direct, line))
         for leaf, v in recording.gradients.items():
             body.append(f"{self._constant(leaf)}.grad = {self._array_name(v)}")
         body += [f"{self._constant(leaf)}.grad = None" for leaf in recording.cleared]
         body.append(f"return {self._result(recording.result)}")
         return "\n".join(entry + [f"    {line}" for line in body]) + "\n"
+
+    def _direct(self, match: re.Match[str]) -> str:
+        """A NumPy function under a name of its own: looking it up in the module takes a tenth of a small call's time."""
+        name = match[0].replace(".", "_")
+        self._space[name] = operator.attrgetter(match[1])(np)
+        return name
 
     def _result(self, x: Any) -> str:
         if isinstance(x, tuple) and hasattr(x, "_fields"):
@@ -321,6 +388,14 @@ class Program:
         if type(x) is Value:
             return f"wrap({self._array_name(x)}.copy())"
         return self._constant(x)
+
+
+def _formed(array: Array, form: str) -> Array:
+    if form == "0d":
+        return array.reshape(())
+    if form == "1d":
+        return array.reshape(-1) if array.flags.c_contiguous else array.T.reshape(-1)
+    return array
 
 
 def _same(a: Any, b: Any) -> bool:

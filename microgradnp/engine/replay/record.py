@@ -123,6 +123,12 @@ def copied(x: Any) -> Any:
     return np.array(x)
 
 
+def sum_of_squares(x: Any, count: int | None) -> Any:
+    """The function of an operation that squares and sums at once, or takes the mean of ``count`` squares."""
+    total = np.sum(np.square(x))
+    return total / count if count else total
+
+
 def values_in(tree: Any) -> Iterator[Value]:
     """The Values among nested arguments."""
     if type(tree) is Value:
