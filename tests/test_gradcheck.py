@@ -120,6 +120,23 @@ def test_large_inputs_and_outputs(shape: tuple[int, ...]) -> None:
         check.gradients(np.sin, x, hand=lambda x: np.cos(x) * np.where(np.arange(x.shape[-1]) == 7, 1.01, 1))
 
 
+def test_many_kinks_at_once() -> None:
+    rng = np.random.default_rng(0)
+    x = np.maximum(rng.standard_normal(2000), 0)  # half of it at the kink
+    v = rng.standard_normal(2000)
+
+    def f(x: Any) -> Any:
+        return np.sum(v * np.maximum(x, 0))
+
+    report = check.gradients(f, x, hand=lambda x: v * (x > 0))  # another choice at 0 than np.maximum's
+    assert report.kinks
+    assert "cross kinks" in str(report)
+    with pytest.raises(check.GradientError):
+        check.gradients(f, x, hand=lambda x: v * (x > 0) * np.where(np.arange(2000) == 77, 1.01, 1.0))
+    with pytest.raises(check.GradientError):
+        check.gradients(f, x, hand=lambda x: v * np.where(x > 0, 1, 1.5))
+
+
 def test_the_seed_decides_the_projections() -> None:
     x = np.linspace(-1, 1, 500)
     one, same, other = (check.gradients(np.tanh, x, seed=seed).worst for seed in (0, 0, 1))
@@ -400,6 +417,14 @@ def test_a_function_of_another_library_is_checked_by_hand_alone() -> None:
 def test_bad_calls_say_what_is_wrong(args: Any, options: Any, error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
         check.gradients(np.add, *args, **options)
+
+
+def test_what_cancels_leaves_rounding_and_that_is_no_mistake() -> None:
+    x = np.array([[0.0, 2.0], [1.0, 2.28125]], np.float32)
+    assert check.gradients(lambda x: np.std(x, axis=0), x, order=2).ok  # |a - b| / 2: all second derivatives are 0
+    assert check.gradients(np.linalg.det, np.ones((3, 3)), order=2).ok  # of rank 1: so are all first ones
+    assert check.gradients(lambda x: np.sum(x - np.mean(x)), np.array([0.1, 0.2, 0.4])).ok
+    assert check.gradients(lambda x: np.sum(np.exp(x) / np.sum(np.exp(x))), x, order=2).ok
 
 
 def test_empty_inputs() -> None:

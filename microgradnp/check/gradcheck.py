@@ -7,6 +7,7 @@ is halved until it names one.
 
 import math
 from collections.abc import Callable, Sequence
+from copy import copy
 from dataclasses import dataclass, field
 from textwrap import shorten
 from typing import Any
@@ -252,7 +253,8 @@ def _compare(
     scales = problem.scales
     lengths = np.array([scales[u] if isinstance(u, int) else 1.0 for u in reference.directions])[:, None]
     error = np.where(np.isfinite(found.error), found.error, 0.0)
-    floor = tolerance.atol + 10 * error + 10 * tolerance.noise / lengths
+    floor = tolerance.atol + 10 * error + 32 * tolerance.noise / np.minimum(lengths, 1.0)
+    floor = floor + np.where(value == 0, 1e-30, 0.0)  # products of roundings, where all the rest is exactly zero
     # Beside a large entry a small one is rounding: they come out of the same computation.
     largest = np.max(np.abs(value), initial=0.0, where=np.isfinite(value))
     floor = floor + max(1e4 * _EPS, 100 * tolerance.eps) * largest
@@ -571,23 +573,8 @@ def _derivative(problem: Problem, rng: "np.random.Generator") -> Problem:
         plain = like(y, [r.data if isinstance(r, Tensor) else r for r in leaves_of(y)])
         return pullback(_seeds(plain, np.ones(1) if single else w))
 
-    out = object.__new__(Problem)
-    for name in (
-        "args",
-        "options",
-        "name",
-        "picked",
-        "arguments",
-        "everything",
-        "leaves",
-        "size",
-        "names",
-        "x",
-        "single",
-    ):
-        setattr(out, name, getattr(problem, name))
-    out.known = {}
-    out.f, out.wide, out.analytic = gradient, True, False
+    out = copy(problem)
+    out.f, out.known, out.wide, out.analytic = gradient, {}, True, False
     return out
 
 
@@ -600,8 +587,9 @@ def _examine_once(
     rng: "np.random.Generator",
     order: int,
     pull: Function,
+    beside: bool = False,
 ) -> None:
-    """One order of derivatives."""
+    """One order of derivatives; ``beside`` says that the point is already moved off the user's."""
     before = [np.array(x) if isinstance(x, np.ndarray) else x for x in problem.everything]
     start = [leaf.value for leaf in problem.leaves]
     faults = report.faults
@@ -684,10 +672,13 @@ def _examine_once(
     if suspects:
         named = _narrow_down(suspects[0], compare)
         if named is not None:
-            found, reference, along = named
-            found.failures += [e for e in verdicts.failures if not e.name.startswith("a random")]
-            found.kinks += verdicts.kinks
-            verdicts = found
+            kinks = verdicts.kinks
+            verdicts, reference, along = named
+            verdicts.kinks += kinks
+        elif not beside and _passes_beside(problem, hand, rtol, atol, rng, order, pull):
+            # On several kinks at once a projection need not lie between its slopes, even if each entry does.
+            report.note("some projections cross kinks at this point: they were taken at a point beside it")
+            verdicts, reference, along = compare([u for u in directions if isinstance(u, int)])
     report.failures += verdicts.failures
     report.wrong += int(np.any(list(verdicts.bad.values()), axis=0).sum())
     report.kinks += verdicts.kinks
@@ -717,9 +708,21 @@ def _along(problem: Problem, directions: list[Any], rows: Array, given: Array) -
     return out, known
 
 
+def _passes_beside(problem: Problem, hand: Function | None, *how: Any) -> bool:
+    """Whether all is right at a point so close that the function is the same, but for kinks."""
+    moved = problem.beside(np.random.default_rng(0))
+    report = Report(problem.name, problem.names)
+    rtol, atol, rng, order, pull = how
+    try:
+        _examine_once(moved, report, hand, rtol, atol, rng, order, pull, beside=True)
+    except NotFiniteError:  # at the edge of its domain
+        return False
+    return report.ok
+
+
 def _narrow_down(u: Array, compare: Callable[[list[Any]], Any]) -> Any:
-    """Halve a projection that failed until single entries are found, or the halves no longer fail."""
-    waiting, found = [u], None
+    """Halve a projection that failed until single entries are found that fail; None if there are none."""
+    waiting = [u]
     for _ in range(64):
         if not waiting:
             break
@@ -736,10 +739,8 @@ def _narrow_down(u: Array, compare: Callable[[list[Any]], Any]) -> Any:
             half[part] = u[part]
             halves.append(half)
         result = compare(halves)
-        if result[0].failures:
-            found = result
         waiting += [half for i, half in enumerate(halves) if _any_bad(result[0], i)]
-    return found
+    return None
 
 
 def _labels(results: list[Array], problem: Problem, full: bool, rows: int, order: int) -> list[str]:

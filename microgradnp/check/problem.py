@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Callable, Iterator, Sequence
+from copy import copy
 from dataclasses import dataclass
 from typing import Any
 
@@ -117,6 +118,22 @@ class Problem:
             out[leaf.part] = np.maximum(x, largest if 0 < largest < 2.0**-10 else 1.0)
         scales: Array = np.exp2(np.ceil(np.log2(out)))
         return scales
+
+    def beside(self, rng: "np.random.Generator") -> "Problem":
+        """The same function at a point so close by that nothing changes but that no two numbers are tied."""
+        out = copy(self)
+        shift = self.scales * rng.uniform(2.0**-13, 2.0**-12, self.size) * rng.choice([-1.0, 1.0], self.size)
+        out.x, out.known, out.everything = self.x + shift, {}, list(self.everything)
+        out.leaves = []
+        for leaf in self.leaves:
+            array = out.x[leaf.part].reshape(leaf.array.shape).astype(leaf.array.dtype)
+            out.x[leaf.part] = array.ravel()
+            python = isinstance(leaf.value, float) and not isinstance(leaf.value, np.generic)
+            value = float(array) if python else array
+            out.everything[leaf.place] = value
+            out.leaves.append(Leaf(leaf.name, leaf.argument, leaf.place, value, array, leaf.part))
+        out.args = like(self.args, out.everything)
+        return out
 
     def widen(self, narrow: Array) -> Array:
         """The outputs in float64 where the function allows it; remembers whether it does."""
