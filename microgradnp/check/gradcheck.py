@@ -256,7 +256,9 @@ def _compare(
     floor = tolerance.atol + 10 * error + 32 * tolerance.noise / np.minimum(lengths, 1.0)
     # Beside a large entry a small one is rounding: they come out of the same computation.
     largest = np.max(np.abs(value), initial=0.0, where=np.isfinite(value))
-    floor = floor + max(1e4 * _EPS, 100 * tolerance.eps) * largest if largest else floor + 100 * tolerance.eps
+    floor = floor + max(1e4 * _EPS, 100 * tolerance.eps) * largest
+    if largest <= (tolerance.eps > _EPS) * 1e-13:  # all are zero, or what float64 has left of zero
+        floor = floor + 100 * tolerance.eps
     smooth = np.isfinite(value)
     low, high = np.minimum(found.left, found.right), np.maximum(found.left, found.right)
     # A derivative that jumps is a kink of the function.

@@ -109,6 +109,11 @@ def differences(
     quiet = steepest <= nothing
     value, error = np.where(quiet & ~(error <= nothing), 0.0, value), np.where(quiet, np.minimum(error, nothing), error)
     smooth = np.isfinite(value) & (error <= np.maximum(1e-2 * size, nothing)) & ((kinked < 2) | quiet)
+    # Values that are nothing beside the inputs, and go up and down without a slope, are what cancelling has left.
+    crumb = 64 * eps * scales.max(initial=0.0)
+    left_over = ~smooth & (highest <= crumb)
+    value, error = np.where(left_over, 0.0, value), np.where(left_over, crumb / fractions[0][:, None], error)
+    smooth |= left_over
     kind = np.where(smooth, SMOOTH, ROUGH)
     left, right, jump = np.full(shape, np.nan), np.full(shape, np.nan), np.zeros(shape)
     if not smooth.all():
