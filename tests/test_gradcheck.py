@@ -427,6 +427,11 @@ def test_what_cancels_leaves_rounding_and_that_is_no_mistake() -> None:
     assert check.gradients(lambda x: np.sum(np.exp(x) / np.sum(np.exp(x))), x, order=2).ok
 
 
+def test_a_result_that_depends_on_nothing_is_noted() -> None:
+    assert "all derivatives are zero: does the result depend on w?" in str(check.gradients(lambda w: np.ones(2), 1.0))
+    assert "all derivatives" not in str(check.gradients(lambda w: w * np.array([0.0, 1.0]), 1.0))
+
+
 def test_empty_inputs() -> None:
     assert check.gradients(np.tanh, np.zeros((0, 3))).ok
     assert check.gradients(np.sum, np.zeros((0, 3)), order=2).ok

@@ -682,6 +682,8 @@ def _examine_once(
             # On several kinks at once a projection need not lie between its slopes, even if each entry does.
             report.note("some projections cross kinks at this point: they were taken at a point beside it")
             verdicts, reference, along = compare([u for u in directions if isinstance(u, int)])
+    if order == 1 and not verdicts.failures and np.all(reference.value == 0):
+        report.note(f"all derivatives are zero: does the result depend on {', '.join(problem.names)}?")
     report.failures += verdicts.failures
     report.wrong += int(np.any(list(verdicts.bad.values()), axis=0).sum())
     report.kinks += verdicts.kinks
