@@ -7,7 +7,7 @@ import threading
 import warnings
 import weakref
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import update_wrapper
 from typing import Any
 
@@ -50,8 +50,12 @@ class Recording:
     guards: list[Guard]
     state: State
     lock: Any
+    values: list[Value] = field(init=False)  # all of them, in the order of their first use
 
-    def values(self) -> list[Value]:
+    def __post_init__(self) -> None:
+        self.values = self.find_values()
+
+    def find_values(self) -> list[Value]:
         """All values, in the order of their first use."""
         found: dict[int, Value] = {id(v): v for v in self.inputs}
         for operation in self.operations:
@@ -192,7 +196,8 @@ class Compiled:
         now = _state()
         function = self._function
         tracer = Tracer()
-        tracer.watch([random, np.random, *Surroundings(function).generators])
+        surroundings = Surroundings(function)
+        tracer.watch([random, np.random, *surroundings.generators])
         structure, arguments = _inputs((args, kwargs), tracer, _parameter_names(function))
         before = {t: t.grad for r in self._known.values() if (t := r()) is not None}
         try:
@@ -206,12 +211,19 @@ class Compiled:
                     t.grad = leaf.gradient
             raise
         del arguments
-        return self._finish(tracer, structure, result, before, now)
+        return self._finish(tracer, structure, result, before, now, surroundings)
 
     def _finish(
-        self, tracer: Tracer, structure: Any, result: Any, before: dict[Tensor, Array | None], now: State
+        self,
+        tracer: Tracer,
+        structure: Any,
+        result: Any,
+        before: dict[Tensor, Array | None],
+        now: State,
+        surroundings: Surroundings,
     ) -> tuple[Any, Program]:
-        surroundings = Surroundings(self._function)
+        if not surroundings.unchanged():
+            surroundings = Surroundings(self._function)
         leaves = {t: leaf for leaf in tracer.leaves.values() if (t := leaf.tensor()) is not None}
         tracer.leaves.clear()
         values: dict[Tensor, Value] = {}
@@ -246,13 +258,15 @@ class Compiled:
         shape = _mapped(shape, replaced)
         guards: list[Guard] = []
         gradients: dict[Tensor, Value] = {}
-        used = {id(v) for o in needed(operations, [*values.values(), *given]) for v in o.reads}
+        used: set[int] = set()
+        if any(start is not None and id(start) in tracer.known for start in old.values()):
+            used = {id(v) for o in needed(operations, [*values.values(), *given]) for v in o.reads}
         places = _Places(operations)
         for t, v in values.items():
             start = old[t]
             bound = tracer.known.get(id(start)) if start is not None else None
             if bound is not None and id(bound) in used:  # added to what was there before the step
-                operations.append(Operation(assignment, (bound, v), {}, None))
+                operations.append(Operation(assignment, (bound, v), {}, None, reads=(v,)))
                 np.copyto(start, v.array)
                 t.grad = start
                 guards.append(Guard("{t}.grad is {start}", {"t": t, "start": start}, "the gradient of " + _describe(t)))
@@ -334,14 +348,14 @@ class _Places:
             self.claimed.add(id(v))
             return v
         own = Value(np.array(v.array), "result")
-        own.operation = Operation(copied, (v,), {}, own)
+        own.operation = Operation(copied, (v,), {}, own, reads=(v,))
         self.operations.append(own.operation)
         return own
 
     def _view(self, base: Value, function: Callable[..., Any], options: dict[str, Any]) -> Value:
         rule = RULES[function]
         v = Value(rule.forward(base.array, **options), "result", base=base)
-        v.operation = Operation(function, (base,), options, v, rule=rule)
+        v.operation = Operation(function, (base,), options, v, rule=rule, reads=(base,))
         self.operations.append(v.operation)
         return v
 

@@ -27,7 +27,9 @@ def simplify(operations: list[Operation]) -> list[Operation]:
     versions: dict[int, int] = {}  # how often the memory of a bound array was written
     for operation in operations:
         operation.arguments = mapped(operation.arguments, replaced)
-        operation.options = mapped(operation.options, replaced)
+        if operation.options:
+            operation.options = mapped(operation.options, replaced)
+        operation.find_reads()
         result = operation.result
         if result is None:
             memory = id(owner(operation.arguments[0].array))
@@ -43,7 +45,7 @@ def simplify(operations: list[Operation]) -> list[Operation]:
         if is_draw(operation):
             kept.append(operation)
             continue
-        if all(v.kind == "constant" for v in operation.find_reads()):
+        if all(v.kind == "constant" for v in operation.reads):
             result.kind, result.operation, result.base = "constant", None, None
             continue
         key = (operation.function, _frozen(operation.arguments, versions), _frozen(operation.options, versions))
@@ -77,7 +79,7 @@ def needed(operations: list[Operation], outputs: list[Value]) -> list[Operation]
     for operation in reversed(operations):
         if operation.result is None or is_draw(operation) or id(operation.result) in wanted:
             kept.append(operation)
-            wanted.update(map(id, operation.find_reads()))
+            wanted.update(map(id, operation.reads))
             if operation.result is None:
                 wanted.add(id(operation.arguments[0]))
     return kept[::-1]

@@ -159,7 +159,9 @@ class Plan:
                 if (
                     root.kind == "result"
                     and id(root) in self.born
-                    and not {id(root)} & (self.bound.keys() | self.home.keys() | self.kept)
+                    and id(root) not in self.bound
+                    and id(root) not in self.home
+                    and id(root) not in self.kept
                     and root is not whole
                     and piece.dtype == root.dtype == whole.dtype
                     and piece.array.size == root.array.size

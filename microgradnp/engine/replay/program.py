@@ -125,7 +125,7 @@ class Program:
     def _name_values(self) -> None:
         taken = {*self._space, *keyword.kwlist, *dir(builtins), "args", "kwargs"}
         count = 0
-        for v in self.recording.values():
+        for v in self.recording.values:
             if v.kind == "result" and not v.name:
                 count += 1
                 name = f"t{count}"
@@ -229,7 +229,7 @@ class Program:
             target = operation.arguments[0].array if y is None else self._plan.bound.get(id(y))
             if target is not None:  # what was read from there is no longer so
                 for v in (
-                    operation.arguments[:1] if y is None else [w for w in self.recording.values() if w.kind == "bound"]
+                    operation.arguments[:1] if y is None else [w for w in self.recording.values if w.kind == "bound"]
                 ):
                     if id(v) in self._variables and owner(v.array) is owner(target):
                         del self._variables[id(v)]
@@ -421,6 +421,8 @@ def _loop_dtype(operation: Operation, i: int) -> Any:
 
 
 def _identifier(name: str) -> str:
+    if name.isidentifier() and not name.startswith("_"):
+        return name
     words = [w for w in re.split(r"\W+", name) if w]
     text = "_".join([w for w in words if not w.startswith("_")] or [w.strip("_") for w in words])
     return text if text and not text[0].isdigit() else f"a{text}"

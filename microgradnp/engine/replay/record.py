@@ -141,11 +141,15 @@ def values_in(tree: Any) -> Iterator[Value]:
             yield from values_in(part)
 
 
+_NESTED = frozenset({tuple, list, dict})
+
+
 def mapped(tree: Any, f: Callable[[Any], Any]) -> Any:
     """The same nested arguments with ``f`` applied to every leaf."""
-    if type(tree) in (tuple, list):
-        return type(tree)(mapped(part, f) for part in tree)
-    if type(tree) is dict:
+    kind = type(tree)
+    if kind is tuple or kind is list:
+        return kind([mapped(part, f) if type(part) in _NESTED else f(part) for part in tree])
+    if kind is dict:
         return {key: mapped(part, f) for key, part in tree.items()}
     return f(tree)
 
@@ -195,7 +199,8 @@ class Tracer:
         if function.__module__.startswith("microgradnp.nn.") and self._expand(t, rule, arrays, options):
             return
         arguments = tuple(self._value(a) for a in arrays)
-        self._add(Operation(function, arguments, mapped(options, self._value), None, rule=rule), t._data)
+        options = mapped(options, self._value) if options else options
+        self._add(Operation(function, arguments, options, None, rule=rule), t._data)
 
     def constant(self, function: Callable[..., Any], args: tuple[Any, ...], options: dict[str, Any]) -> Any:
         """A function with gradient zero: computed again at each replay, unless the shape alone decides."""

@@ -40,6 +40,8 @@ class Surroundings:
         self.guards: list[Guard] = []
         self._names: dict[int, list[str]] = {}
         self.generators: list[np.random.Generator] = []
+        self._copies: list[tuple[Any, Any]] = []
+        self._cells: list[tuple[Any, Any]] = []
         self._seen: set[int] = set()
         self._kept: list[Any] = []
         waiting: list[tuple[Any, str]] = [(function, "")]
@@ -52,6 +54,15 @@ class Surroundings:
             self._seen.add(id(x))
             self._kept.append(x)
             waiting.extend(reversed(list(self._inside(x, path))))
+
+    def unchanged(self) -> bool:
+        """Whether everything still is as it was found."""
+        try:
+            return all(container == copy for container, copy in self._copies) and all(
+                cell.cell_contents is content for cell, content in self._cells
+            )
+        except ValueError:  # a comparison of arrays: something else stands there now
+            return False
 
     def name(self, array: Any) -> str:
         """The path that says most about an array: one that ends in an attribute, not in a number."""
@@ -87,6 +98,7 @@ class Surroundings:
                 content = cell.cell_contents
             except ValueError:  # not yet set
                 continue
+            self._cells.append((cell, content))
             self._add("{cell}.cell_contents is {content}", {"cell": cell, "content": content}, name, content)
             yield content, name
         yield from ((part, f"{path}.default") for part in (*(x.__defaults__ or ()), *(x.__kwdefaults__ or {}).values()))
@@ -108,11 +120,12 @@ class Surroundings:
         self.guards.append(Guard(condition, names, path))
 
     def _watch(self, container: Any, copy: Any, path: str, items: Any) -> None:
+        self._copies.append((container, copy))
         self.guards.append(Guard("{container} == {copy}", {"container": container, "copy": copy}, path))
         for key, x in items:  # an array or Tensor of one element could be equal to another one
             if isinstance(x, np.ndarray | Tensor) and x.size <= 1:
-                names = {"container": container, "key": key, "x": x}
-                self.guards.append(Guard("{container}[{key}] is {x}", names, f"{path}.{key}"))
+                names = {"container": container, "x": x}
+                self.guards.append(Guard(f"{{container}}[{key!r}] is {{x}}", names, f"{path}.{key}"))
 
 
 def _global_names(code: types.CodeType) -> Iterator[str]:
@@ -123,9 +136,7 @@ def _global_names(code: types.CodeType) -> Iterator[str]:
 
 
 def _foreign(x: Any) -> bool:
-    """An object of a library that does not decide what a step computes, or a compiled step (this one, by its name)."""
-    if type(x).__module__.startswith("microgradnp.engine."):
-        return True
+    """An object of a library that does not decide what a step computes."""
     module = type(x).__module__.partition(".")[0]
     return module in ("numpy", "builtins", "threading", "_thread", "logging", "weakref") or isinstance(
         x, types.CodeType
