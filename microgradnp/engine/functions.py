@@ -518,7 +518,9 @@ def stack(arrays, axis=0, *, dtype=None, casting="same_kind"):
             f"np.stack needs at least one Tensor, all of one shape; got shapes {[a.shape for a in arrays]}."
         )
     axis = normalize_axis_index(axis, arrays[0].ndim + 1)
-    return np.concatenate([np.expand_dims(a, axis) for a in arrays], axis=axis, dtype=dtype)
+    shape = arrays[0].shape
+    one = {"shape": (*shape[:axis], 1, *shape[axis:])}
+    return concatenate([apply(RULES[np.reshape], (a,), one) for a in arrays], axis, dtype=dtype)
 
 
 @implements(np.hstack)
@@ -764,7 +766,7 @@ def dot(a, b):
     if a.ndim == 0 or b.ndim == 0:
         return a * b
     if a.ndim == 1 or b.ndim <= 2:
-        return np.matmul(a, b)
+        return apply(RULES[np.matmul], (a, b))
     return np.tensordot(a, b, (-1, -2))
 
 
