@@ -337,7 +337,7 @@ def _substitute(signature: int, i: int, change: Change, p: Point, k: int) -> Any
 
 
 def _with_operand(node: Tensor, i: int, new: Any) -> Callable[[int, Any], Any]:
-    rule, values, options, y = node._rule, list(node._values), node._options, node._data
+    rule, values, options, y = node._rule, list(node._values), node._options, node.data
     places = [j for j, x in enumerate(node._inputs) if type(x) is Tensor and x._tracked]
     others = list(values)
     others[1 - i] = new
