@@ -1133,7 +1133,7 @@ def _lstsq(draw, f):
 @recipe(np.linalg.cond)
 def _cond(draw, f):
     p = draw(st.sampled_from([None, 2, -2, "fro", 1]))
-    return Case(lambda x: f(x, p), regular(draw, empty=False))
+    return Case(lambda x: f(x, p), regular(draw, empty=False, away_from=0.0))
 
 
 @recipe(np.linalg.matrix_power)

@@ -5,7 +5,7 @@ still waits is always ready: all its users have been swept. A heap hands it out;
 pass, and a chain of a million operations costs a million times one.
 
 A node is any object with the attributes that ``tensor.py`` gives a Tensor: ``_rule``, ``_a`` and ``_b`` (its inputs),
-``_options``, ``_order``, ``_data`` and ``_tracked``.
+``_options``, ``_order``, ``_value`` and ``_tracked``.
 """
 
 import inspect
@@ -78,27 +78,27 @@ def sweep(
         edges: Any  # the inputs that want a gradient
         if b is ONE:
             inputs = (a,)
-            values = (a._data,)
+            values = (a._value,)
             edges = _FIRST
         elif b is ALL:
             inputs = a
-            values = [x._data if type(x) is kind else x for x in a]
+            values = [x._value if type(x) is kind else x for x in a]
             edges = [i for i, x in enumerate(a) if type(x) is kind and x._tracked]
         else:
             inputs = (a, b)
             if type(a) is not kind:
-                values = (a, b._data)
+                values = (a, b._value)
                 edges = _SECOND
             elif type(b) is not kind:
-                values = (a._data, b)
+                values = (a._value, b)
                 edges = _FIRST
             else:
-                values = (a._data, b._data)
+                values = (a._value, b._value)
                 edges = _SECOND if not a._tracked else _BOTH if b._tracked else _FIRST
         vjps = rule.vjps
         if watch is not None:
             watch.check_unchanged(node, g)
-        y, arguments = (node, inputs) if record else (node._data, values)
+        y, arguments = (node, inputs) if record else (node._value, values)
         following = None
         for i in edges:
             x = inputs[i]

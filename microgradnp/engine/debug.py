@@ -89,11 +89,11 @@ class Watch:
         if t._tracked:
             t._site = Site(place, _prints(t))
         # A rule's own steps are judged by their result, under the name of its row.
-        if self.finite and not sweeping and not np.isfinite(t._data).all():
-            bad = _appeared(t._data, values, _elementwise(rule))
+        if self.finite and not sweeping and not np.isfinite(t._value).all():
+            bad = _appeared(t._value, values, _elementwise(rule))
             if bad is not None:
                 raise FloatingPointError(
-                    f"{rule.name} gave {_at(t._data, bad)}{_from(values, bad, t._data)}, at {place}."
+                    f"{rule.name} gave {_at(t._value, bad)}{_from(values, bad, t._value)}, at {place}."
                 )
 
     def check_unchanged(self, node: Tensor, g: Any) -> None:
@@ -119,11 +119,11 @@ class Watch:
         values = node._values
         site = getattr(node, "_site", None)
         try:
-            raw = gx._data if isinstance(gx, Tensor) else gx
+            raw = gx._value if isinstance(gx, Tensor) else gx
             array = _repair(raw, values[i], rule, i)
         except (TypeError, ValueError) as error:
             raise type(error)(f"{error}{_called(site)}") from None
-        sources = [_array(g), node._data, *values]
+        sources = [_array(g), node._value, *values]
         if array.dtype == np.float32 and getattr(raw, "dtype", None) == np.float64:
             floats = [a.dtype for a in sources if isinstance(a, np.ndarray | np.generic) and a.dtype.kind == "f"]
             if all(dtype == np.float32 for dtype in floats):
@@ -158,7 +158,7 @@ def _called(site: Any) -> str:
 def _prints(node: Tensor) -> tuple[int, ...]:
     """A fingerprint of every array that the rules of ``node`` will see."""
     options = _arrays_in(node._options) if node._options else ()
-    return tuple([_print(x) for x in (*node._values, *options, node._data)])
+    return tuple([_print(x) for x in (*node._values, *options, node._value)])
 
 
 def _captured(node: Tensor) -> list[str]:
@@ -190,7 +190,7 @@ def _print(x: Any) -> int:
 
 
 def _array(x: Any) -> Any:
-    return x._data if isinstance(x, Tensor) else x
+    return x._value if isinstance(x, Tensor) else x
 
 
 # -- What is not finite -----------------------------------------------------------------------------------------------

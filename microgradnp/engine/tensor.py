@@ -126,11 +126,11 @@ def unary(rule: Rule, a: Any, options: dict[str, Any] = _NO_OPTIONS) -> Tensor:
     if type(a) is not Tensor or _state() is not _PLAIN:
         return _apply(rule, (a,), options)
     try:
-        y = rule.forward(a._data, **options) if options else rule.forward(a._data)
+        y = rule.forward(a._value, **options) if options else rule.forward(a._value)
     except ValueError as error:
-        raise _with_shapes(error, rule, [a._data]) from None
+        raise _with_shapes(error, rule, [a._value]) from None
     t = _new(Tensor)
-    t._data = y if type(y) is _ndarray else _asarray(y)
+    t._value = y if type(y) is _ndarray else _asarray(y)
     t.grad = None
     t.name = None
     if a._tracked:
@@ -149,10 +149,10 @@ def unary(rule: Rule, a: Any, options: dict[str, Any] = _NO_OPTIONS) -> Tensor:
 def binary(rule: Rule, a: Any, b: Any) -> Tensor:
     """`apply` for two inputs and no options."""
     if type(a) is Tensor:
-        x = a._data
+        x = a._value
         tracked = a._tracked
         if type(b) is Tensor:
-            z = b._data
+            z = b._value
             tracked = tracked or b._tracked
         elif type(b) in _READY:
             z = b
@@ -160,7 +160,7 @@ def binary(rule: Rule, a: Any, b: Any) -> Tensor:
             return _apply(rule, (a, b), _NO_OPTIONS)
     elif type(b) is Tensor and type(a) in _READY:
         x = a
-        z = b._data
+        z = b._value
         tracked = b._tracked
     else:
         return _apply(rule, (a, b), _NO_OPTIONS)
@@ -171,7 +171,7 @@ def binary(rule: Rule, a: Any, b: Any) -> Tensor:
     except ValueError as error:
         raise _with_shapes(error, rule, [x, z]) from None
     t = _new(Tensor)
-    t._data = y if type(y) is _ndarray else _asarray(y)
+    t._value = y if type(y) is _ndarray else _asarray(y)
     t.grad = None
     t.name = None
     if tracked:
@@ -190,7 +190,7 @@ def binary(rule: Rule, a: Any, b: Any) -> Tensor:
 def _apply(rule: Rule, inputs: tuple[Any, ...], options: dict[str, Any]) -> Tensor:
     """`apply` for any inputs, in any state: under `no_grad`, in debug mode, while a program is recorded."""
     inputs = tuple(x if type(x) is Tensor or type(x) in _READY else constant_array(x) for x in inputs)
-    values = [x._data if type(x) is Tensor else x for x in inputs]
+    values = [x._value if type(x) is Tensor else x for x in inputs]
     now = _state()
     try:
         y = rule.forward(*values, **options)
@@ -220,7 +220,7 @@ def _with_shapes(error: ValueError, rule: Rule, values: list[Any]) -> ValueError
 def wrap(data: Array) -> Tensor:
     """A Tensor around an array as it is: no copy, no check, no gradient."""
     t = _new(Tensor)
-    t._data = data
+    t._value = data
     t.grad = None
     t.name = None
     t._tracked = False
@@ -315,7 +315,7 @@ def constant(function: Callable[..., Any], args: tuple[Any, ...], options: dict[
 def plain(x: Any) -> Any:
     """The same nested arguments with every Tensor replaced by its array."""
     if type(x) is Tensor:
-        return x._data
+        return x._value
     if type(x) in (tuple, list):
         return type(x)(map(plain, x))
     if type(x) is dict:
@@ -452,7 +452,7 @@ class Tensor:
         "__weakref__",
         "_a",
         "_b",
-        "_data",
+        "_value",
         "_options",
         "_order",
         "_rule",
@@ -466,7 +466,7 @@ class Tensor:
     # collector to visit, an operation in a graph of 10**6 costs 1.3 times one in a graph of 10**3, against 1.9.
     _a: Any
     _b: Any
-    _data: Array
+    _value: Array
     _tracked: bool
     _rule: Rule | None
     _options: dict[str, Any]
@@ -488,7 +488,7 @@ class Tensor:
         array = native(np.array(constant_array(data), dtype=dtype))
         if array.dtype.kind not in "fiub":
             raise TypeError(f"a Tensor holds real numbers; got dtype {array.dtype}.")
-        self._data = array
+        self._value = array
         self._rule = None
         self._tracked = False
         self.grad = None
@@ -516,7 +516,7 @@ class Tensor:
     @property
     def _values(self) -> list[Any]:
         """The inputs as the rule's arrays and numbers."""
-        return [x._data if type(x) is Tensor else x for x in self._inputs]
+        return [x._value if type(x) is Tensor else x for x in self._inputs]
 
     # -- What it is
 
@@ -526,17 +526,17 @@ class Tensor:
         tracer = _state().tracer
         if tracer is not None:
             tracer.check_read(self)
-        return self._data
+        return self._value
 
     @data.setter
     def data(self, value: ArrayLike) -> None:
         array = np.asarray(value)
-        if array.shape != self._data.shape or array.dtype != self._data.dtype:
+        if array.shape != self._value.shape or array.dtype != self._value.dtype:
             raise ValueError(
-                f"new data of shape {array.shape} and dtype {array.dtype} for a Tensor of shape {self._data.shape} and "
-                f"dtype {self._data.dtype}: they must agree. Make a new Tensor for other data."
+                f"new data of shape {array.shape} and dtype {array.dtype} for a Tensor of shape {self._value.shape} and "
+                f"dtype {self._value.dtype}: they must agree. Make a new Tensor for other data."
             )
-        self._data = array
+        self._value = array
 
     @property
     def requires_grad(self) -> bool:
@@ -550,9 +550,9 @@ class Tensor:
                 f"requires_grad can be set on a leaf only; this Tensor is the result of {self._rule.name}. Use "
                 ".detach() for its value without the graph."
             )
-        if value and self._data.dtype not in (np.float32, np.float64):
+        if value and self._value.dtype not in (np.float32, np.float64):
             raise TypeError(
-                f"only float32 and float64 have gradients; got {self._data.dtype}. Write 1.0 instead of 1, or pass "
+                f"only float32 and float64 have gradients; got {self._value.dtype}. Write 1.0 instead of 1, or pass "
                 "dtype=np.float64."
             )
         self._tracked = bool(value)
@@ -566,32 +566,32 @@ class Tensor:
     @property
     def shape(self) -> tuple[int, ...]:
         """The length of each axis."""
-        return self._data.shape
+        return self._value.shape
 
     @property
     def dtype(self) -> np.dtype[Any]:
         """The dtype of the data."""
-        return self._data.dtype
+        return self._value.dtype
 
     @property
     def ndim(self) -> int:
         """The number of axes."""
-        return self._data.ndim
+        return self._value.ndim
 
     @property
     def size(self) -> int:
         """The number of elements."""
-        return self._data.size
+        return self._value.size
 
     @property
     def nbytes(self) -> int:
         """The bytes of the data."""
-        return self._data.nbytes
+        return self._value.nbytes
 
     @property
     def itemsize(self) -> int:
         """The bytes of one element."""
-        return self._data.itemsize
+        return self._value.itemsize
 
     @property
     def real(self) -> Tensor:
@@ -623,25 +623,25 @@ class Tensor:
         return iter(self.ravel())
 
     def __len__(self) -> int:
-        if not self._data.ndim:
+        if not self._value.ndim:
             raise TypeError("len() of a 0-d Tensor: it has no axis to count along.")
-        return len(self._data)
+        return len(self._value)
 
     def __iter__(self) -> Iterator[Tensor]:
-        if not self._data.ndim:
+        if not self._value.ndim:
             raise TypeError("iteration over a 0-d Tensor: it has no axis to iterate along.")
-        return (self[i] for i in range(len(self._data)))
+        return (self[i] for i in range(len(self._value)))
 
     def __repr__(self) -> str:
-        text = np.array2string(self._data, separator=", ", prefix="Tensor(")
-        dtype = "" if self._data.dtype == np.float64 and self._data.size else f", dtype={self._data.dtype}"
+        text = np.array2string(self._value, separator=", ", prefix="Tensor(")
+        dtype = "" if self._value.dtype == np.float64 and self._value.size else f", dtype={self._value.dtype}"
         flag = ", requires_grad=True" if self._tracked else ""
         name = f", name={self.name!r}" if self.name else ""
         return f"Tensor({text}{dtype}{flag}{name})"
 
     def __format__(self, spec: str) -> str:
-        if spec and self._data.size == 1:
-            return format(self._data.item(), spec)
+        if spec and self._value.size == 1:
+            return format(self._value.item(), spec)
         try:
             return format(str(self), spec)
         except ValueError:
@@ -693,34 +693,34 @@ class Tensor:
 
     def _seed(self, gradient: Any) -> Any:
         if gradient is None:
-            if self._data.size != 1:
+            if self._value.size != 1:
                 raise RuntimeError(
-                    f"backward() without a gradient needs a single element; this Tensor has shape {self._data.shape}. "
+                    f"backward() without a gradient needs a single element; this Tensor has shape {self._value.shape}. "
                     "Reduce it to a scalar (loss.sum()), or pass gradient= of that shape."
                 )
-            return np.ones(self._data.shape, self._data.dtype)
+            return np.ones(self._value.shape, self._value.dtype)
         seed = np.asarray(gradient)
-        if seed.shape != self._data.shape:
+        if seed.shape != self._value.shape:
             raise ValueError(
-                f"backward(gradient) of shape {seed.shape} for a Tensor of shape {self._data.shape}: they must be the "
+                f"backward(gradient) of shape {seed.shape} for a Tensor of shape {self._value.shape}: they must be the "
                 "same."
             )
         if seed.dtype.kind not in "fiub":
             raise TypeError(f"backward(gradient) takes real numbers; got dtype {seed.dtype}.")
-        return seed.astype(self._data.dtype, copy=False)
+        return seed.astype(self._value.dtype, copy=False)
 
     def _deposit(self, g: Any) -> None:
         """Add to ``.grad``, in memory of its own."""
         if type(g) is Tensor:  # while a program is recorded
             self.grad = g if self.grad is None else self.grad + g  # type: ignore[assignment]
         elif self.grad is None:
-            self.grad = np.array(g, dtype=self._data.dtype)
+            self.grad = np.array(g, dtype=self._value.dtype)
         else:
             np.add(self.grad, g, out=self.grad)
 
     def detach(self) -> Tensor:
         """The same data, outside the graph."""
-        t = wrap(self._data)
+        t = wrap(self._value)
         t.name = self.name
         return t
 
@@ -729,7 +729,7 @@ class Tensor:
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
         if self._tracked:
             raise TypeError(
-                f"this Tensor of shape {self._data.shape} is part of a graph; turning it into an ndarray would detach "
+                f"this Tensor of shape {self._value.shape} is part of a graph; turning it into an ndarray would detach "
                 "it without a word. To combine Tensors use np.stack or np.concatenate (not np.array([...]), not a[i] "
                 "= t), and np.dot(a, t) or a @ t (not a.dot(t)). For the plain value use t.detach() or t.data."
             )
@@ -738,19 +738,19 @@ class Tensor:
                 "a Tensor cannot become an ndarray while a program is recorded: its value would be frozen into the "
                 "program. Use NumPy functions on the Tensor itself."
             )
-        return np.array(self._data, dtype=dtype, copy=copy)
+        return np.array(self._value, dtype=dtype, copy=copy)
 
     def item(self, *index: int) -> float:
         """The value of one element as a Python number, outside the graph."""
         if _state().tracer is not None:
             _no_python_value("item()")
-        return self._data.item(*index)  # type: ignore[no-any-return]
+        return self._value.item(*index)  # type: ignore[no-any-return]
 
     def tolist(self) -> Any:
         """The values as nested lists of Python numbers, outside the graph."""
         if _state().tracer is not None:
             _no_python_value("tolist()")
-        return self._data.tolist()
+        return self._value.tolist()
 
     def _number(self, kind: str) -> Any:
         if _state().tracer is not None:
@@ -760,9 +760,9 @@ class Tensor:
                 f"{kind}() of a Tensor that is part of a graph would detach it without a word (NumPy calls it for a[i] "
                 "= t). Use t.item() for the value as a Python number, or np.stack to collect Tensors into an array."
             )
-        if self._data.size != 1:
-            raise TypeError(f"{kind}() needs a single element; this Tensor has shape {self._data.shape}.")
-        return self._data.item()
+        if self._value.size != 1:
+            raise TypeError(f"{kind}() needs a single element; this Tensor has shape {self._value.shape}.")
+        return self._value.item()
 
     def __float__(self) -> float:
         return float(self._number("float"))
@@ -771,17 +771,17 @@ class Tensor:
         return int(self._number("int"))
 
     def __index__(self) -> int:
-        if self._data.dtype.kind not in "iu" or self._data.ndim:
+        if self._value.dtype.kind not in "iu" or self._value.ndim:
             raise TypeError(
-                f"only a 0-d integer Tensor is an index; this one has dtype {self._data.dtype} and shape "
-                f"{self._data.shape}."
+                f"only a 0-d integer Tensor is an index; this one has dtype {self._value.dtype} and shape "
+                f"{self._value.shape}."
             )
         return int(self._number("int"))
 
     def __bool__(self) -> bool:
         if _state().tracer is not None:
             _no_python_value("bool()")
-        return bool(self._data)
+        return bool(self._value)
 
     def __complex__(self) -> complex:
         return complex(self._number("complex"))
@@ -902,7 +902,7 @@ class Tensor:
                 "the result instead: np.where(mask, value, t), np.concatenate, np.stack or microgradnp.put(t, index, "
                 "value)."
             )
-        self._data[_plain_index(index)] = plain(value)
+        self._value[_plain_index(index)] = plain(value)
 
     def _in_place(self, rule: Rule, other: Any) -> Tensor:
         """``t += x``: a new Tensor under the old name, as for a Python number; a leaf that wants a gradient refuses."""
@@ -914,9 +914,9 @@ class Tensor:
                 "t = t + x for a new Tensor; to update a parameter, do it under no_grad() or let an optimizer do it."
             )
         if _state().tracer is not None:
-            assign(self._data, apply(rule, (self, other)))
+            assign(self._value, apply(rule, (self, other)))
         else:
-            self.data = rule.forward(self._data, plain(other))
+            self.data = rule.forward(self._value, plain(other))
         return self
 
     def __iadd__(self, other: Operand) -> Tensor:
@@ -1057,7 +1057,7 @@ class Tensor:
     def astype(self, dtype: DTypeLike) -> Any:
         """Cast: float32 and float64 stay in the graph; any other dtype gives a plain array, as it has no gradient."""
         target = np.dtype(dtype)
-        if target == self._data.dtype:
+        if target == self._value.dtype:
             return self
         if target in (np.float32, np.float64):
             return unary(_ASTYPE, self, {"dtype": target})
@@ -1110,7 +1110,7 @@ class Tensor:
                 f"a Tensor that is part of a graph (the result of {self._rule.name}) cannot be copied or pickled: its "
                 "graph cannot go along. Copy its value, t.detach(), or use t.copy() for a node of the same graph."
             )
-        return _rebuild, (self._data, self._tracked, self.grad, self.name)
+        return _rebuild, (self._value, self._tracked, self.grad, self.name)
 
 
 def _rebuild(data: Array, requires_grad: bool, grad: Array | None, name: str | None) -> Tensor:
@@ -1128,11 +1128,11 @@ def _plain_index(index: Any) -> Any:
     if type(index) is tuple:
         return tuple(map(_plain_index, index))
     if type(index) is Tensor:
-        if index._data.dtype.kind not in "iub":
-            raise TypeError(f"an index must be of integers or booleans; got a Tensor of dtype {index._data.dtype}.")
+        if index._value.dtype.kind not in "iub":
+            raise TypeError(f"an index must be of integers or booleans; got a Tensor of dtype {index._value.dtype}.")
         if _state().tracer is not None:
             _no_python_value("indexing with a computed Tensor")
-        return index._data
+        return index._value
     return index
 
 

@@ -51,8 +51,8 @@ def _variable(x: Any, i: int, f: Function) -> Tensor:
     """A fresh variable of the value of ``x``: a node above it where it is part of a recorded graph, else a leaf."""
     if type(x) is Tensor and x._tracked and _state().recording:
         return apply(RULES[identity], (x,))
-    t = wrap(x._data if type(x) is Tensor else native(np.asarray(x)))
-    if t._data.dtype not in (np.float32, np.float64):
+    t = wrap(x._value if type(x) is Tensor else native(np.asarray(x)))
+    if t._value.dtype not in (np.float32, np.float64):
         raise TypeError(
             f"argument {i} of {_name(f)} is {_kind(x)}; only float32 and float64 have gradients. "
             "Write 1.0 instead of 1, or leave it out of argnums."
@@ -178,13 +178,13 @@ def _vjp(
         for r, s in zip(results, seeds, strict=True):
             if r in between or r in variables:
                 s = s if type(s) is Tensor else wrap(np.asarray(s))
-                s = (s if s.dtype == r.dtype else s.astype(r.dtype)) if record else s._data.astype(r.dtype, copy=False)
+                s = (s if s.dtype == r.dtype else s.astype(r.dtype)) if record else s._value.astype(r.dtype, copy=False)
                 start[r] = start[r] + s if r in start else s
         with state(recording=record and now.recording):
             found = sweep(start, retain=True, record=record, watch=now.watch, between=between, targets=variables)
         return tuple(like(args[i], [_gradient(found.get(x), x, record) for x in groups[i]]) for i in picked)
 
-    return like(value, (r if outside else r._data for r in results)), pullback, variables
+    return like(value, (r if outside else r._value for r in results)), pullback, variables
 
 
 def _result(r: Any, f: Function) -> Tensor:
@@ -301,7 +301,7 @@ def _check_directions(name: str, args: Any, directions: Any) -> None:
 
 
 def _array(x: Any) -> Array:
-    return x._data if type(x) is Tensor else np.asarray(x)
+    return x._value if type(x) is Tensor else np.asarray(x)
 
 
 def jacobian(f: Function, argnums: int | Sequence[int] = 0) -> Function:

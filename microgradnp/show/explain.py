@@ -325,7 +325,7 @@ class Derivation:
 
     def _title(self) -> str:
         leaves = [self.names[x] for x in _leaves(self.nodes)]
-        return f"f = {self.loss._data.item():.6g}, derived by {', '.join(leaves)}: the chain rule from f backwards."
+        return f"f = {self.loss._value.item():.6g}, derived by {', '.join(leaves)}: the chain rule from f backwards."
 
     def _verdict(self) -> str:
         if self.agrees:
@@ -382,8 +382,8 @@ def _shape(x: Tensor) -> str:
 def _range(x: Tensor) -> str:
     """The value of a number; of an array its least and its largest."""
     if x.size == 1:
-        return f"{x._data.item():.5g}"
-    return f"{x._data.min():.3g} … {x._data.max():.3g}" if x.size else ""
+        return f"{x._value.item():.5g}"
+    return f"{x._value.min():.3g} … {x._value.max():.3g}" if x.size else ""
 
 
 def _entry(value: float, at: tuple[int, ...]) -> str:
@@ -511,7 +511,7 @@ def _letters(steps: Sequence[Step]) -> dict[int, tuple[str, ...]]:
 def _constant(x: Any) -> Any:
     """The value of a constant that is a single number, else None."""
     if isinstance(x, Tensor):
-        return x._data.item() if not x._tracked and x.size == 1 and not x.name else None
+        return x._value.item() if not x._tracked and x.size == 1 and not x.name else None
     return np.asarray(x).item() if np.size(x) == 1 else None
 
 

@@ -229,12 +229,12 @@ class Compiled:
         values: dict[Tensor, Value] = {}
         for t in leaves:
             if type(t.grad) is Tensor:
-                values[t] = tracer._value(t.grad._data)
+                values[t] = tracer._value(t.grad._value)
         given: list[Value] = []
 
         def returned(x: Any) -> Any:
             if isinstance(x, Tensor):
-                v = tracer._value(x._data)
+                v = tracer._value(x._value)
                 if x in leaves or v.kind == "bound":
                     return x
                 given.append(v)
@@ -246,7 +246,7 @@ class Compiled:
             return x
 
         shape = _mapped(result, returned)
-        first = _mapped(result, lambda x: wrap(x._data.copy()) if isinstance(x, Tensor) and x not in leaves else x)
+        first = _mapped(result, lambda x: wrap(x._value.copy()) if isinstance(x, Tensor) and x not in leaves else x)
         old = {t: leaf.gradient for t, leaf in leaves.items()}
         for t in values:
             t.grad = None
@@ -281,7 +281,7 @@ class Compiled:
             names = {"t": t, "array": leaf.array}
             guards.append(
                 Guard(
-                    f"{{t}}._data is {{array}} and {'' if leaf.tracked else 'not '}{{t}}._tracked", names, _describe(t)
+                    f"{{t}}._value is {{array}} and {'' if leaf.tracked else 'not '}{{t}}._tracked", names, _describe(t)
                 )
             )
         guards += surroundings.guards
@@ -399,7 +399,7 @@ def _inputs(arguments: tuple[Any, Any], tracer: Tracer, names: list[str]) -> tup
                     "would not connect to it. Let the step use such a Tensor directly (as it does a model's parameters), "
                     "or pass its data."
                 )
-            x = x._data
+            x = x._value
         if isinstance(x, np.ndarray | np.generic):
             array = np.asarray(x)
             if array.dtype.kind not in "fiub":

@@ -254,7 +254,7 @@ class Writer:
             return f"({inside})" if isinstance(x, tuple) else f"[{inside}]"
         if isinstance(x, dict):
             return "{" + ", ".join(f"{key!r}: {self._result(part)}" for key, part in x.items()) + "}"
-        data = x if isinstance(x, np.ndarray) else getattr(x, "_data", None)
+        data = x if isinstance(x, np.ndarray) else getattr(x, "_value", None)
         if isinstance(data, np.ndarray):
             known = next((v.name for v in self.recording.values if v.array is data), None)
             return known or self._argument("returned", data, "an array that is returned as it is")

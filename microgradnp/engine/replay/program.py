@@ -431,7 +431,7 @@ def _identifier(name: str) -> str:
 def _unwrap(x: Any) -> Any:
     """An argument as an array, if it is one without a gradient."""
     if type(x) is Tensor and not x._tracked:
-        return x._data
+        return x._value
     return np.asarray(x) if isinstance(x, np.generic) else MISS
 
 

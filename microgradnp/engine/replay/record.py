@@ -193,14 +193,14 @@ class Tracer:
         for x in inputs:
             if type(x) is Tensor and x._rule is None:
                 self._see_leaf(x)
-        if id(t._data) in self.known:  # handed on as it is
+        if id(t._value) in self.known:  # handed on as it is
             return
         function = rule.function
         if function.__module__.startswith("microgradnp.nn.") and self._expand(t, rule, arrays, options):
             return
         arguments = tuple(self._value(a) for a in arrays)
         options = mapped(options, self._value) if options else options
-        self._add(Operation(function, arguments, options, None, rule=rule), t._data)
+        self._add(Operation(function, arguments, options, None, rule=rule), t._value)
 
     def constant(self, function: Callable[..., Any], args: tuple[Any, ...], options: dict[str, Any]) -> Any:
         """A function with gradient zero: computed again at each replay, unless the shape alone decides."""
@@ -228,9 +228,9 @@ class Tracer:
 
     def _constant(self, function: Callable[..., Any], arguments: Any, options: Any, y: Any) -> Tensor:
         t = wrap(np.asarray(y))
-        if t._data.base is not None:
-            t._data = t._data.copy()
-        self._add(Operation(function, arguments, options, None), t._data)
+        if t._value.base is not None:
+            t._value = t._value.copy()
+        self._add(Operation(function, arguments, options, None), t._value)
         return t
 
     def assign(self, target: Array, value: Any) -> None:
@@ -243,7 +243,7 @@ class Tracer:
                 if place.kind == "input"
                 else "a compiled step cannot write into an array that it computed itself: make a new one instead."
             )
-        source = value._data if type(value) is Tensor else value
+        source = value._value if type(value) is Tensor else value
         operation = Operation(assignment, (place, self._value(source)), {}, None)
         operation.site = _site(self)
         assignment(target, source)
@@ -252,7 +252,7 @@ class Tracer:
 
     def check_read(self, t: Tensor) -> None:
         """The plain array of ``t`` is asked for: fine for one that was there before, such as a parameter."""
-        v = self.known.get(id(t._data))
+        v = self.known.get(id(t._value))
         if v is not None and v.kind != "bound":
             raise RecordingError(
                 "the .data of a computed Tensor is asked for while a program is recorded; the program would keep the values "
@@ -271,7 +271,7 @@ class Tracer:
         y = np.asarray(method(*args, **options))
         self.watch([generator])
         t = wrap(y if y.base is None else y.copy())
-        self._add(Operation(method, args, options, None), t._data)
+        self._add(Operation(method, args, options, None), t._value)
         return t
 
     # -- Generators
@@ -315,9 +315,9 @@ class Tracer:
         return x
 
     def _see_leaf(self, t: Tensor) -> None:
-        v = self.known.get(id(t._data))
+        v = self.known.get(id(t._value))
         if (v is None or v.kind == "bound") and id(t) not in self.leaves:
-            self.leaves[id(t)] = Leaf(weakref.ref(t), t._data, t._tracked, t.grad)
+            self.leaves[id(t)] = Leaf(weakref.ref(t), t._value, t._tracked, t.grad)
 
     def _add(self, operation: Operation, array: Array) -> None:
         operation.site = _site(self)
@@ -343,12 +343,12 @@ class Tracer:
         if type(y) is not Tensor or y.shape != t.shape or y.dtype != t.dtype:
             del self.operations[count:]
             return False
-        v = self._value(y._data)
+        v = self._value(y._value)
         if v.kind != "result":
             return False
-        self.known[id(t._data)] = v
-        v.array, t._data = t._data, t._data
-        self._kept_alive.append(y._data)
+        self.known[id(t._value)] = v
+        v.array, t._value = t._value, t._value
+        self._kept_alive.append(y._value)
         return True
 
     _kept_alive: list[Array] = field(default_factory=list)
@@ -402,7 +402,7 @@ def _site(tracer: Tracer) -> Site | None:
     while frame is not None and frame.f_code is not RECORD_CODE[0]:
         if frame.f_code is _SWEEP:
             node = frame.f_locals.get("node")
-            v = tracer.known.get(id(node._data)) if node is not None else None
+            v = tracer.known.get(id(node._value)) if node is not None else None
             if v is not None and v.operation is not None and v.operation.site is not None:
                 return (*v.operation.site[:2], True)
         if site is None and not frame.f_code.co_filename.startswith(_ENGINE):

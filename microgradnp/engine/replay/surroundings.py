@@ -48,7 +48,7 @@ class Surroundings:
         while waiting:
             x, path = waiting.pop()
             if isinstance(x, np.ndarray | Tensor):
-                self._names.setdefault(id(x._data if isinstance(x, Tensor) else x), []).append(path)
+                self._names.setdefault(id(x._value if isinstance(x, Tensor) else x), []).append(path)
             if type(x) in _COMMON or id(x) in self._seen or isinstance(x, _OPAQUE):
                 continue
             self._seen.add(id(x))
