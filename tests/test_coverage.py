@@ -50,7 +50,7 @@ def test_the_page_is_up_to_date() -> None:
 X = np.array([[0.5, 1.5], [2.0, 2.5]])
 WHOLE = np.array([[0, 1], [1, 0]])
 ARGUMENTS: dict[str, tuple[Any, ...]] = {
-    **dict.fromkeys(["isclose", "allclose", "array_equal", "array_equiv", "isin", "may_share_memory"], (X, X)),
+    **dict.fromkeys(["isclose", "allclose", "array_equal", "array_equiv", "isin", "in1d", "may_share_memory"], (X, X)),
     **dict.fromkeys(["shares_memory", "result_type", "common_type"], (X, X)),
     **dict.fromkeys(["searchsorted", "digitize"], (X, X[0])),
     "searchsorted": (X[0], X),
@@ -79,6 +79,7 @@ def arguments_of(function: Any) -> tuple[Any, ...]:
     return (x,) * count + (([0, 1],) if name == "reduceat" else ())
 
 
+@pytest.mark.filterwarnings("ignore:`in1d`:DeprecationWarning")
 @pytest.mark.parametrize("function", sorted(CONSTANTS, key=name_of), ids=name_of)
 def test_piecewise_constant_functions_give_what_numpy_gives(function: Any) -> None:
     arguments = arguments_of(function)

@@ -45,6 +45,7 @@ ABSENT = {
     **dict.fromkeys(("base", "ctypes", "flags", "strides", "setflags", "byteswap", "getfield", "view"), "about memory"),
     **dict.fromkeys(("dump", "dumps", "tobytes", "tofile"), "it writes the values, and forgets the graph"),
     **dict.fromkeys(("device", "to_device"), "there is one device"),
+    **dict.fromkeys(("itemset", "newbyteorder", "ptp", "tostring"), "NumPy is about to drop it, or has"),
 }
 
 

@@ -38,7 +38,7 @@ CONSTANTS.update(getattr(ufunc, method) for ufunc in _FOLDING for method in ("re
 CONSTANTS.update(
     _named(
         """logical_not invert bitwise_count sign signbit floor ceil trunc rint round around fix spacing angle imag
-        isfinite isinf isnan isnat isneginf isposinf isclose isreal iscomplex isrealobj iscomplexobj isin
+        isfinite isinf isnan isnat isneginf isposinf isclose isreal iscomplex isrealobj iscomplexobj isin in1d
         allclose array_equal array_equiv all any count_nonzero
         argmax argmin nanargmax nanargmin argsort argpartition lexsort argwhere nonzero flatnonzero searchsorted
         digitize shape ndim size result_type can_cast common_type min_scalar_type may_share_memory shares_memory
@@ -105,6 +105,10 @@ REFUSED.update(
 )
 REFUSED[np.nextafter] = "it is the identity but for one unit of the last place. Use the argument itself, or t.data."
 
+_COMPLEX = (
+    "it turns to complex numbers outside the real domain, and Tensors do not hold them. Use the function of that name in "
+    "np itself, such as np.sqrt."
+)
 _STRINGS = "it works on strings, and Tensors hold numbers."
 REFUSED.update(dict.fromkeys([f for f in vars(umath).values() if isinstance(f, np.ufunc) and not f.types], _STRINGS))
 REFUSED.update(  # whole modules, most of which NumPy imports only when they are asked for
@@ -113,8 +117,8 @@ REFUSED.update(  # whole modules, most of which NumPy imports only when they are
         "numpy.fft": "its results are complex, which Tensors do not hold. Use np.convolve, or multiply by the matrices "
         "np.cos(2 * np.pi * np.outer(k, n) / N) and np.sin(...), the transform's real and imaginary parts. For a shift "
         "use np.roll.",
-        "numpy.lib.scimath": "it turns to complex numbers outside the real domain, and Tensors do not hold them. Use "
-        "the function of that name in np itself, such as np.sqrt.",
+        "numpy.lib.scimath": _COMPLEX,
+        "numpy.lib._scimath_impl": _COMPLEX,  # the same in NumPy 2.0
         "numpy.lib.recfunctions": "it works on structured arrays, and Tensors hold numbers of one dtype. Keep each "
         "field in a Tensor of its own.",
         "numpy.polynomial.polynomial": "it works on arrays of its own making. Use np.polyval, which takes the "
