@@ -83,7 +83,7 @@ class Recording:
         else:
             yield f"if state() != {name(self.state)}: return MISS"
         args, kwargs = self.structure
-        yield f"if len(args) != {len(args)} or len(kwargs) != {len(kwargs)}: return MISS"
+        yield f"if len(args) != {len(args)} or {f'len(kwargs) != {len(kwargs)}' if kwargs else 'kwargs'}: return MISS"
         counter = iter(range(len(self.inputs)))
         for i, x in enumerate(args):
             yield from self._check_argument(x, f"args[{i}]", counter, name)

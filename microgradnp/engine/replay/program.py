@@ -56,6 +56,7 @@ class Program:
         self._names: dict[int, str] = {}
         self._functions: dict[int, str] = {}
         self._numbers: dict[Any, Array] = {}
+        self._objects: dict[Any, Array] = {}
         self._texts: dict[str, str] = {}  # what stands for a generated name in a listing
         self._runtime_views: list[tuple[str, Value, str]] = []  # of inputs: made anew for another array
         self._name_values()
@@ -159,8 +160,13 @@ class Program:
                 if form:
                     self._runtime_views.append((name, v, form))
             else:
-                self._space[name] = _formed(self._plan.array(v), form)
+                self._space[name] = self._object(_formed(self._plan.array(v), form))
         return name
+
+    def _object(self, array: Array) -> Array:
+        """One array object for each place and shape: a ufunc sees at once that ``out`` is its argument (0.3 us, not 0.4)."""
+        key = (array.ctypes.data, array.shape, array.strides, array.dtype.str)
+        return self._objects.setdefault(key, array)
 
     def _ones(self, n: int, dtype: Any) -> str:
         key = ("ones", n, np.dtype(dtype).str)

@@ -36,10 +36,6 @@ VIEWS: set[Callable[..., Any]] = {np.reshape, np.transpose, np.broadcast_to, get
 """Functions that may return a view of their argument."""
 
 
-class RecordingError(TypeError):
-    """A step does something that a recorded program could not repeat."""
-
-
 @dataclass(slots=True, eq=False)
 class Value:
     """An array of the program: its shape and layout, and where it comes from."""
