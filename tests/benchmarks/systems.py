@@ -1,7 +1,8 @@
 """One training step in each system: the same network, loss and optimizer, ready to be timed.
 
 A system is a function ``(sizes, x, y, task) -> step`` where ``step()`` trains once and returns the loss. ``task`` is
-"regression" (sigmoid layers, summed squared error) or "classes" (ReLU layers, cross-entropy). All start from the same numbers.
+"regression" (sigmoid layers, summed squared error) or "classes" (ReLU layers, cross-entropy). All start from the same
+numbers.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Training speed against other systems: ``python tests/benchmarks/training.py`` prints a table and saves a figure.
 
-Every comparison runs its systems in turn, round after round, so that whatever else the machine does hits all of them alike;
-a ratio is the median over rounds of one round's ratio. Systems that are not installed are named and left out:
+Every comparison runs its systems in turn, round after round, so that whatever else the machine does hits all of them
+alike; a ratio is the median over rounds of one round's ratio. Systems that are not installed are named and left out:
 ``pip install torch==2.13.0 jax autograd mygrad`` brings them. Each part runs in a process of its own.
 """
 
@@ -185,13 +185,15 @@ def processes(repeats: int) -> dict[str, list[float]]:
     wanted = [COMPILED, "NumPy, plain", *(n for n in ("PyTorch",) if n in names)]
     wanted += ["JAX, whole loop in fori_loop"] * ("JAX, jitted step" in names)
     variables = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+    variables.update(PYTHONDONTWRITEBYTECODE="")  # byte code is kept, as for everybody who runs a program twice
     times: dict[str, list[float]] = {name: [] for name in wanted}
-    for _ in range(repeats):
+    for i in range(1 + repeats):
         for name in wanted:
             code = textwrap.dedent(PROCESSES[name]).replace("{here!r}", repr(str(HERE)))
             start = time.perf_counter()
             subprocess.run([sys.executable, "-W", "ignore", "-c", code], env={**os.environ, **variables}, check=True)
-            times[name].append(time.perf_counter() - start)
+            if i:
+                times[name].append(time.perf_counter() - start)
     return times
 
 
@@ -294,7 +296,9 @@ def main() -> None:
     chapter = run_part("chapter", 3 * given.seconds)
     if chapter["absent"]:
         console.print(f"Not installed, left out: {', '.join(chapter['absent'])}.")
-    console.print(table_of_times("The chapter's network (1-8-1, 40 points, float64, Adam), a step", chapter["rounds"], "us"))
+    console.print(
+        table_of_times("The chapter's network (1-8-1, 40 points, float64, Adam), a step", chapter["rounds"], "us")
+    )
     large = {threads: run_part("large", given.seconds, threads)["rounds"] for threads in (1, 2)}
     for threads, rounds in large.items():
         console.print(table_of_times(f"784-512-512-10, batch 128, float32, {threads} thread(s), a step", rounds, "us"))
@@ -304,7 +308,10 @@ def main() -> None:
     console.print(table_of_times("Recording", recorded, "us"))
     curves: dict[str, dict[int, dict[str, float]]] = {}
     worst: dict[str, Any] = {}
-    for kind, sizes, title in (("width", WIDTHS, "width of the hidden layer"), ("depth", DEPTHS, "hidden layers of width 8")):
+    for kind, sizes, title in (
+        ("width", WIDTHS, "width of the hidden layer"),
+        ("depth", DEPTHS, "hidden layers of width 8"),
+    ):
         curves[title] = {}
         for size in sizes:
             rounds = run_part(f"{kind}:{size}", given.seconds / 2)["rounds"]
