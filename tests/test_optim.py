@@ -1,5 +1,8 @@
 """Optimizers: the chapter's formulas, the flat buffer, saving, and what they refuse."""
 
+import copy
+import pickle
+
 import numpy as np
 import pytest
 from handwritten import updateAdam
@@ -263,6 +266,55 @@ def test_a_state_that_does_not_fit_changes_nothing(change, message):
         optimizer.load_state_dict(state)
     for name, array in optimizer.state_dict().items():
         np.testing.assert_array_equal(array, before[name])
+
+
+COPIES = {"deepcopy": copy.deepcopy, "pickle": lambda pair: pickle.loads(pickle.dumps(pair))}
+
+
+@pytest.mark.parametrize("copied", COPIES)
+@pytest.mark.parametrize("optimizer_first", [False, True])
+@given(seeds, st.sampled_from([optim.GD, optim.Adam]), st.integers(0, 2), st.booleans())
+def test_a_copy_of_model_and_optimizer_trains_like_the_original(copied, optimizer_first, seed, make, before, compiled):
+    rng = np.random.default_rng(seed)
+    model = nn.Sequential(nn.Linear(2, 3, rng=rng), nn.Tanh(), nn.Linear(3, 1, rng=rng, dtype=np.float32))
+    optimizer = make(model.parameters(), 0.1)
+    x, y = rng.normal(size=(5, 2)), rng.normal(size=(5, 1))
+
+    def train(model, optimizer, epochs):
+        loss = nn.losses.sum_squared_error
+        return nn.fit(model, x, y, loss=loss, optimizer=optimizer, epochs=epochs, compile=compiled).losses
+
+    train(model, optimizer, before)
+    if optimizer_first:
+        other_optimizer, other = COPIES[copied]((optimizer, model))
+    else:
+        other, other_optimizer = COPIES[copied]((model, optimizer))
+    kept = model.state_dict()
+    losses = train(other, other_optimizer, 3)
+    for name, array in model.state_dict().items():  # the original stays where it was
+        np.testing.assert_array_equal(array, kept[name])
+    np.testing.assert_array_equal(losses, train(model, optimizer, 3))
+    for name, array in model.state_dict().items():
+        np.testing.assert_array_equal(other.state_dict()[name], array)
+    for name, array in optimizer.state_dict().items():
+        np.testing.assert_array_equal(other_optimizer.state_dict()[name], array)
+    other_optimizer.lr = 0.7
+    assert optimizer.lr == 0.1
+
+
+@pytest.mark.parametrize("copied", COPIES)
+def test_an_optimizer_copied_alone_has_parameters_of_its_own(copied):
+    model = nn.Linear(1, 1, rng=0)
+    optimizer = optim.Adam(model.parameters(), 0.1)
+    alone = COPIES[copied](optimizer)
+    before = model.state_dict()
+    for p in alone.parameters:
+        p.grad = np.ones(p.shape)
+    alone.step()
+    np.testing.assert_allclose(alone.parameters[0].data, before["weight"] - 0.1)
+    np.testing.assert_array_equal(model.weight.data, before["weight"])
+    with pytest.raises(ValueError, match="holds none of the model's parameters"):
+        nn.fit(model, [[1.0]], [[1.0]], loss=nn.losses.sum_squared_error, optimizer=alone, epochs=1)
 
 
 # -- Optimizers of one's own ------------------------------------------------------------------------------------------

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from microgradnp.engine.tensor import Array, Tensor, _state, assign, wrap
+from microgradnp.engine.tensor import Array, Tensor, _next_order, _state, assign, wrap
 from microgradnp.nn.checkpoint import load_into
 
 
@@ -66,13 +66,26 @@ class _Group:
     def __init__(self, parameters: list[tuple[int, Tensor]]) -> None:
         self.parameters = [p for _, p in parameters]
         self.numbers = [i for i, _ in parameters]
+        self.state: dict[str, Array] = {}
+        self.move_in()
+
+    def move_in(self) -> None:
+        """Make the flat buffer from the parameters' values, and each parameter a view of it."""
         self.shapes = [p.shape for p in self.parameters]
         self.flat = np.concatenate([p.data.ravel() for p in self.parameters])
         self.views = self.split(self.flat)
         self.gradient = np.empty_like(self.flat)
-        self.state: dict[str, Array] = {}
         for p, view in zip(self.parameters, self.views, strict=True):
-            p.data = view
+            p._value = view  # the same numbers: a graph that holds p stays right
+
+    # An array that is copied or pickled is a view no more: what shares memory is left out, and made again there.
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"parameters": self.parameters, "numbers": self.numbers, "state": self.state}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self.move_in()
 
     def split(self, flat: Array) -> list[Array]:
         """Views of a flat vector in the shapes of the parameters."""
@@ -84,7 +97,7 @@ class _Group:
         for p, view in zip(self.parameters, self.views, strict=True):
             if p.data is not view:
                 np.copyto(view, p.data)
-                p.data = view
+                p._value = view
 
     def gather(self) -> Any:
         """The gradients of all parameters as one vector."""
@@ -184,6 +197,8 @@ class Optimizer:
             for key, array in group.state.items():
                 if after[key] is not before[key]:
                     assign(array, after[key])
+            for p in group.parameters:
+                p._order = _next_order()  # younger than the nodes that have used it: their sweep will notice
 
     def _check_result(self, group: _Group, parameter: Any, state: dict[str, Any]) -> None:
         fits = _shape(parameter) == group.flat.shape and state.keys() == group.state.keys()
