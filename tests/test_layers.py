@@ -323,6 +323,18 @@ def test_a_layer_inside_itself_is_refused():
         model.parameters()
 
 
+def test_two_tensors_at_one_place_are_refused():
+    layer = nn.Layer()
+    one, two = (mg.Tensor([float(i)], requires_grad=True) for i in (1, 2))
+    layer.parts = {1: one, "1": two}
+    for method in (layer.state_dict, layer.named_parameters, lambda: layer.load_state_dict({"parts.1": np.ones(1)})):
+        with pytest.raises(ValueError, match=r"two Tensors of this Layer have the same place, 'parts\.1'"):
+            method()
+    np.testing.assert_array_equal([*one.data, *two.data], [1, 2])
+    layer.parts = {"a.b": one, "a": {"b": one}}  # the same one: nothing is lost
+    assert list(layer.state_dict()) == ["parts.a.b"]
+
+
 class Noisy(nn.Layer):
     def forward(self, x):
         if self.training:

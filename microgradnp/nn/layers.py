@@ -82,7 +82,14 @@ class Layer:
         return [(name, part) for name, part in _walk("", self, ()) if isinstance(part, Layer)]
 
     def _named_tensors(self) -> list[tuple[str, Tensor]]:
-        return [(name, part) for name, part in _walk("", self, ()) if type(part) is Tensor]
+        found: dict[str, Tensor] = {}
+        for name, part in _walk("", self, ()):
+            if type(part) is Tensor and found.setdefault(name, part) is not part:
+                raise ValueError(
+                    f"two Tensors of this {type(self).__name__} have the same place, {name!r}, so that only one of them "
+                    "could be saved: give them different names (1 and '1' are the same as names)."
+                )
+        return list(found.items())
 
     def named_parameters(self) -> list[tuple[str, Tensor]]:
         """The Tensors that require a gradient, each once, under their places: ``"0.weight"``."""
