@@ -69,6 +69,28 @@ def test_sigmoid_and_softplus_are_what_they_are(x):
     assert sigmoid(x) == pytest.approx((1 + np.tanh(x / 2)) / 2)
 
 
+@pytest.mark.parametrize("f", [sigmoid, softplus, *ALONG_AXIS])
+@pytest.mark.parametrize(
+    "given", [0, True, 2.5, [0, 1], [[True], [False]], (1.5, -2), np.uint8(3), np.array([0, 200], "u1")]
+)
+def test_numbers_and_lists_are_float64_arrays(f, given):
+    y = f(given)
+    assert y.dtype == np.float64
+    np.testing.assert_array_equal(y, f(np.array(given, float)))
+    if np.ndim(given):
+        np.testing.assert_array_equal(mg.compile(f)(np.asarray(given)), y)
+
+
+@pytest.mark.parametrize("f", [*ELEMENTWISE, *ALONG_AXIS])
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64, np.longdouble])
+def test_floating_dtypes_stay(f, dtype):
+    assert f(np.array([0.5, 1.0], dtype)).dtype == f(dtype(0.5)).dtype == dtype
+
+
+def test_relu_keeps_integers():
+    np.testing.assert_array_equal(relu([-1, 2]), [0, 2], strict=True)
+
+
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 @pytest.mark.parametrize(
     ("f", "values", "slopes"),

@@ -1,7 +1,7 @@
 """Activations and their relatives, each a row of the table of rules: NumPy has no function of that name.
 
 All are right at the far ends, in float32 too: no warning, no NaN, and ``-inf`` (a masked entry) is an ordinary value.
-They take arrays, numbers and Tensors alike.
+They take arrays, numbers, nested lists and Tensors alike; integers become float64, where the result is not one of them.
 """
 
 from typing import Any
@@ -23,6 +23,7 @@ def sigmoid(x: Any) -> Any:
     >>> functional.sigmoid(np.array([-1000.0, 0.0, 1000.0]))
     array([0. , 0.5, 1. ])
     """
+    x = _floating(x)
     with np.errstate(over="ignore"):  # exp(1000) is inf, and 1 / inf is the right 0
         return 1 / (1 + np.exp(-x))
 
@@ -50,6 +51,7 @@ def softplus(x: Any) -> Any:
     >>> functional.softplus(np.array([-1000.0, 0.0, 10.0])).round(3)
     array([ 0.   ,  0.693, 10.   ])
     """
+    x = _floating(x)
     return np.maximum(x, 0) + np.log1p(np.exp(-np.abs(x)))
 
 
@@ -65,7 +67,7 @@ def softmax(x: Any, *, axis: Axis = -1) -> Any:
     >>> functional.softmax(np.array([0.0, 1000.0, -np.inf]))
     array([0., 1., 0.])
     """
-    e = np.exp(_below_top(x, axis))
+    e = np.exp(_below_top(_floating(x), axis))
     return e / np.sum(e, axis=axis, keepdims=True)
 
 
@@ -79,7 +81,7 @@ def log_softmax(x: Any, *, axis: Axis = -1) -> Any:
     >>> functional.log_softmax(np.array([0.0, 1000.0]))
     array([-1000.,     0.])
     """
-    rest = _below_top(x, axis)
+    rest = _below_top(_floating(x), axis)
     return rest - np.log(np.sum(np.exp(rest), axis=axis, keepdims=True))
 
 
@@ -93,13 +95,19 @@ def logsumexp(x: Any, *, axis: Axis = None, keepdims: bool = False) -> Any:
     >>> functional.logsumexp(np.array([1000.0, 1000.0])).round(4)
     np.float64(1000.6931)
     """
+    x = _floating(x)
     total = np.sum(np.exp(_below_top(x, axis)), axis=axis, keepdims=keepdims)
     return np.log(total) + np.max(x, axis=axis, keepdims=keepdims)
 
 
+def _floating(x: Any) -> Any:
+    """``x`` as an array or Tensor of floating numbers: ``-x`` of an unsigned integer would start from the other end."""
+    x = x if isinstance(x, Tensor) else np.asarray(x)
+    return x.astype(np.float64) if x.dtype.kind in "biu" else x
+
+
 def _below_top(x: Any, axis: Axis) -> Any:
     """``x`` less its maximum along ``axis``: 0 wherever it is the maximum, at infinity too."""
-    x = np.asarray(x, np.result_type(x, np.float32)) if not isinstance(x, Tensor) else x
     top = np.max(x, axis=axis, keepdims=True)
     # inf - inf is NaN where the maximum is chosen anyway; -1e308 - 1e308 is -inf, whose exponential is the right 0.
     with np.errstate(over="ignore", invalid="ignore"):
