@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 import microgradnp as mg
 from microgradnp import nn, optim
+from microgradnp.engine.replay import RecordingError
 
 ACTIVATIONS = {"sigmoid": (nn.Sigmoid, sigmoid, sigmoid_der), "relu": (nn.ReLU, relu, relu_der)}
 
@@ -233,6 +234,37 @@ def test_an_optimizer_for_more_than_the_model_names_what_has_no_gradient():
     stray = mg.Tensor(1.0, requires_grad=True, name="stray")
     with pytest.raises(RuntimeError, match=r"\(stray\) of shape \(\) has no gradient"):
         train(model, 1, optimizer=optim.GD([*model.parameters(), stray], 0.1))
+
+
+def positive_part(prediction, target):
+    return sum_squared_error(prediction[target > 0], target[target > 0])
+
+
+def by_value(prediction, target):
+    return sum_squared_error(prediction, target) / target.mean().item()
+
+
+def chosen(prediction, target):
+    value = sum_squared_error(prediction, target)
+    return value if value > 1 else 2 * value
+
+
+def converted(prediction, target):
+    value = sum_squared_error(prediction, target)
+    return value * float(value.detach())
+
+
+@pytest.mark.parametrize("loss", [positive_part, by_value, chosen, converted])
+def test_what_cannot_be_recorded_names_the_way_that_works(loss):
+    model, other = small(), small()
+    before = model.state_dict()
+    with pytest.raises(RecordingError, match=r"Write fit\(\.\.\., compile=False\)") as error:
+        train(model, 3, loss=loss)
+    assert "while a program is recorded" in str(error.value.__cause__)
+    for name, array in model.state_dict().items():
+        np.testing.assert_array_equal(array, before[name])
+    losses = train(model, 3, loss=loss, compile=False).losses
+    np.testing.assert_array_equal(losses, train(other, 3, loss=loss, compile=False).losses)
 
 
 def test_progress_is_quiet_away_from_a_terminal_and_changes_nothing(capsys):

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from microgradnp.engine.replay import RecordingError
 from microgradnp.engine.replay import compile as record_once  # `compile` is also a keyword of `fit`
 from microgradnp.engine.tensor import Tensor, no_grad
 from microgradnp.nn.layers import Layer
@@ -84,7 +85,7 @@ def fit(
     ValueError
         If the data are empty, differ in length or contain NaN or inf, or ``epochs`` is negative.
     TypeError
-        If an argument is not of its kind.
+        If an argument is not of its kind, or the step cannot be recorded, which ``compile=False`` does without.
 
     Examples
     --------
@@ -118,7 +119,7 @@ def fit(
     # Overflow on the way to divergence is reported once, by the error below.
     with model.mode(training=True), np.errstate(over="ignore", invalid="ignore", divide="ignore"):
         for epoch in _epochs(epochs, progress, losses):
-            losses[epoch] = run(inputs, targets).item()
+            losses[epoch] = _run(run, inputs, targets)
             _check_finite(losses, epoch)
         with no_grad():
             losses[epochs] = _scalar(loss(model(inputs), targets)).item()
@@ -140,6 +141,17 @@ def _epochs(epochs: int, progress: bool, losses: NDArray[np.float64]) -> Iterato
             yield epoch
             bar.set_postfix_str(f"loss {losses[epoch]:.4g}", refresh=False)
             bar.update()
+
+
+def _run(step: Callable[[Any, Any], Any], inputs: NDArray[Any], targets: NDArray[Any]) -> float:
+    """The loss of one step; what cannot be recorded is told to somebody who may not know that anything is."""
+    try:
+        return float(step(inputs, targets).item())
+    except RecordingError as error:
+        raise RecordingError(
+            "fit records the first step and replays it from then on, but the model or the loss does something that "
+            "cannot be replayed (see the error above). Write fit(..., compile=False) to train without recording."
+        ) from error
 
 
 def _check_finite(losses: NDArray[np.float64], epoch: int) -> None:
