@@ -4,9 +4,11 @@ from microgradnp import check, datasets, nn
 from microgradnp.engine import coverage as _coverage  # noqa: F401  (fills the tables)
 from microgradnp.engine.custom import custom_vjp
 from microgradnp.engine.debug import debug
-from microgradnp.engine.functions import put, put_along_axis
+from microgradnp.engine.places import put, put_along_axis
 from microgradnp.engine.replay import compile, draw
 from microgradnp.engine.rules import defvjp
 from microgradnp.engine.tensor import Tensor, no_grad
 from microgradnp.engine.transforms import grad, hessian, hvp, jacobian, jvp, stop_gradient, value_and_grad, vjp
 from microgradnp.nn import optim
+
+__version__ = "0.1.0"

@@ -16,7 +16,9 @@ from hypothesis.extra import numpy as hnp
 
 from microgradnp.check.strategies import LAYOUTS, arrays, broadcastable, dtypes, lay
 from microgradnp.engine import linalg, rules
-from microgradnp.engine.functions import ASSOCIATIVE, CREATION, put, put_along_axis
+from microgradnp.engine.functions import ASSOCIATIVE
+from microgradnp.engine.places import put, put_along_axis
+from microgradnp.engine.shapes import CREATION
 from microgradnp.engine.tensor import FUNCTIONS
 from microgradnp.nn import functional
 

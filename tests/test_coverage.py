@@ -8,8 +8,8 @@ import pytest
 
 import microgradnp as mg
 from microgradnp.engine.coverage import classify, overridable, table
-from microgradnp.engine.functions import CREATION
 from microgradnp.engine.rules import RULES, name_of
+from microgradnp.engine.shapes import CREATION
 from microgradnp.engine.tensor import CONSTANTS, FUNCTIONS, REFUSED
 
 PAGE = pathlib.Path(__file__).parent.parent / "docs" / "coverage.md"

@@ -1,9 +1,9 @@
 """Where each of NumPy's overridable functions stands: differentiable, piecewise constant or refused.
 
-Differentiable functions have a row (``rules.py``) or a front (``functions.py``, ``statistics.py``, ``sequences.py``,
-``linalg.py``). The others are listed here: those whose result does not change when their floating arguments do return
-plain arrays; those that no rule can serve raise, with the reason and what to use instead. `classify` says which is
-which, and a test holds it against NumPy's own list, so that a function new in NumPy cannot go unnoticed.
+Differentiable functions have a row (``rules.py``) or a front (``functions.py`` and the families beside it). The others
+are listed here: those whose result does not change when their floating arguments do return plain arrays; those that no
+rule can serve raise, with the reason and what to use instead. `classify` says which is which, and a test holds it
+against NumPy's own list, so that a function new in NumPy cannot go unnoticed.
 """
 
 from collections.abc import Callable
@@ -12,9 +12,10 @@ from typing import Any, Literal, NamedTuple, get_args
 import numpy as np
 from numpy._core import umath
 
-from microgradnp.engine import linalg, sequences, statistics  # noqa: F401  (they fill the table)
-from microgradnp.engine.functions import ASSOCIATIVE, CREATION
+from microgradnp.engine import linalg, places, sequences, statistics  # noqa: F401  (they fill the table)
+from microgradnp.engine.functions import ASSOCIATIVE
 from microgradnp.engine.rules import RULES, name_of
+from microgradnp.engine.shapes import CREATION
 from microgradnp.engine.tensor import CONSTANTS, FUNCTIONS, REFUSED, reason_against
 
 Function = Callable[..., Any]
@@ -106,8 +107,8 @@ REFUSED.update(
 REFUSED[np.nextafter] = "it is the identity but for one unit of the last place. Use the argument itself, or t.data."
 
 _COMPLEX = (
-    "it turns to complex numbers outside the real domain, and Tensors do not hold them. Use the function of that name in "
-    "np itself, such as np.sqrt."
+    "it turns to complex numbers outside the real domain, and Tensors do not hold them. Use the function of that name "
+    "in np itself, such as np.sqrt."
 )
 _STRINGS = "it works on strings, and Tensors hold numbers."
 REFUSED.update(dict.fromkeys([f for f in vars(umath).values() if isinstance(f, np.ufunc) and not f.types], _STRINGS))
