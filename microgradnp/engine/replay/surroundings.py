@@ -1,8 +1,8 @@
 """What a step can see besides its arguments, so that a program is never replayed after it has changed.
 
-A step reads its closure, globals, the attributes of models and optimizers: any of these may decide what it computes. They
-are walked once, after recording; a replay compares them with what they were, by identity where it matters. Arrays are not
-compared: the program reads them where they are.
+A step reads its closure, globals, the attributes of models and optimizers: any of these may decide what it computes.
+They are walked once, when recording; a replay compares them with what they were, by identity where it matters. Arrays
+are not compared: the program reads them where they are.
 """
 
 from __future__ import annotations
@@ -87,6 +87,9 @@ class Surroundings:
         elif isinstance(x, dict):
             self._watch(x, dict(x), path, x.items())
             yield from ((part, f"{path}[{key!r}]") for key, part in x.items())
+        elif type(x).__module__.startswith("microgradnp.engine."):  # a compiled step, this one too: what it was made of
+            if hasattr(x, "__wrapped__"):
+                yield x.__wrapped__, path
         elif not isinstance(x, np.ndarray | Tensor) and hasattr(x, "__dict__") and not _foreign(x):
             attributes = x.__dict__
             self._watch(attributes, dict(attributes), path, attributes.items())
@@ -124,8 +127,8 @@ class Surroundings:
         self.guards.append(Guard("{container} == {copy}", {"container": container, "copy": copy}, path))
         for key, x in items:  # an array or Tensor of one element could be equal to another one
             if isinstance(x, np.ndarray | Tensor) and x.size <= 1:
-                names = {"container": container, "x": x}
-                self.guards.append(Guard(f"{{container}}[{key!r}] is {{x}}", names, f"{path}.{key}"))
+                names = {"container": container, "key": key, "x": x}
+                self.guards.append(Guard("{container}[{key}] is {x}", names, f"{path}.{key}"))
 
 
 def _global_names(code: types.CodeType) -> Iterator[str]:
