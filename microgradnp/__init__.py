@@ -12,3 +12,27 @@ from microgradnp.engine.transforms import grad, hessian, hvp, jacobian, jvp, sto
 from microgradnp.nn import optim
 
 __version__ = "0.1.0"
+
+__all__ = [
+    "Tensor",
+    "check",
+    "compile",
+    "custom_vjp",
+    "datasets",
+    "debug",
+    "defvjp",
+    "draw",
+    "grad",
+    "hessian",
+    "hvp",
+    "jacobian",
+    "jvp",
+    "nn",
+    "no_grad",
+    "optim",
+    "put",
+    "put_along_axis",
+    "stop_gradient",
+    "value_and_grad",
+    "vjp",
+]
