@@ -75,6 +75,19 @@ def test_columns_may_have_any_name(tmp_path):
     assert figure.axes[0].get_ylabel() == "price in $ or $$"
 
 
+@pytest.mark.parametrize("draw", [figures.curves, figures.predicted_against_observed])
+def test_names_without_a_font_give_way_with_one_warning(draw, tmp_path, monkeypatch):
+    monkeypatch.setattr(figures, "JAPANESE", ())
+    names = ({}, "時間\t(s)", "身長") if draw is figures.curves else ("身長",)
+    with pytest.warns(figures.FontWarning, match=r"'身長' is drawn as 'y'.*fonts-noto-cjk") as caught:
+        figure = draw(x, y, *names)
+    figures.save(figure, tmp_path / "figure.png")
+    assert len(caught) == 1
+    axes = figure.axes[0]
+    shown = (axes.get_xlabel(), axes.get_ylabel())
+    assert shown == (("x", "y") if draw is figures.curves else ("y, observed", "y, predicted"))
+
+
 def test_figures_stay_out_of_pyplots_list():
     program = (
         "import sys; from microgradnp.show import figures; import numpy as np\n"

@@ -7,6 +7,7 @@ lines differ in dash as well, for print in grey.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,7 +24,21 @@ BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY = "#0072B2", "#D55E00", "#009E73", 
 COLOURS = (VERMILLION, GREEN, PURPLE, ORANGE, SKY)
 DASHES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)))
 
-JAPANESE = ("Noto Sans CJK JP", "Noto Sans JP", "Hiragino Sans", "Yu Gothic", "Meiryo", "IPAexGothic", "TakaoGothic")
+JAPANESE = (
+    "Noto Sans CJK JP",
+    "Noto Sans JP",
+    "Hiragino Sans",
+    "Yu Gothic",
+    "Meiryo",
+    "IPAexGothic",
+    "IPAGothic",
+    "TakaoGothic",
+)
+
+
+class FontWarning(UserWarning):
+    """A name cannot be drawn with the fonts that are installed."""
+
 
 Curve = tuple[NDArray[Any], NDArray[Any]]
 
@@ -36,7 +51,7 @@ def curves(
     axes.scatter(x, y, s=36, facecolors="none", edgecolors=BLUE, linewidths=1.2, label="data", zorder=3)
     for (label, (line_x, line_y)), colour, dash in zip(lines.items(), COLOURS, DASHES, strict=False):
         axes.plot(line_x, line_y, color=colour, linestyle=dash, linewidth=2, label=label)
-    _name(axes, xlabel, ylabel)
+    _name(axes, *_drawable({"x": xlabel, "y": ylabel}))
     _legend(figure)
     return figure
 
@@ -67,7 +82,8 @@ def predicted_against_observed(observed: NDArray[Any], predicted: NDArray[Any], 
     axes.plot(ends, ends, color=VERMILLION, linewidth=1.5, label="prediction = observation")
     axes.scatter(observed, predicted, s=36, facecolors="none", edgecolors=BLUE, linewidths=1.2, label="data", zorder=3)
     axes.set_aspect("equal")
-    _name(axes, f"{name}, observed", f"{name}, predicted")
+    (shown,) = _drawable({"y": name})
+    _name(axes, f"{shown}, observed", f"{shown}, predicted")
     _legend(figure)
     return figure
 
@@ -77,13 +93,42 @@ def save(figure: Figure, path: str | Path) -> None:
     figure.savefig(path, metadata={"Date": None} if Path(path).suffix == ".svg" else None)
 
 
-def _name(axes: Axes, xlabel: str, ylabel: str) -> None:
-    """Name the axes after a user's own columns: dollar signs stay, and Japanese shows where a font for it is there."""
+def _drawable(names: Mapping[str, str]) -> list[str]:
+    """A user's names as they can be drawn: one that no installed font has the letters for gives way to its key."""
+    from matplotlib import get_cachedir
+    from matplotlib.font_manager import findfont, get_font
+
+    fonts = [get_font(findfont(family)) for family in _families()]
+    shown, lost = [], []
+    for instead, name in names.items():
+        name = " ".join(name.split())
+        if all(c == " " or any(font.get_char_index(ord(c)) for font in fonts) for c in name):
+            shown.append(name)
+        else:
+            shown.append(instead)
+            lost.append(f"{name!r} is drawn as {instead!r}")
+    if lost:
+        warnings.warn(
+            f"{' and '.join(lost)}: no installed font has its letters. For Japanese, install Noto Sans CJK JP (the "
+            f"package fonts-noto-cjk on Debian and Ubuntu) and remove {get_cachedir()}, where matplotlib remembers the "
+            "fonts.",
+            FontWarning,
+            stacklevel=3,
+        )
+    return shown
+
+
+def _families() -> list[str]:
     from matplotlib.font_manager import get_font_names
 
     installed = get_font_names()
+    return ["DejaVu Sans", *(family for family in JAPANESE if family in installed)]
+
+
+def _name(axes: Axes, xlabel: str, ylabel: str) -> None:
+    """Name the axes after a user's own columns: dollar signs stay, and Japanese shows where a font for it is there."""
     for label, text in ((axes.xaxis.label, xlabel), (axes.yaxis.label, ylabel)):
-        label.set(text=text, parse_math=False, fontfamily=["DejaVu Sans", *(f for f in JAPANESE if f in installed)])
+        label.set(text=text, parse_math=False, fontfamily=_families())
 
 
 def _legend(figure: Figure) -> None:
