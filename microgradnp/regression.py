@@ -43,19 +43,25 @@ def read_columns(path: str | Path, names: Sequence[str]) -> NDArray[np.float64]:
         raise TableError(f"{path}: {error.strerror or error}.") from None
     except (UnicodeDecodeError, csv.Error) as error:
         raise TableError(f"{path}: not a CSV file in UTF-8 ({error}).") from None
-    if not any(rows):
+    while rows and not any(cell.strip() for cell in rows[-1]):  # a spreadsheet may leave commas below the table
+        rows.pop()
+    if not rows:
         raise TableError(f"{path}: the file is empty; it needs a row of column names and rows of numbers below it.")
-    top = next(i for i, row in enumerate(rows) if row)
+    top = next(i for i, row in enumerate(rows) if not _blank(row))
     header = [name.strip() for name in rows[top]]
     places = [_place(path, header, name) for name in names]
     numbers = [
         [_number(path, number, row, i, header) for i in places]
         for number, row in enumerate(rows[top + 1 :], start=top + 2)
-        if row
+        if not _blank(row)
     ]
     if not numbers:
         raise TableError(f"{path}: no rows of numbers below the column names.")
     return np.array(numbers)
+
+
+def _blank(row: list[str]) -> bool:
+    return not row or (len(row) == 1 and not row[0].strip())
 
 
 def _place(path: str | Path, header: list[str], name: str) -> int:
@@ -73,7 +79,9 @@ def _place(path: str | Path, header: list[str], name: str) -> int:
 def _number(path: str | Path, number: int, row: list[str], i: int, header: list[str]) -> float:
     where = f"{path}, row {number}, column {header[i]!r}"
     if len(row) != len(header):
-        raise TableError(f"{where}: the row has {len(row)} cells, but there are {len(header)} columns.")
+        raise TableError(
+            f"{where}: the row has {len(row)} cell{'s' * (len(row) != 1)}, but the header has {len(header)}."
+        )
     text = row[i].strip()
     if not text:
         raise TableError(f"{where}: the cell is empty; fill it in or leave the row out.")
