@@ -6,17 +6,23 @@ and moved to their place at the end, so that an error leaves nothing half-writte
 
 from __future__ import annotations
 
+import csv
 import os
+import shutil
+import signal
 import sys
+import threading
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+
+from microgradnp import __version__
+from microgradnp.check.command import InputError, check
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -24,15 +30,13 @@ if TYPE_CHECKING:
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
-class InputError(click.ClickException):
-    """Something that the user gave cannot be used: one line, exit code 2."""
-
-    exit_code = 2
-
-
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, message="%(prog)s %(version)s")
 def main() -> None:
     """Automatic differentiation on NumPy, with gradients that can be checked."""
+
+
+main.add_command(check)
 
 
 def _out(default: str) -> Callable[[Command], Command]:
@@ -81,10 +85,23 @@ def document(out: Path, svg: bool) -> None:
 # -- fit ---------------------------------------------------------------------------------------------------------------
 
 
+def _names(text: str) -> list[str]:
+    """Column names as a CSV file has them in its first line."""
+    return [name.strip() for name in next(csv.reader([text], skipinitialspace=True), [""])]
+
+
+def _column(context: click.Context, parameter: click.Parameter, text: str) -> str:
+    names = _names(text)
+    return names[0] if len(names) == 1 else text.strip()  # only one is asked for, so a comma needs no quotes
+
+
 def _columns(context: click.Context, parameter: click.Parameter, text: str) -> list[str]:
-    names = [name.strip() for name in text.split(",")]
+    names = _names(text)
     if not all(names):
-        raise InputError(f"--{parameter.name} {text!r}: give column names, separated by commas.")
+        raise InputError(
+            f"--{parameter.name} {text!r}: give column names, separated by commas; put double quotes around one "
+            "that has a comma itself."
+        )
     if len(set(names)) < len(names):
         raise InputError(f"--{parameter.name} {text!r}: a column is given twice.")
     return names
@@ -103,7 +120,7 @@ def _widths(context: click.Context, parameter: click.Parameter, text: str) -> li
 @main.command()
 @click.argument("data", type=click.Path(path_type=Path))
 @click.option("--x", required=True, metavar="COLUMN[,COLUMN]", callback=_columns, help="The input columns.")
-@click.option("--y", required=True, metavar="COLUMN", help="The column to predict.")
+@click.option("--y", required=True, metavar="COLUMN", callback=_column, help="The column to predict.")
 @click.option("--hidden", default="8", show_default=True, callback=_widths, help="Widths of the hidden layers: 8,8.")
 @click.option("--activation", type=click.Choice(["sigmoid", "relu", "tanh"]), default="tanh", show_default=True)
 @click.option("--optimizer", type=click.Choice(["gd", "adam"]), default="adam", show_default=True)
@@ -143,25 +160,24 @@ def fit(data: Path, x: list[str], y: str, out: Path, lr: float, **options: Any) 
             raise InputError(str(error)) from None
         predicted = result.predict(inputs)
         write_predictions(folder / "predictions.csv", names, inputs, observed, predicted)
-        if len(x) == 1:
-            grid = np.linspace(inputs.min(), inputs.max(), 500)
-            lines = {"network": (grid, result.predict(grid[:, None]))}
-            name, figure = "curve.png", figures.curves(inputs[:, 0], observed, lines, *names)
-        else:
-            name, figure = "predicted-against-observed.png", figures.predicted_against_observed(observed, predicted, y)
-        figures.save(figure, folder / name)
+        with warnings.catch_warnings(record=True) as notes:
+            warnings.simplefilter("always", figures.FontWarning)
+            if len(x) == 1:
+                grid = np.linspace(inputs.min(), inputs.max(), 500)
+                lines = {"network": (grid, result.predict(grid[:, None]))}
+                name, figure = "curve.png", figures.curves(inputs[:, 0], observed, lines, *names)
+            else:
+                name = "predicted-against-observed.png"
+                figure = figures.predicted_against_observed(observed, predicted, y)
+            figures.save(figure, folder / name)
 
+    for note in notes:
+        click.echo(f"Note: {note.message}", err=True)
     before, after = result.mean_squared_errors[[0, -1]]
     table = _table(f"{len(observed)} rows", "unit", "before training", f"after {options['epochs']} epochs")
-    table.add_row("mean squared error", f"({y})²", f"{before:.6g}", f"{after:.6g}")
+    table.add_row("mean squared error", f"({y})^2", f"{before:.6g}", f"{after:.6g}")
     table.add_row("root mean squared error", y, f"{np.sqrt(before):.6g}", f"{np.sqrt(after):.6g}")
     _print(table, f"Saved in {out}: {name}, predictions.csv")
-
-
-# -- check: lives beside what it runs ---------------------------------------------------------------------------------
-
-if find_spec("microgradnp.check.command") is not None:
-    main.add_command(import_module("microgradnp.check.command").check)
 
 
 # -- What the commands share -------------------------------------------------------------------------------------------
@@ -172,14 +188,51 @@ def _publishing(out: Path) -> Iterator[Path]:
     """A temporary folder; its files move to ``out`` when all has gone well."""
     try:
         there = next(path for path in (out, *out.absolute().parents) if path.exists())
-        with TemporaryDirectory(dir=there, prefix=".microgradnp-") as name:
-            folder = Path(name)
-            yield folder
-            out.mkdir(parents=True, exist_ok=True)
-            for path in sorted(folder.iterdir()):
-                os.replace(path, out / path.name)
+        with _ending_in_order(), TemporaryDirectory(dir=there, prefix=".microgradnp-") as name:
+            yield Path(name)
+            _move(sorted(Path(name).iterdir()), out)
     except OSError as error:
-        raise InputError(f"--out {out}: {error.strerror or error}.") from None
+        raise InputError(f"--out {error.filename2 or out}: {error.strerror or error}.") from None
+
+
+def _move(files: list[Path], out: Path) -> None:
+    """Move files to ``out``: all of them or, if one cannot be, none."""
+    for file in files:
+        if (out / file.name).is_dir():
+            raise InputError(f"--out {out}: {out / file.name} is a folder; a file of that name is to be written.")
+    out.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(dir=files[0].parent) as name:
+        kept, moved = Path(name), []
+        try:
+            for file in files:
+                target = out / file.name
+                if target.exists():
+                    shutil.copy2(target, kept / file.name)
+                moved.append(target)
+                os.replace(file, target)
+        except BaseException:
+            for target in moved:
+                if (kept / target.name).exists():
+                    os.replace(kept / target.name, target)
+                else:
+                    target.unlink(missing_ok=True)
+            raise
+
+
+@contextmanager
+def _ending_in_order() -> Iterator[None]:
+    """Let a signal that ends the process do so as Ctrl-C does, so that nothing temporary stays behind."""
+    caught = []
+    if threading.current_thread() is threading.main_thread():  # elsewhere Python sets no handlers
+        for number in (signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM)):
+            if signal.getsignal(number) is signal.SIG_DFL:
+                signal.signal(number, lambda number, frame: sys.exit(128 + number))
+                caught.append(number)
+    try:
+        yield
+    finally:
+        for number in caught:
+            signal.signal(number, signal.SIG_DFL)
 
 
 def _table(*header: str) -> Table:

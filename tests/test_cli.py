@@ -1,13 +1,20 @@
 """``microgradnp fit`` on tables good and bad, and the command line as a whole."""
 
 import csv
+import errno
+import os
+import signal
 import subprocess
 import sys
+import time
+import tomllib
+from pathlib import Path
 
 import numpy as np
 import pytest
 from click.testing import CliRunner
 
+import microgradnp
 from microgradnp import __main__, regression
 from microgradnp.cli import main
 
@@ -87,8 +94,10 @@ BAD_TABLES = [
     ("a,b\n1,2\nNaN,4\n", "data.csv, row 3, column 'a': 'NaN' is not a finite number"),
     ("a,b\n1,-inf\n", "data.csv, row 2, column 'b': '-inf' is not a finite number"),
     ("a,b\n1,2\n,4\n", "data.csv, row 3, column 'a': the cell is empty"),
-    ("a,b\n1,2\n3\n", "data.csv, row 3, column 'a': the row has 1 cells, but there are 2 columns"),
+    ("a,b\n1,2\n3\n", "data.csv, row 3, column 'a': the row has 1 cell, but the header has 2"),
     ("a,b\n1,2,3\n", "data.csv, row 2, column 'a': the row has 3 cells"),
+    ("a,b\n1,2\n,\n3,4\n", "data.csv, row 3, column 'a': the cell is empty"),
+    ("  \n,\n", "data.csv: the file is empty"),
     ('a,b\n1,"2\n3"\n', r"'2\n3' is not a number"),
     ("a,b\n1,2\n1,3\n", "data.csv: column 'a' has the same value 1 in every row"),
     ("a,b\n1,2\n", "there are 1"),
@@ -170,11 +179,133 @@ def test_a_table_from_a_spreadsheet(tmp_path):
     np.testing.assert_array_equal(regression.read_columns(path, ["height", "age"]), [[2, 1], [4.5, 3]])
 
 
+@pytest.mark.parametrize("end", ["  ", " \n", ",\n", "\t\n , \n\n"])
+def test_blank_lines_around_and_below_a_table_are_no_rows(end, tmp_path):
+    path = tmp_path / "data.csv"
+    path.write_text(f" \na,b\n1,2\n  \n3,4\n{end}")
+    np.testing.assert_array_equal(regression.read_columns(path, ["a", "b"]), [[1, 2], [3, 4]])
+
+
+@pytest.mark.parametrize(
+    ("x", "y"),
+    [('"a, b"', " y "), ('y ,"a, b"', 'the "z"'), ('"a, b",y', '"the ""z"""'), ("y", "a, b"), ("y", '"a, b"')],
+)
+def test_columns_are_named_as_in_the_file(x, y, tmp_path):
+    path = tmp_path / "data.csv"
+    path.write_text('"a, b",y,"the ""z"""\n1,2,3\n2,3,1\n3,1,2\n')
+    result = run("fit", path, "--x", x, "--y", y, *QUICK, "--out", tmp_path / "out")
+    assert result.exit_code == 0, result.output
+
+
+def test_the_version_is_that_of_the_package():
+    project = tomllib.loads((Path(__file__).parent.parent / "pyproject.toml").read_text())["project"]
+    assert microgradnp.__version__ == project["version"]
+    assert run("--version").output.split()[1:] == [project["version"]]
+
+
+# -- Where the output goes --------------------------------------------------------------------------------------------
+
+
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)}
+
+
+def shell(command, folder, **environment):
+    """Run a command line; ``microgradnp`` in it is this one."""
+    command = command.replace("microgradnp", f'"{sys.executable}" -m microgradnp', 1)
+    environment = {**ENVIRONMENT, **environment}
+    return subprocess.run(command, shell=True, capture_output=True, cwd=folder, env=environment, check=False)
+
+
+def japanese_table(folder):
+    (folder / "data.csv").write_text("身長,体重²\n1,2\n2,3\n3,5\n", encoding="utf-8")
+    return "fit data.csv --x 身長 --y 体重² --epochs 5"
+
+
+@pytest.mark.parametrize("encoding", ["cp932", "ascii", "utf-8"])
+def test_output_goes_into_any_encoding(encoding, tmp_path):
+    done = shell(
+        f"microgradnp {japanese_table(tmp_path)} > log.txt", tmp_path, PYTHONIOENCODING=encoding, PYTHONUTF8="1"
+    )
+    assert done.returncode == 0, done.stderr
+    assert b"Traceback" not in done.stderr
+    log = (tmp_path / "log.txt").read_text(encoding=encoding)
+    assert "mean squared error" in log
+    assert "predictions.csv" in log
+    assert ("体重" in log) == (encoding != "ascii")
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full")
+@pytest.mark.parametrize("arguments", ["fit", "--help", "--version"])
+@pytest.mark.parametrize(
+    ("where", "message"),
+    [("> /dev/full", b"cannot be written: No space left on device"), (">&-", b"is closed")],
+)
+def test_output_that_cannot_be_written_is_one_line(arguments, where, message, tmp_path):
+    arguments = japanese_table(tmp_path) if arguments == "fit" else arguments
+    done = shell(f"microgradnp {arguments} {where}", tmp_path)
+    assert done.returncode == 1
+    lines = [line for line in done.stderr.splitlines() if not line.startswith(b"Note: ")]
+    assert len(lines) == 1
+    assert lines[0].startswith(b"microgradnp: standard output " + message)
+
+
+def test_letters_without_a_font_are_a_note(tmp_path, monkeypatch):
+    monkeypatch.setattr("microgradnp.show.figures.JAPANESE", ())
+    monkeypatch.chdir(tmp_path)
+    result = run(*japanese_table(tmp_path).split())
+    assert result.exit_code == 0
+    (note,) = result.stderr.splitlines()
+    assert note.startswith(
+        "Note: '身長' is drawn as 'x' and '体重²' is drawn as 'y': no installed font has its letters."
+    )
+    assert "fonts-noto-cjk" in note
+    assert "体重" in (tmp_path / "fit" / "predictions.csv").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP", "SIGINT"])
+def test_a_signal_leaves_nothing_behind(name, table):
+    if not hasattr(signal, name):
+        pytest.skip(f"no {name} here")
+    command = [sys.executable, "-m", "microgradnp", "fit", str(table), "--x", "age", "--y", "height"]
+    command += ["--epochs", "100000000", "--out", str(table.parent / "out")]
+    with subprocess.Popen(command, env=ENVIRONMENT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        while not list(table.parent.glob(".microgradnp-*")):
+            assert process.poll() is None
+            time.sleep(0.02)
+        process.send_signal(getattr(signal, name))
+        assert process.wait(20) not in (0, -signal.SIGKILL)
+    assert sorted(table.parent.iterdir()) == [table]
+
+
+@pytest.mark.parametrize("second", ["folder", "failure"])
+def test_all_files_are_published_or_none(second, table, tmp_path, monkeypatch):
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "curve.png").write_bytes(b"earlier")
+    replace = os.replace
+
+    def fails_for_predictions(source, target):
+        if Path(target) == out / "predictions.csv":
+            raise PermissionError(errno.EPERM, "Operation not permitted", source, None, target)
+        replace(source, target)
+
+    if second == "folder":
+        (out / "predictions.csv").mkdir()
+    else:
+        monkeypatch.setattr(os, "replace", fails_for_predictions)
+    result = run("fit", table, "--x", "age", "--y", "height", *QUICK, "--out", out)
+    assert result.exit_code == 2
+    assert str(out / "predictions.csv") in result.output
+    assert result.output.count("\n") == 1
+    assert (out / "curve.png").read_bytes() == b"earlier"
+    assert not (out / "predictions.csv").is_file()
+    assert not list(tmp_path.rglob(".microgradnp-*"))
+
+
 def test_python_dash_m(tmp_path):
-    command = [sys.executable, "-m", "microgradnp", "fit", "absent.csv", "--x", "a", "--y", "b"]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=False)
+    done = shell("microgradnp fit absent.csv --x a --y b", tmp_path)
     assert done.returncode == 2
-    assert done.stderr == "Error: absent.csv: No such file or directory.\n"
+    assert done.stderr.decode().splitlines() == ["Error: absent.csv: No such file or directory."]
 
 
 @pytest.mark.parametrize("missing", ["click", "rich.table", "matplotlib.figure", "tqdm"])
