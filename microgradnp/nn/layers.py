@@ -86,7 +86,7 @@ class Layer:
         for name, part in _walk("", self, ()):
             if type(part) is Tensor and found.setdefault(name, part) is not part:
                 raise ValueError(
-                    f"two Tensors of this {type(self).__name__} have the same place, {name!r}, so that only one of them "
+                    f"two Tensors of this {type(self).__name__} have the same place, {name!r}, so that only one "
                     "could be saved: give them different names (1 and '1' are the same as names)."
                 )
         return list(found.items())
