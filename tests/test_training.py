@@ -267,6 +267,12 @@ def test_what_cannot_be_recorded_names_the_way_that_works(loss):
     np.testing.assert_array_equal(losses, train(other, 3, loss=loss, compile=False).losses)
 
 
+def test_without_recording_an_error_of_what_the_user_compiled_stays_as_it_is():
+    scale = mg.compile(lambda target: target.mean().item())
+    with pytest.raises(RecordingError, match=r"^item\(\) asks for .* while a program is recorded"):
+        train(small(), 1, loss=lambda p, t: sum_squared_error(p, t) / scale(t), compile=False)
+
+
 def test_progress_is_quiet_away_from_a_terminal_and_changes_nothing(capsys):
     shown = train(small(), 5, progress=True)
     np.testing.assert_array_equal(shown.losses, train(small(), 5).losses)

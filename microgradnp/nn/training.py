@@ -115,11 +115,11 @@ def fit(
         return value
 
     losses = np.empty(epochs + 1)
-    run = record_once(step) if compile else step
+    run = _recorded(step) if compile else step
     # Overflow on the way to divergence is reported once, by the error below.
     with model.mode(training=True), np.errstate(over="ignore", invalid="ignore", divide="ignore"):
         for epoch in _epochs(epochs, progress, losses):
-            losses[epoch] = _run(run, inputs, targets)
+            losses[epoch] = run(inputs, targets).item()
             _check_finite(losses, epoch)
         with no_grad():
             losses[epochs] = _scalar(loss(model(inputs), targets)).item()
@@ -143,15 +143,20 @@ def _epochs(epochs: int, progress: bool, losses: NDArray[np.float64]) -> Iterato
             bar.update()
 
 
-def _run(step: Callable[[Any, Any], Any], inputs: NDArray[Any], targets: NDArray[Any]) -> float:
-    """The loss of one step; what cannot be recorded is told to somebody who may not know that anything is."""
-    try:
-        return float(step(inputs, targets).item())
-    except RecordingError as error:
-        raise RecordingError(
-            "fit records the first step and replays it from then on, but the model or the loss does something that "
-            "cannot be replayed (see the error above). Write fit(..., compile=False) to train without recording."
-        ) from error
+def _recorded(step: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+    """The step, recorded once; what cannot be is told to somebody who may not know that anything is recorded."""
+    recorded = record_once(step)
+
+    def run(x: Any, y: Any) -> Any:
+        try:
+            return recorded(x, y)
+        except RecordingError as error:
+            raise RecordingError(
+                "fit records the first step and replays it from then on, but the model or the loss does something that "
+                "cannot be replayed (see the error above). Write fit(..., compile=False) to train without recording."
+            ) from error
+
+    return run
 
 
 def _check_finite(losses: NDArray[np.float64], epoch: int) -> None:
