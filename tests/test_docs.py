@@ -13,7 +13,7 @@ from sybil import Example, Sybil
 from sybil.parsers.markdown import CodeBlockParser, PythonCodeBlockParser, SkipParser
 
 import microgradnp as mg
-from microgradnp import check, nn, optim
+from microgradnp import check, nn, optim, show
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = sorted(ROOT.glob("*.md")) + sorted(ROOT.glob("docs/**/*.md"))
@@ -72,11 +72,11 @@ def public_names() -> dict[str, object]:
     """The functions and classes of the package's public modules."""
     return {
         f"{module.__name__}.{name}": thing
-        for module in (mg, mg.datasets, nn, nn.functional, nn.losses, optim, check)
+        for module in (mg, mg.datasets, nn, nn.functional, nn.losses, optim, check, show)
         for name, thing in vars(module).items()
         if not name.startswith("_")
         and (inspect.isclass(thing) or inspect.isfunction(thing))
-        and (thing.__module__ == module.__name__ or name in getattr(module, "__all__", ()) or module is mg)
+        and (thing.__module__ == module.__name__ or name in getattr(module, "__all__", ()) or module is show)
     }
 
 
