@@ -310,3 +310,67 @@ def test_a_graph_may_be_swept_in_another_thread():
     thread.start()
     thread.join()
     np.testing.assert_array_equal(x.grad, [6.0])
+
+
+# -- A Tensor that gets a new value between forward and backward
+
+
+def _write_at_an_index(t):
+    with mg.no_grad():
+        t[0] = 9.0
+
+
+def _set_data(t):
+    t.data = np.full(2, 9.0)
+
+
+def _update_in_place(t):
+    with mg.no_grad():
+        t *= 3.0
+
+
+def _take_an_optimizer_step(t):
+    t.grad = np.ones(2)
+    mg.optim.GD([t], lr=1.0).step()
+
+
+@pytest.mark.parametrize("change", [_write_at_an_index, _set_data, _update_in_place, _take_an_optimizer_step])
+def test_a_changed_input_is_noticed(change):
+    w = leaf(3.0, 4.0)
+    y = np.sum(np.sin(w) * w)
+    change(w)
+    with pytest.raises(RuntimeError, match=r"of shape \(2,\), got a new value between forward and backward"):
+        y.backward()
+
+
+def test_a_changed_constant_is_noticed():
+    w, c = leaf(3.0, 4.0), Tensor([1.0, 2.0])
+    y = np.sum(w * c)
+    c[0] = 9.0
+    with pytest.raises(RuntimeError, match=r"np\.multiply, of shape \(2,\)"):
+        y.backward()
+
+
+def test_writing_into_a_detached_tensor_leaves_the_graph_alone():
+    w = leaf(3.0, 4.0)
+    y = np.sum(w * w)
+    d = w.detach()
+    d[0] = 9.0
+    y.backward()
+    np.testing.assert_array_equal(w.grad, [6.0, 8.0])
+    np.testing.assert_array_equal(w.data, [3.0, 4.0])
+
+
+def test_a_changed_tensor_serves_the_next_graph():
+    w = leaf(3.0, 4.0)
+    with mg.no_grad():
+        w[0] = 9.0
+    np.sum(w * w).backward()
+    np.testing.assert_array_equal(w.grad, [18.0, 8.0])
+
+
+def test_a_gradient_set_to_something_else_is_refused():
+    w = leaf(3.0, 4.0)
+    w.grad = [1.0, 2.0]
+    with pytest.raises(TypeError, match=r"\.grad was set to list of shape \(2,\).*float64"):
+        np.sum(w).backward()

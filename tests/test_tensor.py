@@ -442,3 +442,51 @@ def test_flags_follow_the_graph():
         y.requires_grad = False
     x.requires_grad = False
     assert not (x * c).requires_grad
+
+
+# -- Operands that are not real arrays
+
+
+@pytest.mark.parametrize(
+    "operand",
+    [np.array([1j, 2]), np.complex128(1j), np.array([None, 1]), np.array([1, 2], "m8[s]"), 1j],
+    ids=["complex array", "complex scalar", "objects", "time differences", "complex number"],
+)
+def test_only_real_operands(operand):
+    t = mg.Tensor([1.0, 2.0], requires_grad=True)
+    for compute in (lambda: t * operand, lambda: operand * t, lambda: np.add(operand, t)):
+        with pytest.raises(TypeError, match="Tensors compute with real numbers"):
+            compute()
+
+
+def test_a_matrix_is_refused():
+    with pytest.raises(TypeError, match=r"pass np\.asarray\(m\)"), pytest.warns(PendingDeprecationWarning):
+        np.matrix([[1, 2], [3, 4]]) * mg.Tensor(np.eye(2), requires_grad=True)
+
+
+def test_masked_arrays_never_detach():
+    t = mg.Tensor([1.0, 2.0, 4.0], requires_grad=True)
+    masked = np.ma.array([1.0, 2.0, 3.0], mask=[0, 1, 0])
+    for compute in (
+        lambda: np.ma.log(t),
+        lambda: masked * t,
+        lambda: t * masked,
+        lambda: np.ma.where(masked > 1, t, 0),
+    ):
+        with pytest.raises(TypeError):
+            compute()
+
+
+def test_integers_have_no_negative_power():
+    with pytest.raises(ValueError, match="negative integer powers"):
+        mg.Tensor([1, 2, 4]) ** -1
+
+
+def test_out_is_never_a_tensor():
+    c = mg.Tensor([1.0, 2.0])
+    with pytest.raises(TypeError, match=r"np\.add with out="):
+        np.add(c, 1, out=c)
+
+
+def test_a_boolean_stays_one():
+    assert mg.Tensor(True).dtype == np.bool

@@ -76,12 +76,15 @@ def sweep(
         inputs: Any
         values: Any
         edges: Any  # the inputs that want a gradient
+        order = node._order
         if b is ONE:
             inputs = (a,)
             values = (a._value,)
             edges = _FIRST
+            changed = a._order < order
         elif b is ALL:
             inputs = a
+            changed = any(type(x) is kind and x._order < order for x in a)
             values = [x._value if type(x) is kind else x for x in a]
             edges = [i for i, x in enumerate(a) if type(x) is kind and x._tracked]
         else:
@@ -89,15 +92,20 @@ def sweep(
             if type(a) is not kind:
                 values = (a, b._value)
                 edges = _SECOND
+                changed = b._order < order
             elif type(b) is not kind:
                 values = (a._value, b)
                 edges = _FIRST
+                changed = a._order < order
             else:
                 values = (a._value, b._value)
+                changed = a._order < order or b._order < order
                 edges = _SECOND if not a._tracked else _BOTH if b._tracked else _FIRST
         vjps = rule.vjps
         if watch is not None:
             watch.check_unchanged(node, g)
+        if changed:  # an input as young as that has got a new value since
+            _changed(rule, [x.shape for x in inputs if type(x) is kind and x._order < order])
         y, arguments = (node, inputs) if record else (node._value, values)
         following = None
         for i in edges:
@@ -151,6 +159,14 @@ def sweep(
         node = following
         if node is not None:
             g = gx
+
+
+def _changed(rule: Rule, shapes: list[tuple[int, ...]]) -> None:
+    raise RuntimeError(
+        f"an input of {rule.name}, of shape {shapes[0]}, got a new value between forward and backward (by t[...] = v, "
+        "t.data = v or an optimizer's step), so the gradient would be wrong. Run backward() before changing it, or "
+        "compute the loss again."
+    )
 
 
 def _no_rule(rule: Rule, i: int) -> None:

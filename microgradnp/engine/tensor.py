@@ -38,7 +38,7 @@ class State(NamedTuple):
 _PLAIN = State()
 _STATE: ContextVar[State] = ContextVar("microgradnp_state", default=_PLAIN)
 _state = _STATE.get
-_next_order = count(0, -1).__next__  # downwards, so that a heap hands out the newest node first
+_next_order = count(-1, -1).__next__  # downwards, so that a heap hands out the newest node first
 
 FUNCTIONS: dict[Callable[..., Any], Callable[..., Any]] = {}
 """How to call each NumPy function on Tensors: its arguments brought to a row's form, or a composition of rows."""
@@ -107,9 +107,9 @@ def no_grad() -> Scope:
 _NO_OPTIONS: dict[str, Any] = {}
 _ndarray = np.ndarray
 _asarray = np.asarray
-_READY = frozenset(
-    {np.ndarray, float, int, bool, *(t for t in np.sctypeDict.values() if issubclass(t, np.number | np.bool))}
-)
+_SCALARS = [t for t in np.sctypeDict.values() if issubclass(t, np.floating | np.integer | np.bool)]
+_READY = frozenset({float, int, bool, *_SCALARS})
+_REAL = frozenset(np.dtype(t) for t in _SCALARS)
 
 
 def apply(rule: Rule, inputs: tuple[Any, ...], options: dict[str, Any] = _NO_OPTIONS) -> Tensor:
@@ -143,6 +143,7 @@ def unary(rule: Rule, a: Any, options: dict[str, Any] = _NO_OPTIONS) -> Tensor:
     else:
         t._tracked = False
         t._rule = None
+        t._order = 0
     return t
 
 
@@ -154,11 +155,11 @@ def binary(rule: Rule, a: Any, b: Any) -> Tensor:
         if type(b) is Tensor:
             z = b._value
             tracked = tracked or b._tracked
-        elif type(b) in _READY:
+        elif type(b) in _READY or (type(b) is _ndarray and b.dtype in _REAL):
             z = b
         else:
             return _apply(rule, (a, b), _NO_OPTIONS)
-    elif type(b) is Tensor and type(a) in _READY:
+    elif type(b) is Tensor and (type(a) in _READY or (type(a) is _ndarray and a.dtype in _REAL)):
         x = a
         z = b._value
         tracked = b._tracked
@@ -184,6 +185,7 @@ def binary(rule: Rule, a: Any, b: Any) -> Tensor:
     else:
         t._tracked = False
         t._rule = None
+        t._order = 0
     return t
 
 
@@ -225,6 +227,7 @@ def wrap(data: Array) -> Tensor:
     t.name = None
     t._tracked = False
     t._rule = None
+    t._order = 0
     return t
 
 
@@ -243,9 +246,11 @@ def constant_array(x: Any) -> Any:
         raise TypeError(
             "a masked array would lose its mask here: fill it first (x.filled(0.0)), or select with np.where."
         )
+    if isinstance(x, np.matrix):
+        raise TypeError("np.matrix multiplies in its own way: pass np.asarray(m), and write @ for matrix products.")
     given = type(x).__name__
     if not isinstance(x, np.ndarray | np.generic):
-        if isinstance(x, int):  # a Python number stays one: it does not decide the dtype
+        if isinstance(x, int) and not isinstance(x, bool):  # a Python number stays one: it does not decide the dtype
             return int(x)
         if isinstance(x, float):
             return float(x)
@@ -336,7 +341,7 @@ def tensors_in(x: Any) -> Iterator[Tensor]:
 
 def _call_into(function: Callable[..., Any], args: tuple[Any, ...], options: dict[str, Any]) -> Any:
     """A call with ``out=``: refused where a gradient is at stake, since writing into an array forgets it."""
-    tracked = any(t._tracked for t in tensors_in((args, options)))
+    tracked = any(t._tracked for t in tensors_in((args, options))) or bool([*tensors_in(options.get("out"))])
     tracer = _state().tracer
     if tracer is not None and not tracked and options.keys() == {"out"}:  # p.data -= lr * p.grad
         out = options["out"][0] if type(options["out"]) is tuple and len(options["out"]) == 1 else options["out"]
@@ -386,10 +391,11 @@ def _unsupported(function: Callable[..., Any], options: dict[str, Any]) -> str:
         return f"{name} on a Tensor does not take {keywords}: choose with np.where, cast with .astype()."
     known = {name_of(f): f for f in (*FUNCTIONS, *RULES)}
     short = {known_name.rpartition(".")[2]: known_name for known_name in known}
-    near = difflib.get_close_matches(name.rpartition(".")[2], short, n=1, cutoff=0.0)
+    near = difflib.get_close_matches(name.rpartition(".")[2], short, n=1)
+    nearest = f"; the nearest supported function is {short[near[0]]}" if near else ""
     return (
-        f"{name} has no derivative rule for Tensors; the nearest supported function is {short[near[0]]}. Give it one "
-        "with microgradnp.defvjp or @microgradnp.custom_vjp, or take the value out of the graph with .detach().data."
+        f"{name} has no derivative rule for Tensors{nearest}. Give it one with "
+        " microgradnp.defvjp or @microgradnp.custom_vjp, or take the value out of the graph with .detach().data."
     )
 
 
@@ -452,12 +458,12 @@ class Tensor:
         "__weakref__",
         "_a",
         "_b",
-        "_value",
         "_options",
         "_order",
         "_rule",
         "_site",
         "_tracked",
+        "_value",
         "grad",
         "name",
     )
@@ -491,6 +497,7 @@ class Tensor:
         self._value = array
         self._rule = None
         self._tracked = False
+        self._order = _next_order()
         self.grad = None
         self.name = name
         if requires_grad:
@@ -533,10 +540,12 @@ class Tensor:
         array = np.asarray(value)
         if array.shape != self._value.shape or array.dtype != self._value.dtype:
             raise ValueError(
-                f"new data of shape {array.shape} and dtype {array.dtype} for a Tensor of shape {self._value.shape} and "
+                f"new data of shape {array.shape} and dtype {array.dtype} for a Tensor of shape {self._value.shape} "
+                "and "
                 f"dtype {self._value.dtype}: they must agree. Make a new Tensor for other data."
             )
         self._value = array
+        self._order = _next_order()  # younger than any node that has used it: the sweep will notice
 
     @property
     def requires_grad(self) -> bool:
@@ -556,7 +565,6 @@ class Tensor:
                 "dtype=np.float64."
             )
         self._tracked = bool(value)
-        self._order = _next_order()
 
     @property
     def is_leaf(self) -> bool:
@@ -633,6 +641,8 @@ class Tensor:
         return (self[i] for i in range(len(self._value)))
 
     def __repr__(self) -> str:
+        if _state().tracer is not None:  # its value would stay in the program's text for ever
+            return f"Tensor(shape={self.shape}, dtype={self.dtype}, being recorded)"
         text = np.array2string(self._value, separator=", ", prefix="Tensor(")
         dtype = "" if self._value.dtype == np.float64 and self._value.size else f", dtype={self._value.dtype}"
         flag = ", requires_grad=True" if self._tracked else ""
@@ -640,6 +650,8 @@ class Tensor:
         return f"Tensor({text}{dtype}{flag}{name})"
 
     def __format__(self, spec: str) -> str:
+        if spec and _state().tracer is not None:
+            _no_python_value(f"format {spec!r}")
         if spec and self._value.size == 1:
             return format(self._value.item(), spec)
         try:
@@ -715,6 +727,11 @@ class Tensor:
             self.grad = g if self.grad is None else self.grad + g  # type: ignore[assignment]
         elif self.grad is None:
             self.grad = np.array(g, dtype=self._value.dtype)
+        elif type(self.grad) is not np.ndarray or self.grad.shape != self.shape or self.grad.dtype != self.dtype:
+            raise TypeError(
+                f".grad was set to {type(self.grad).__name__} of shape {np.shape(self.grad)}; it must be None or an "
+                f"ndarray of shape {self.shape} and dtype {self.dtype}."
+            )
         else:
             np.add(self.grad, g, out=self.grad)
 
@@ -734,7 +751,7 @@ class Tensor:
                 "= t), and np.dot(a, t) or a @ t (not a.dot(t)). For the plain value use t.detach() or t.data."
             )
         if _state().tracer is not None:
-            raise TypeError(
+            raise RecordingError(
                 "a Tensor cannot become an ndarray while a program is recorded: its value would be frozen into the "
                 "program. Use NumPy functions on the Tensor itself."
             )
@@ -830,7 +847,7 @@ class Tensor:
                 return unary(_SQUARE, self)
             if other == 0.5:
                 return unary(_SQRT, self)
-            if other == -1:
+            if other == -1 and self._value.dtype.kind == "f":
                 return unary(_RECIPROCAL, self)
         return binary(_POWER, self, other)
 
@@ -895,14 +912,16 @@ class Tensor:
         return unary(_GETITEM, self, {"index": _plain_index(index)})
 
     def __setitem__(self, index: Any, value: Any) -> None:
-        tracked = self._tracked and (_state().recording or self._rule is not None)
-        if tracked or any(t._tracked for t in tensors_in(value)) or _state().tracer is not None:
+        fixed = self._tracked and (_state().recording or self._rule is not None)
+        if fixed or any(t._tracked for t in tensors_in(value)) or _state().tracer is not None:
             raise TypeError(
                 "t[index] = value would change a Tensor that a graph holds, and its gradient would be wrong. Build "
                 "the result instead: np.where(mask, value, t), np.concatenate, np.stack or microgradnp.put(t, index, "
                 "value)."
             )
-        self._value[_plain_index(index)] = plain(value)
+        array = self._value.copy()  # detached Tensors and views that share the memory keep their values
+        array[_plain_index(index)] = plain(value)
+        self.data = array
 
     def _in_place(self, rule: Rule, other: Any) -> Tensor:
         """``t += x``: a new Tensor under the old name, as for a Python number; a leaf that wants a gradient refuses."""
@@ -1108,7 +1127,7 @@ class Tensor:
         if self._rule is not None:
             raise TypeError(
                 f"a Tensor that is part of a graph (the result of {self._rule.name}) cannot be copied or pickled: its "
-                "graph cannot go along. Copy its value, t.detach(), or use t.copy() for a node of the same graph."
+                "graph cannot go along. Copy or plot its value, t.detach() or t.data; t.copy() is a node of the same graph."
             )
         return _rebuild, (self._value, self._tracked, self.grad, self.name)
 
@@ -1136,8 +1155,12 @@ def _plain_index(index: Any) -> Any:
     return index
 
 
+class RecordingError(TypeError):
+    """A step does something that a recorded program could not repeat."""
+
+
 def _no_python_value(what: str) -> Any:
-    raise TypeError(
+    raise RecordingError(
         f"{what} asks for a Tensor's value while a program is recorded; the program would keep the value of the first "
         "call for ever. Write the choice with np.where, np.maximum or np.clip, or leave that line outside the "
         "compiled step."

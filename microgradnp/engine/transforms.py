@@ -14,7 +14,7 @@ import numpy as np
 
 from microgradnp.engine.backward import FREED, _freed, sweep
 from microgradnp.engine.rules import RULES, identity
-from microgradnp.engine.tensor import Array, Tensor, _state, apply, native, state, wrap
+from microgradnp.engine.tensor import Array, Tensor, _next_order, _state, apply, native, state, wrap
 
 Function = Callable[..., Any]
 
@@ -57,7 +57,8 @@ def _variable(x: Any, i: int, f: Function) -> Tensor:
             f"argument {i} of {_name(f)} is {_kind(x)}; only float32 and float64 have gradients. "
             "Write 1.0 instead of 1, or leave it out of argnums."
         )
-    t.requires_grad = True
+    t._tracked = True
+    t._order = _next_order()
     return t
 
 

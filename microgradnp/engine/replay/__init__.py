@@ -2,6 +2,6 @@
 
 from microgradnp.engine.replay.compiled import Compiled, compile, draw
 from microgradnp.engine.replay.program import Program
-from microgradnp.engine.replay.record import RecordingError
+from microgradnp.engine.tensor import RecordingError
 
 __all__ = ["Compiled", "Program", "RecordingError", "compile", "draw"]

@@ -1,8 +1,8 @@
 """Recording: what a step computes, as a list of operations on numbered values.
 
-The step runs once, as always, on Tensors; `Tracer` is told of every operation through the same door that eager mode uses.
-Arrays are known by identity: one that an operation of this run returned is a *result*, an argument of the step is an
-*input*, and any other was there before, so it is bound by reference (a parameter, an optimizer's state, a table of data).
+The step runs once, as always, on Tensors; `Tracer` is told of every operation through the same door that eager mode
+uses. Arrays are known by identity: one that an operation of this run returned is a *result*, an argument of the step is
+an *input*, and any other was there before, so it is bound by reference (a parameter, an optimizer's state, a table).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import numpy as np
 
 from microgradnp.engine import backward
 from microgradnp.engine.rules import Rule, getitem, identity, name_of
-from microgradnp.engine.tensor import Array, Tensor, plain, state, wrap
+from microgradnp.engine.tensor import Array, RecordingError, Tensor, plain, state, wrap
 
 Site: TypeAlias = tuple[str, int, bool]
 """A file, a line, and whether the operation is that line's derivative."""
@@ -73,7 +73,7 @@ class Operation:
     options: dict[str, Any]
     result: Value | None  # None: it writes into its first argument (an assignment)
     site: Site | None = None
-    errstate: tuple[tuple[str, str], ...] = ()
+    errstate: tuple[tuple[str, Any], ...] = ()
     rule: Rule | None = None
     reads: tuple[Value, ...] = ()  # the values that it reads; set when nothing is replaced any more
 
@@ -177,8 +177,10 @@ class Tracer:
     leaves: dict[int, Leaf] = field(default_factory=dict)
     assigned: dict[int, Value] = field(default_factory=dict)
     generators: dict[int, Draws] = field(default_factory=dict)
-    known: dict[int, Value] = field(default_factory=dict)
-    errors: dict[str, str] = field(default_factory=np.geterr)
+    known: dict[int, Value] = field(default_factory=dict)  # by the identity of its array
+    bound: dict[Any, Value] = field(default_factory=dict)  # by its place in memory: several arrays may show it
+    _kept_alive: list[Array] = field(default_factory=list)  # arrays whose identity stands for another one's value
+    errors: dict[str, Any] = field(default_factory=lambda: dict(np.geterr()))
 
     # -- What is told
 
@@ -234,8 +236,8 @@ class Tracer:
         place = self._value(target)
         if place.kind != "bound":
             raise RecordingError(
-                "a compiled step can write only into arrays that were there before it, such as a parameter's data; this "
-                f"one is an {place.kind} of the step."
+                "a compiled step can write only into arrays that were there before it, such as a parameter's data; "
+                f"this one is an {place.kind} of the step."
                 if place.kind == "input"
                 else "a compiled step cannot write into an array that it computed itself: make a new one instead."
             )
@@ -251,16 +253,17 @@ class Tracer:
         v = self.known.get(id(t._value))
         if v is not None and v.kind != "bound":
             raise RecordingError(
-                "the .data of a computed Tensor is asked for while a program is recorded; the program would keep the values "
-                "of the first call for ever. Use NumPy functions on the Tensor itself, or .detach() to stop its gradient."
+                "the .data of a computed Tensor is asked for while a program is recorded; the program would keep the "
+                "values of the first call for ever. Use NumPy functions on the Tensor itself, or .detach() to stop its "
+                "gradient."
             )
 
     def draw(self, method: Callable[..., Any], args: tuple[Any, ...], options: dict[str, Any]) -> Any:
         """Random numbers, drawn anew at each replay."""
         if any(type(x) is Tensor for x in (*args, *options.values())):
             raise RecordingError(
-                f"draw({method.__name__}) in a compiled step takes plain numbers and shapes, not Tensors: draw standard "
-                "numbers and scale them, such as mean + deviation * draw(rng.standard_normal, shape)."
+                f"draw({method.__name__}) in a compiled step takes plain numbers and shapes, not Tensors: draw "
+                "standard numbers and scale them, such as mean + deviation * draw(rng.standard_normal, shape)."
             )
         generator: Any = method.__self__  # type: ignore[attr-defined]
         self.check_draws([generator])
@@ -292,9 +295,10 @@ class Tracer:
                     )
                 )
                 raise RecordingError(
-                    f"the step draws random numbers from {what} directly: a replay would use the same numbers for ever. "
-                    "Draw them with microgradnp.draw(rng.standard_normal, size=...), rng being a numpy.random.Generator; "
-                    "then each replay draws anew. Or draw outside the step, and pass the numbers as an argument."
+                    f"the step draws random numbers from {what} directly: a replay would use the same numbers for "
+                    "ever. Draw them with microgradnp.draw(rng.standard_normal, size=...), rng being a "
+                    "numpy.random.Generator; then each replay draws anew. Or draw outside the step, and pass the numbers "
+                    "as an argument."
                 )
 
     # -- Inside
@@ -304,7 +308,10 @@ class Tracer:
         if isinstance(x, np.ndarray):
             v = self.known.get(id(x))
             if v is None:
-                v = self.known[id(x)] = Value(x, "bound")
+                place = (id(owner(x)), x.ctypes.data, x.shape, x.strides, x.dtype.str)
+                v = self.known[id(x)] = self.bound.setdefault(place, Value(x, "bound"))
+                if v.array is not x:
+                    self._kept_alive.append(x)
             return v
         if isinstance(x, np.generic):
             return Value(np.asarray(x), "constant")
@@ -343,11 +350,9 @@ class Tracer:
         if v.kind != "result":
             return False
         self.known[id(t._value)] = v
-        v.array, t._value = t._value, t._value
+        v.array = t._value
         self._kept_alive.append(y._value)
         return True
-
-    _kept_alive: list[Array] = field(default_factory=list)
 
 
 _SHAPE_BY_VALUE = {np.argwhere, np.flatnonzero, np.nonzero, np.unique}
