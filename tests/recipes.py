@@ -163,6 +163,14 @@ def _chosen(draw, f):
     return Case(f, np.round(a * 2) / 2, np.round(b * 2) / 2 + a.dtype.type(0.25))
 
 
+@recipe(np.maximum, np.minimum, np.fmax, np.fmin)
+def _chosen_from_one(draw, f):
+    """One element against many, so that several parts of its gradient are summed."""
+    x = np.round(array(draw, (2, 3)) * 2) / 2
+    one = np.asarray(draw(st.sampled_from([-0.25, 0.25])), x.dtype)
+    return Case(f, x, one) if draw(booleans) else Case(f, one, x)
+
+
 @recipe(np.ldexp)
 def _ldexp(draw, f):
     n = draw(st.integers(-3, 3) | hnp.arrays(np.int64, (3,), elements=st.integers(-3, 3)))
