@@ -1,4 +1,4 @@
-"""`step.program`: what it prints is what is called, and `to_numpy` writes a function that computes the same with NumPy alone."""
+"""`step.program`: what it prints is what is called, and `to_numpy` writes the same as a plain NumPy function."""
 
 import ast
 import copy

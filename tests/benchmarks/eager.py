@@ -1,8 +1,8 @@
 """Eager speed against other systems: ``python tests/benchmarks/eager.py`` prints a table of targets.
 
-The cost of a small operation, forward and backward, on the chapter's network and on a chain of 16 elements; and a chain of a
-million operations, its time and its peak memory, each system in a process of its own. Systems that are not installed are
-named and left out: ``pip install torch==2.13.0 autograd mygrad`` brings them.
+The cost of a small operation, forward and backward, on the chapter's network and on a chain of 16 elements; and a chain
+of a million operations, its time and its peak memory, each system in a process of its own. Systems that are not
+installed are named and left out: ``pip install torch==2.13.0 autograd mygrad`` brings them.
 """
 
 from __future__ import annotations

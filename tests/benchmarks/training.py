@@ -336,7 +336,7 @@ def main() -> None:
         ("widths 8 to 1024 / best of NumPy, PyTorch: worst", worst.get("width"), "<=", 1.2),
         ("depths 1 to 64 / best of NumPy, PyTorch: worst", worst.get("depth"), "<=", 1.2),
         ("recording / eager step, chapter", ratio(recorded, "chapter, recording", "chapter, eager"), "<=", 30),
-        ("recording / eager step, 1000 layers", ratio(recorded, "1000 layers, recording", "1000 layers, eager"), "<=", 30),
+        ("recording / eager, 1000 layers", ratio(recorded, "1000 layers, recording", "1000 layers, eager"), "<=", 30),
     ]  # fmt: skip
     console.print(table_of_targets(rows))
     figure(curves, given.out)

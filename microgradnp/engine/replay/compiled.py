@@ -15,18 +15,10 @@ import numpy as np
 
 from microgradnp.engine.replay.optimise import fuse, mark_constants, needed, replaced, simplify
 from microgradnp.engine.replay.program import MISS, Program
-from microgradnp.engine.replay.record import (
-    RECORD_CODE,
-    Operation,
-    RecordingError,
-    Tracer,
-    Value,
-    assignment,
-    copied,
-)
+from microgradnp.engine.replay.record import RECORD_CODE, Operation, Tracer, Value, assignment, copied
 from microgradnp.engine.replay.surroundings import Guard, Surroundings
 from microgradnp.engine.rules import RULES, getitem
-from microgradnp.engine.tensor import _PLAIN, Array, State, Tensor, _state, state, wrap
+from microgradnp.engine.tensor import _PLAIN, Array, RecordingError, State, Tensor, _state, state, wrap
 
 PATIENCE = 8
 """After so many recordings in a row a compiled step complains."""
@@ -185,9 +177,9 @@ class Compiled:
         if self._in_a_row == PATIENCE:
             changed = self._programs[0].recording.what_changed() or "the shape, dtype or value of an argument"
             warnings.warn(
-                f"{self!r} was recorded anew at each of the last {PATIENCE} calls, which is slower than not compiling it. "
-                f"What changed last: {changed}. Keep what changes at every call in an array that the step reads, or pass "
-                "it as an array.",
+                f"{self!r} was recorded anew at each of the last {PATIENCE} calls, which is slower than not compiling "
+                f"it. What changed last: {changed}. Keep what changes at every call in an array that the step reads, "
+                "or pass it as an array.",
                 RuntimeWarning,
                 stacklevel=4,
             )
@@ -259,14 +251,15 @@ class Compiled:
         guards: list[Guard] = []
         gradients: dict[Tensor, Value] = {}
         used: set[int] = set()
-        if any(start is not None and id(start) in tracer.known for start in old.values()):
+        if any(start is not None for start in old.values()):
             used = {id(v) for o in needed(operations, [*values.values(), *given]) for v in o.reads}
         places = _Places(operations)
         for t, v in values.items():
             start = old[t]
-            bound = tracer.known.get(id(start)) if start is not None else None
+            bound = None if start is None else tracer._value(start)
             if bound is not None and id(bound) in used:  # added to what was there before the step
                 operations.append(Operation(assignment, (bound, v), {}, None, reads=(v,)))
+                assert start is not None
                 np.copyto(start, v.array)
                 t.grad = start
                 guards.append(Guard("{t}.grad is {start}", {"t": t, "start": start}, "the gradient of " + _describe(t)))
@@ -395,9 +388,9 @@ def _inputs(arguments: tuple[Any, Any], tracer: Tracer, names: list[str]) -> tup
         if isinstance(x, Tensor):
             if x._tracked:
                 raise TypeError(
-                    f"argument {name} of a compiled step is a Tensor that wants a gradient or is part of a graph: a replay "
-                    "would not connect to it. Let the step use such a Tensor directly (as it does a model's parameters), "
-                    "or pass its data."
+                    f"argument {name} of a compiled step is a Tensor that wants a gradient or is part of a graph: a "
+                    "replay would not connect to it. Let the step use such a Tensor directly (as it does a model's "
+                    "parameters), or pass its data."
                 )
             x = x._value
         if isinstance(x, np.ndarray | np.generic):
@@ -434,8 +427,8 @@ RECORD_CODE[0] = Compiled._record.__code__
 def compile(step: Callable[..., Any]) -> Compiled:
     """Record a function of arrays at its first call, and replay it from then on as a flat list of NumPy calls.
 
-    A training step (forward, `backward`, ``optimizer.step()``) becomes one list of calls into memory that is planned once:
-    nothing is allocated and no graph is built. ``step.program`` shows the calls.
+    A training step (forward, `backward`, ``optimizer.step()``) becomes one list of calls into memory that is planned
+    once: nothing is allocated and no graph is built. ``step.program`` shows the calls.
 
     Parameters
     ----------
@@ -447,21 +440,22 @@ def compile(step: Callable[..., Any]) -> Compiled:
     Returns
     -------
     Compiled
-        Called like ``step``. Arguments of other shapes or dtypes, a parameter whose ``.data`` is another array, a model put
-        into another mode or given another layer: each records anew. The 16 programs used last are kept.
+        Called like ``step``. Arguments of other shapes or dtypes, a parameter whose ``.data`` is another array, a model
+        put into another mode or given another layer: each records anew. The 16 programs used last are kept.
 
     Raises
     ------
     RecordingError
-        If the step does what a replay could not repeat: a Python ``if`` on a Tensor's value, a result whose shape depends
-        on values, random numbers drawn without `draw`.
+        If the step does what a replay could not repeat: a Python ``if`` on a Tensor's value, a result whose shape
+        depends on values, random numbers drawn without `draw`.
 
     Notes
     -----
     Arrays that were there before the step (parameters, an optimizer's state, a table that the step looks into) are read
-    where they are: writing into them is seen, and plain NumPy computations *on them alone* are done once, while recording.
-    So are other effects of Python code, such as printing. ``.grad`` holds the gradients of the last call, in memory that
-    the next call writes over. Calls from several threads take turns.
+    where they are: writing into them is seen, and plain NumPy computations *on them alone* are done once, while
+    recording. So are other effects of Python code, such as printing; lists of plain numbers are taken for such logs,
+    and changes in them are not looked for. ``.grad`` holds the gradients of the last call, in memory that the next call
+    writes over. Calls from several threads take turns.
 
     Examples
     --------

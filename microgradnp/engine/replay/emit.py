@@ -74,7 +74,13 @@ def _places(operation: Operation) -> str:
     return ", ".join(f"{{{i}}}" for i in range(len(operation.arguments)))
 
 
-SCALAR = {np.add: "+", np.subtract: "-", np.multiply: "*", np.divide: "/", np.power: "**"}
+SCALAR: dict[Callable[..., Any], str] = {
+    np.add: "+",
+    np.subtract: "-",
+    np.multiply: "*",
+    np.divide: "/",
+    np.power: "**",
+}
 
 
 def is_scalar(operation: Operation) -> bool:
@@ -98,8 +104,8 @@ def store(y: Any, value: Any) -> None:
     """Put the result of a call that cannot write into a given array where it belongs."""
     if np.shape(value) != y.shape:
         raise RuntimeError(
-            f"a call in a replayed program gave shape {np.shape(value)} where it gave {y.shape} when it was recorded: the "
-            "shape of its result depends on values. Leave that call outside the compiled step."
+            f"a call in a replayed program gave shape {np.shape(value)} where it gave {y.shape} when it was recorded: "
+            "the shape of its result depends on values. Leave that call outside the compiled step."
         )
     y[...] = value
 

@@ -1,7 +1,7 @@
 """From what was recorded to what must be computed: the same results in fewer operations.
 
-One walk in the order of recording folds constants, drops multiplications by 1 and shares what is computed twice (the rules
-recompute a lot); one walk back drops what nothing needs. The order of what remains is never changed, so a replay
+One walk in the order of recording folds constants, drops multiplications by 1 and shares what is computed twice (the
+rules recompute a lot); one walk back drops what nothing needs. The order of what remains is never changed, so a replay
 computes what the step computed.
 """
 
@@ -124,15 +124,10 @@ def mark_constants(values: list[Value]) -> None:
         if v.array.base is not None:
             views[id(v.array.base)] = views.get(id(v.array.base), 0) + 1
     for v in values:
-        if (
-            v.kind == "bound"
-            and v.array.base is None
-            and v.array.flags.owndata
-            and not weakref.getweakrefcount(v.array)
-        ):
-            # one reference is the value's own, one the call's argument
-            if sys.getrefcount(v.array) <= 2 + views.get(id(v.array), 0):
-                v.kind = "constant"
+        mine = 2 + views.get(id(v.array), 0)  # the value's own reference, the call's argument, and the views
+        owned = v.kind == "bound" and v.array.base is None and v.array.flags.owndata
+        if owned and not weakref.getweakrefcount(v.array) and sys.getrefcount(v.array) <= mine:
+            v.kind = "constant"
 
 
 def _frozen(x: Any, versions: dict[int, int]) -> Any:

@@ -134,13 +134,12 @@ class Plan:
             return False
         birth = self.operations[i]
         safe = self.shares(birth)
-        for position, x in enumerate(birth.arguments):
-            for v in values_in(x):
-                if v.root.kind == "bound" and owner(v.root.array) is owner(target.array):
-                    if position not in safe or not _same_place(v.array, target.array):
-                        return False
+        there = owner(target.array)
         return not any(
-            v.root.kind == "bound" and owner(v.root.array) is owner(target.array) for v in values_in(birth.options)
+            position not in safe or not _same_place(v.array, target.array)
+            for position, x in enumerate((*birth.arguments, birth.options))
+            for v in values_in(x)
+            if v.root.kind == "bound" and owner(v.root.array) is there
         )
 
     # -- Pieces of a concatenation

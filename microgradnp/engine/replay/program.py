@@ -1,4 +1,4 @@
-"""A recorded step: a flat list of NumPy calls, run by one generated function; and `compile`, that makes and keeps it."""
+"""A recorded step as a flat list of NumPy calls, run by one generated function."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import linecache
 import operator
 import re
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -23,13 +23,13 @@ from microgradnp.engine.replay.record import (
 from microgradnp.engine.rules import astype, name_of
 from microgradnp.engine.tensor import _PLAIN, Array, Tensor, _state, wrap
 
+if TYPE_CHECKING:
+    from microgradnp.engine.replay.compiled import Recording
+
 _FUNCTION = re.compile(r"\bnp\.([a-z_0-9.]+)(?=\()")
 
 MISS: Any = object()
 """What the generated function returns when its program does not fit the call."""
-
-LIMIT = 16
-"""How many programs one compiled step keeps: those used last."""
 
 
 class Program:
@@ -50,7 +50,7 @@ class Program:
         self._views = [o for o in operations if o.result is not None and o.result.base is not None]
         self._plan = Plan(self._steps, recording.returned, list(recording.gradients.values()), shares)
         self._space: dict[str, Any] = {
-            "np": np, "MISS": MISS, "PLAIN": _PLAIN, "state": _state, "wrap": wrap, "Tensor": Tensor, "ndarray": np.ndarray,
+            "np": np, "MISS": MISS, "PLAIN": _PLAIN, "state": _state, "wrap": wrap, "ndarray": np.ndarray,
             "unwrap": _unwrap, "store": store, "lock": recording.lock, "bind": self._bind, "errstate": np.errstate,
         }  # fmt: skip
         self._names: dict[int, str] = {}
@@ -80,7 +80,7 @@ class Program:
         return f"<program of {self.name}: {self.calls} calls>"
 
     def to_numpy(self) -> str:
-        """The step as the source of a Python function that needs NumPy alone, with comments that say where each line comes from.
+        """The step as the source of a Python function of plain NumPy, with comments on where each line comes from.
 
         Its arguments are those of the step, flattened, and then everything that the step reads or writes besides them:
         ``program.bound`` gives these by name.
@@ -164,7 +164,7 @@ class Program:
         return name
 
     def _object(self, array: Array) -> Array:
-        """One array object for each place and shape: a ufunc sees at once that ``out`` is its argument (0.3 us, not 0.4)."""
+        """One array object for each place: a ufunc then sees at once that ``out`` is its argument (0.3 us, not 0.4)."""
         key = (array.ctypes.data, array.shape, array.strides, array.dtype.str)
         return self._objects.setdefault(key, array)
 
@@ -377,7 +377,7 @@ class Program:
         return "\n".join(entry + [f"    {line}" for line in body]) + "\n"
 
     def _direct(self, match: re.Match[str]) -> str:
-        """A NumPy function under a name of its own: looking it up in the module takes a tenth of a small call's time."""
+        """A NumPy function by a name of its own: looking it up in the module takes a tenth of a small call's time."""
         name = match[0].replace(".", "_")
         self._space[name] = operator.attrgetter(match[1])(np)
         return name

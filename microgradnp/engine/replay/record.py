@@ -297,8 +297,8 @@ class Tracer:
                 raise RecordingError(
                     f"the step draws random numbers from {what} directly: a replay would use the same numbers for "
                     "ever. Draw them with microgradnp.draw(rng.standard_normal, size=...), rng being a "
-                    "numpy.random.Generator; then each replay draws anew. Or draw outside the step, and pass the numbers "
-                    "as an argument."
+                    "numpy.random.Generator; then each replay draws anew. Or draw outside the step, and pass the "
+                    "numbers as an argument."
                 )
 
     # -- Inside
