@@ -490,3 +490,32 @@ def test_out_is_never_a_tensor():
 
 def test_a_boolean_stays_one():
     assert mg.Tensor(True).dtype == np.bool
+
+
+# -- Methods take what ndarray's take
+
+
+@pytest.mark.parametrize(
+    "method",
+    [
+        lambda a: a.sum(dtype=np.float32),
+        lambda a: a.sum(0, np.float32),
+        lambda a: a.astype(np.float64, copy=False),
+        lambda a: a.ravel("F"),
+        lambda a: a.flatten("F"),
+        lambda a: a.reshape((3, 2), order="F"),
+        lambda a: a.argmax(keepdims=True),
+        lambda a: a.argmin(1, keepdims=True),
+        lambda a: a.any(keepdims=True),
+        lambda a: a.all(0, keepdims=True),
+        lambda a: divmod(a, 2.0)[0],
+        lambda a: divmod(a, 2.0)[1],
+        lambda a: divmod(7.0, a)[1],
+    ],
+)
+def test_methods_take_the_arguments_of_ndarray(method):
+    array = np.arange(1.0, 7.0).reshape(2, 3)
+    expected, result = method(array), method(mg.Tensor(array))
+    result = getattr(result, "data", result) if isinstance(result, mg.Tensor) else result
+    np.testing.assert_array_equal(result, expected)
+    assert np.asarray(result).dtype == np.asarray(expected).dtype

@@ -835,6 +835,12 @@ class Tensor:
     def __rmod__(self, other: Operand) -> Tensor:
         return binary(_REMAINDER, other, self)
 
+    def __divmod__(self, other: Operand) -> Any:
+        return self // other, self % other
+
+    def __rdivmod__(self, other: Operand) -> Any:
+        return other // self, other % self
+
     def __matmul__(self, other: Operand) -> Tensor:
         return binary(_MATMUL, self, other)
 
@@ -971,17 +977,17 @@ class Tensor:
 
     # -- The methods of ndarray
 
-    def sum(self, axis: Axis = None, *, keepdims: bool = False) -> Tensor:
+    def sum(self, axis: Axis = None, dtype: DTypeLike | None = None, *, keepdims: bool = False) -> Tensor:
         """As `numpy.sum`."""
-        return self._call(np.sum, axis=axis, keepdims=keepdims)
+        return self._call(np.sum, axis=axis, dtype=dtype, keepdims=keepdims)
 
-    def mean(self, axis: Axis = None, *, keepdims: bool = False) -> Tensor:
+    def mean(self, axis: Axis = None, dtype: DTypeLike | None = None, *, keepdims: bool = False) -> Tensor:
         """As `numpy.mean`."""
-        return self._call(np.mean, axis=axis, keepdims=keepdims)
+        return self._call(np.mean, axis=axis, dtype=dtype, keepdims=keepdims)
 
-    def prod(self, axis: Axis = None, *, keepdims: bool = False) -> Tensor:
+    def prod(self, axis: Axis = None, dtype: DTypeLike | None = None, *, keepdims: bool = False) -> Tensor:
         """As `numpy.prod`."""
-        return self._call(np.prod, axis=axis, keepdims=keepdims)
+        return self._call(np.prod, axis=axis, dtype=dtype, keepdims=keepdims)
 
     def max(self, axis: Axis = None, *, keepdims: bool = False) -> Tensor:
         """As `numpy.max`; ties share the gradient evenly."""
@@ -1019,17 +1025,17 @@ class Tensor:
         """As `numpy.clip`; at a bound the gradient passes."""
         return self._call(np.clip, min, max)
 
-    def reshape(self, *shape: Any) -> Tensor:
+    def reshape(self, *shape: Any, order: str = "C") -> Tensor:
         """As `numpy.reshape`; the shape as one tuple or as several ints."""
-        return self._call(np.reshape, shape[0] if len(shape) == 1 else shape)
+        return self._call(np.reshape, shape[0] if len(shape) == 1 else shape, order=order)
 
-    def ravel(self) -> Tensor:
+    def ravel(self, order: str = "C") -> Tensor:
         """As `numpy.ravel`."""
-        return self._call(np.reshape, (-1,))
+        return self._call(np.ravel, order=order)
 
-    def flatten(self) -> Tensor:
+    def flatten(self, order: str = "C") -> Tensor:
         """As `ravel`: a Tensor never shares what can be changed."""
-        return self._call(np.reshape, (-1,))
+        return self._call(np.ravel, order=order)
 
     def transpose(self, *axes: Any) -> Tensor:
         """As `numpy.transpose`; the axes as one tuple or as several ints."""
@@ -1073,22 +1079,22 @@ class Tensor:
         """A Tensor of the same value, computed from this one: the gradient flows through."""
         return unary(_row(np.positive), self)
 
-    def astype(self, dtype: DTypeLike) -> Any:
+    def astype(self, dtype: DTypeLike, *, copy: bool = True) -> Any:
         """Cast: float32 and float64 stay in the graph; any other dtype gives a plain array, as it has no gradient."""
         target = np.dtype(dtype)
         if target == self._value.dtype:
-            return self
+            return self.copy() if copy else self
         if target in (np.float32, np.float64):
             return unary(_ASTYPE, self, {"dtype": target})
         return constant(_plain_astype, (self, target), {})
 
-    def argmax(self, axis: int | None = None) -> Any:
+    def argmax(self, axis: int | None = None, *, keepdims: bool = False) -> Any:
         """As `numpy.argmax`."""
-        return constant(np.argmax, (self,), {"axis": axis})
+        return constant(np.argmax, (self,), {"axis": axis, "keepdims": keepdims})
 
-    def argmin(self, axis: int | None = None) -> Any:
+    def argmin(self, axis: int | None = None, *, keepdims: bool = False) -> Any:
         """As `numpy.argmin`."""
-        return constant(np.argmin, (self,), {"axis": axis})
+        return constant(np.argmin, (self,), {"axis": axis, "keepdims": keepdims})
 
     def argpartition(self, kth: Any, axis: int | None = -1) -> Any:
         """As `numpy.argpartition`."""
@@ -1098,13 +1104,13 @@ class Tensor:
         """As `numpy.argsort`."""
         return constant(np.argsort, (self,), {"axis": axis})
 
-    def any(self, axis: Axis = None) -> Any:
+    def any(self, axis: Axis = None, *, keepdims: bool = False) -> Any:
         """As `numpy.any`."""
-        return constant(np.any, (self,), {"axis": axis})
+        return constant(np.any, (self,), {"axis": axis, "keepdims": keepdims})
 
-    def all(self, axis: Axis = None) -> Any:
+    def all(self, axis: Axis = None, *, keepdims: bool = False) -> Any:
         """As `numpy.all`."""
-        return constant(np.all, (self,), {"axis": axis})
+        return constant(np.all, (self,), {"axis": axis, "keepdims": keepdims})
 
     def round(self, decimals: int = 0) -> Any:
         """As `numpy.round`; a plain array, as its gradient is 0."""
@@ -1127,7 +1133,7 @@ class Tensor:
         if self._rule is not None:
             raise TypeError(
                 f"a Tensor that is part of a graph (the result of {self._rule.name}) cannot be copied or pickled: its "
-                "graph cannot go along. Copy or plot its value, t.detach() or t.data; t.copy() is a node of the same graph."
+                "graph cannot go along. Copy or plot its value, t.detach() or t.data; t.copy() stays in the graph."
             )
         return _rebuild, (self._value, self._tracked, self.grad, self.name)
 
