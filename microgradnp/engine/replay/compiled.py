@@ -15,7 +15,7 @@ import numpy as np
 
 from microgradnp.engine.replay.optimise import fuse, mark_constants, needed, replaced, simplify
 from microgradnp.engine.replay.program import MISS, Program
-from microgradnp.engine.replay.record import RECORD_CODE, Operation, Tracer, Value, assignment, copied
+from microgradnp.engine.replay.record import RECORD_CODE, Operation, Tracer, Value, assignment, copied, owner
 from microgradnp.engine.replay.surroundings import Guard, Surroundings
 from microgradnp.engine.rules import RULES, getitem
 from microgradnp.engine.tensor import _PLAIN, Array, RecordingError, State, Tensor, _state, state, wrap
@@ -244,7 +244,9 @@ class Compiled:
             t.grad = None
         del result
         mark_constants(list(tracer.known.values()))
-        operations = simplify(tracer.operations)
+        written = [o.arguments[0].array for o in tracer.operations if o.result is None]
+        changing = {id(owner(array)) for array in (*written, *old.values()) if array is not None}
+        operations = simplify(tracer.operations, changing)
         values = {t: replaced(v) for t, v in values.items()}
         given = [replaced(v) for v in given]
         shape = _mapped(shape, replaced)

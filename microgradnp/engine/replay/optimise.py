@@ -20,8 +20,11 @@ from microgradnp.engine.replay.record import VIEWS, Operation, Value, mapped, ow
 from microgradnp.engine.rules import identity, is_basic
 
 
-def simplify(operations: list[Operation]) -> list[Operation]:
-    """The operations without those that fold, and with their arguments replaced by what they are the same as."""
+def simplify(operations: list[Operation], changing: set[int]) -> list[Operation]:
+    """The operations without those that fold, and with their arguments replaced by what they are the same as.
+
+    ``changing`` are the identities of the owners of memory that the program writes: a copy of that stays a copy.
+    """
     kept: list[Operation] = []
     seen: dict[Any, Value] = {}
     versions: dict[int, int] = {}  # how often the memory of a bound array was written
@@ -38,7 +41,7 @@ def simplify(operations: list[Operation]) -> list[Operation]:
             continue
         if result.base is not None:
             result.base = replaced(result.base)
-        same = _same_as(operation)
+        same = _same_as(operation, changing)
         if same is not None:
             result.same_as = same
             continue
@@ -144,7 +147,7 @@ def _frozen(x: Any, versions: dict[int, int]) -> Any:
     return type(x), x.hex() if type(x) is float else x  # 0.0 and -0.0 differ
 
 
-def _same_as(operation: Operation) -> Value | None:
+def _same_as(operation: Operation, changing: set[int]) -> Value | None:
     """The argument that the result is the same as, if it is."""
     result, arguments = operation.result, operation.arguments
     assert result is not None
@@ -154,6 +157,9 @@ def _same_as(operation: Operation) -> Value | None:
         if x.shape == result.shape and (f in (np.reshape, np.broadcast_to, identity) or _whole(operation)):
             return x  # type: ignore[no-any-return]
         return None
+    if f is np.positive and type(arguments[0]) is Value and arguments[0].dtype == result.dtype:
+        x = arguments[0]
+        return x if x.root.kind != "bound" or id(owner(x.root.array)) not in changing else None
     if f is np.multiply:
         for one, x in (arguments, arguments[::-1]):
             if type(x) is Value and _is_one(one) and x.shape == result.shape and x.dtype == result.dtype:
