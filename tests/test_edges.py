@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 import microgradnp as mg
+from microgradnp import check
 
 both = pytest.mark.parametrize("dtype", [np.float32, np.float64])
 
@@ -321,3 +322,61 @@ def test_no_gradient_shares_memory(f: Any) -> None:
     a.grad += 1
     seed += 1
     np.testing.assert_array_equal(b.grad, before)
+
+
+# -- Where NumPy raises or gives NaN
+
+
+def _leaf(*values, dtype=np.float64):
+    return mg.Tensor(np.array(values, dtype), requires_grad=True)
+
+
+def test_weights_that_sum_to_zero_give_no_mean():
+    with pytest.raises(ZeroDivisionError, match="sum to 0"):
+        np.average(_leaf(1.0, 2.0), weights=[1, -1])
+
+
+def test_more_degrees_of_freedom_than_numbers():
+    for f in (np.nanvar, np.nanstd):
+        with pytest.warns(RuntimeWarning):
+            assert np.isnan(f(_leaf(1.0, np.nan, 3.0), ddof=3).item())
+
+
+def test_no_ratio_leads_from_zero():
+    with pytest.raises(ValueError, match="neither start nor stop can be 0"):
+        np.geomspace(mg.Tensor(0.0, requires_grad=True), 1.0, 3)
+
+
+def test_a_symmetric_pseudo_inverse_reads_the_lower_triangle():
+    weights = np.array([[1.0, 2.0], [3.0, 4.0]])
+    f = lambda a: np.sum(weights * np.linalg.pinv(a, hermitian=True))
+    check.gradients(f, np.array([[1.0, 2.0], [2.0, 5.0]]))
+    a = np.array([[1.0, 9.0], [2.0, 5.0]])
+    np.testing.assert_allclose(np.linalg.pinv(_leaf(*a), hermitian=True).data, np.linalg.pinv(a, hermitian=True))
+
+
+def test_an_axis_of_a_number():
+    for f in (np.sum, np.max, np.prod):
+        assert f(mg.Tensor(3.0, requires_grad=True), axis=-1).item() == f(np.float64(3.0), axis=-1)
+
+
+def test_the_median_of_nothing_is_nan():
+    with pytest.warns(RuntimeWarning):
+        assert np.isnan(np.median(mg.Tensor(np.zeros(0), requires_grad=True)).item())
+
+
+def test_any_number_is_a_condition():
+    x = np.array([1.0, 2.0, 3.0])
+    for condition in (np.array([0, 1, 2]), np.array([0.0, 1.0, np.nan]), [0, 1, 1], 1, True, 0.0):
+        f = mg.compile(lambda x, condition=condition: np.where(condition, x, 0))
+        for _ in range(3):
+            np.testing.assert_array_equal(f(mg.Tensor(x)).data, np.where(condition, x, 0))
+
+
+def test_a_cast_that_loses_is_refused_where_numpy_refuses():
+    with pytest.raises(TypeError, match="casting='safe'"):
+        np.concatenate((_leaf(1.0), _leaf(2.0)), dtype="f4", casting="safe")
+
+
+def test_python_numbers_leave_float32_alone():
+    assert np.linspace(mg.Tensor(np.float32(1.0), requires_grad=True), 2.0, 3).dtype == np.float32

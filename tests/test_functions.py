@@ -307,7 +307,7 @@ ERRORS: dict[str, tuple[Callable[[Any], Any], type[Exception], str]] = {
     "an axis that is not there": (lambda x: np.sum(x, axis=2), np.exceptions.AxisError, "axis 2 is out of bounds"),
     "axes named twice": (lambda x: np.transpose(x, (0, 0)), ValueError, "repeated axis"),
     "fewer axes than there are": (lambda x: np.transpose(x, (0,)), ValueError, "name each of its 2 axes once"),
-    "an unknown order": (lambda x: np.reshape(x, 6, order="A"), ValueError, "'C' or 'F'; got 'A'"),
+    "an unknown order": (lambda x: np.reshape(x, 6, order="X"), ValueError, "'C' or 'F'; got 'X'"),
     "max of what is chosen, if nothing is": (lambda x: np.max(x, where=X > 9), ValueError, "needs initial="),
     "a fold that makes no sense": (lambda x: np.power.reduce(x), TypeError, "np.power.reduce has no derivative rule"),
     "a fold of nothing": (lambda x: np.divide.reduce(x[:0]), ValueError, "needs initial="),

@@ -1,5 +1,7 @@
 """`fit`: the chapter's numbers, the laws of training, and what it refuses."""
 
+import warnings
+
 import numpy as np
 import pytest
 from handwritten import calc_der, calc_tloss, fitAdam, fitGD, relu, relu_der, sigmoid, sigmoid_der
@@ -234,6 +236,88 @@ def test_an_optimizer_for_more_than_the_model_names_what_has_no_gradient():
     stray = mg.Tensor(1.0, requires_grad=True, name="stray")
     with pytest.raises(RuntimeError, match=r"\(stray\) of shape \(\) has no gradient"):
         train(model, 1, optimizer=optim.GD([*model.parameters(), stray], 0.1))
+
+
+class Stateful(nn.Layer):
+    """Divides by something that changes at each call."""
+
+    def __init__(self, start):
+        self.n = start
+
+    def forward(self, x):
+        return x / self.change()
+
+
+class Counter(Stateful):
+    def change(self):
+        self.n = self.n + 1
+        return self.n
+
+
+class InPlace(Stateful):
+    def change(self):
+        self.n += 1
+        return self.n
+
+
+class Log(Stateful):
+    def change(self):
+        self.n.append(1)
+        return len(self.n)
+
+
+class Keyed(Stateful):
+    def change(self):
+        self.n["calls"] += 1
+        return self.n["calls"]
+
+
+class RunningMean(Stateful):
+    """The mean over the batch, smoothed over the calls."""
+
+    def forward(self, x):
+        with mg.no_grad():
+            self.n = 0.9 * self.n + 0.1 * np.mean(mg.stop_gradient(x), axis=0)
+        return x - self.n
+
+
+class RunningMeanInPlace(Stateful):
+    def forward(self, x):
+        with mg.no_grad():
+            self.n.data = 0.9 * self.n.data + 0.1 * np.mean(mg.stop_gradient(x), axis=0)
+        return x - self.n
+
+
+STATEFUL = {
+    "a Python counter": lambda: Counter(0),
+    "a NumPy number": lambda: Counter(np.float64(0)),
+    "a NumPy array set anew": lambda: Counter(np.zeros(4)),
+    "a Tensor set anew": lambda: Counter(mg.Tensor(np.zeros(4))),
+    "a NumPy array changed in place": lambda: InPlace(np.zeros(4)),
+    "a Tensor changed in place": lambda: InPlace(mg.Tensor(np.zeros(4))),
+    "a list": lambda: Log([]),
+    "a dict": lambda: Keyed({"calls": 0}),
+    "a running mean in NumPy": lambda: RunningMean(np.zeros(4)),
+    "a running mean in a Tensor": lambda: RunningMean(mg.Tensor(np.zeros(4))),
+    "a running mean in a Tensor's data": lambda: RunningMeanInPlace(mg.Tensor(np.zeros(4))),
+}
+
+
+@pytest.mark.parametrize("kind", STATEFUL)
+def test_state_that_changes_in_forward_is_never_frozen(kind):
+    def losses(compiled):
+        rng = np.random.default_rng(0)
+        model = nn.Sequential(nn.Linear(1, 4, rng=rng), STATEFUL[kind](), nn.Tanh(), nn.Linear(4, 1, rng=rng))
+        return train(model, 5, compile=compiled).losses
+
+    eager = losses(False)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", ".*runs without being compiled", RuntimeWarning)
+            compiled = losses(True)
+    except RecordingError:
+        return  # loud, and so all right
+    np.testing.assert_allclose(compiled, eager, rtol=1e-12)
 
 
 def positive_part(prediction, target):

@@ -54,7 +54,7 @@ def fixed(x: Any, what: str) -> Any:
 
 def axes_of(axis: Axis, ndim: int) -> tuple[int, ...] | None:
     """A reduction's axes as the rows want them: None, or non-negative ints."""
-    if axis is None:
+    if axis is None or (ndim == 0 and axis in (0, -1)):  # as NumPy's reductions of a number
         return None
     if type(axis) is int and -ndim <= axis < ndim:  # the short way: 0.1 us instead of 1.5
         return (axis % ndim,)
@@ -231,7 +231,10 @@ def where(condition, x=None, y=None, /):
         raise TypeError(
             "np.where(condition) alone gives indices; on a Tensor use np.nonzero(condition), a plain result."
         )
-    return apply(RULES[np.where], (stop_gradient(condition), x, y))
+    condition = stop_gradient(condition)
+    if getattr(condition, "dtype", None) != np.bool:  # any other number counts as true unless it is 0
+        condition = constant(np.not_equal, (lift(condition), 0), {})
+    return apply(RULES[np.where], (condition, x, y))
 
 
 @implements(np.clip, umath.clip)  # type: ignore[attr-defined]  # the ufunc behind it

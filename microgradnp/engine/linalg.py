@@ -153,8 +153,8 @@ defvjp(np.linalg.solve,    lambda g, y, a, b: -np.matmul(np.linalg.solve(a.mT, g
 defvjp(np.linalg.det,      lambda g, y, x: g[..., None, None] * cofactors(x))
 defvjp(cofactors,          lambda g, y, x: _cofactors_vjp(g, x))
 defvjp(logabsdet,          lambda g, y, x: g[..., None, None] * np.linalg.inv(x).mT)
-defvjp(np.linalg.pinv,     lambda g, y, x, rcond, hermitian: _pinv_vjp(g, y, x),
-       forward=lambda x, rcond, hermitian: np.linalg.pinv(x, rcond, hermitian))
+defvjp(np.linalg.pinv,     lambda g, y, x, rcond: _pinv_vjp(g, y, x),
+       forward=lambda x, rcond: np.linalg.pinv(x, rcond))
 defvjp(np.linalg.cholesky, lambda g, y, x: _cholesky_vjp(g, y))
 defvjp(eigh_packed,        lambda g, y, x, lower: _eigh_vjp(g, y))
 defvjp(svd_packed,         lambda g, y, x: _svd_vjp(g, y, x))
@@ -212,6 +212,8 @@ def eigvalsh(a, UPLO="L"):
 def svd(a, full_matrices=True, compute_uv=True, hermitian=False):
     """Singular values, with the vectors that belong to them."""
     a = _matrices(a, "np.linalg.svd")
+    if hermitian:
+        raise ValueError("np.linalg.svd of a Tensor has no hermitian=True; for a symmetric matrix use np.linalg.eigh.")
     m, n = a.shape[-2:]
     if compute_uv and full_matrices and m != n:
         raise ValueError(
@@ -271,9 +273,11 @@ def inv(a):
 def pinv(a, rcond=None, hermitian=False, *, rtol=None):
     """Pseudo-inverse, differentiated at constant rank."""
     a = _matrices(a, "np.linalg.pinv")
+    if hermitian:  # NumPy reads the lower triangle alone
+        a = np.tril(a) + np.tril(a, -1).mT
     limit = fixed(rcond if rtol is None else rtol, "the cut-off of np.linalg.pinv")
     limit = max(a.shape[-2:]) * float(np.finfo(a.dtype).eps) if limit is None and rtol is None else limit
-    return apply(RULES[np.linalg.pinv], (a,), {"rcond": limit, "hermitian": bool(hermitian)})
+    return apply(RULES[np.linalg.pinv], (a,), {"rcond": limit})
 
 
 @implements(np.linalg.solve)

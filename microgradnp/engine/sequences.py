@@ -7,7 +7,7 @@ from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
 
 from microgradnp.engine.functions import fixed, lift, stop_gradient
 from microgradnp.engine.rules import RULES, scatter_take
-from microgradnp.engine.tensor import apply, constant, implements
+from microgradnp.engine.tensor import apply, being_recorded, constant, implements
 
 # mypy: allow-untyped-defs, allow-untyped-calls
 
@@ -222,7 +222,7 @@ def interp(x, xp, fp, left=None, right=None, period=None):
 @implements(np.linspace)
 def linspace(start, stop, num=50, endpoint=True, retstep=False, dtype=None, axis=0, *, device=None):
     """Evenly spaced numbers."""
-    start, stop = lift(start) * 1.0, lift(stop) * 1.0
+    start, stop = (float(x) if type(x) in (int, float) else lift(x) * 1.0 for x in (start, stop))
     parts = num - 1 if endpoint else num
     step = (stop - start) / parts if parts > 0 else (stop - start) * math.nan
     t = np.arange(num).astype(step.dtype) / max(parts, 1)
@@ -236,7 +236,7 @@ def linspace(start, stop, num=50, endpoint=True, retstep=False, dtype=None, axis
 @implements(np.logspace)
 def logspace(start, stop, num=50, endpoint=True, base=10.0, dtype=None, axis=0):
     """Powers of a base with evenly spaced exponents."""
-    y = base ** np.linspace(lift(start), stop, num, endpoint, axis=axis)
+    y = base ** np.linspace(start, stop, num, endpoint, axis=axis)
     return y if dtype is None else y.astype(dtype)
 
 
@@ -244,6 +244,8 @@ def logspace(start, stop, num=50, endpoint=True, base=10.0, dtype=None, axis=0):
 def geomspace(start, stop, num=50, endpoint=True, dtype=None, axis=0):
     """Numbers in a constant ratio."""
     start, stop = lift(start).astype(np.float64), lift(stop).astype(np.float64)
+    if not being_recorded() and not (np.all(start) and np.all(stop)):
+        raise ValueError("np.geomspace: neither start nor stop can be 0, as no ratio leads from or to it.")
     t = np.linspace(0.0, 1.0, num, endpoint)
     ratio = stop / start
     y = np.moveaxis(start * ratio ** np.reshape(t, (-1,) + (1,) * ratio.ndim), 0, axis)

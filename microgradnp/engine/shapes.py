@@ -19,9 +19,12 @@ from microgradnp.engine.tensor import apply, implements, plain, tensors_in, wrap
 @implements(np.reshape)
 def reshape(a, /, shape, order="C", *, copy=None):
     """Another shape, the elements in C or in Fortran order."""
-    if order != "C":
-        if order != "F":
+    if order not in ("C", "F"):
+        layout = lift(a)._value.flags
+        if order not in ("A", "K") or not layout.forc:
             raise ValueError(f"np.reshape of a Tensor takes order 'C' or 'F'; got {order!r}.")
+        order = "F" if layout.fnc else "C"
+    if order == "F":
         return np.transpose(np.reshape(np.transpose(a), shape_of(shape)[::-1]))
     a = lift(a)
     shape = shape_of(shape)
@@ -169,6 +172,8 @@ def concatenate(arrays, /, axis=0, *, dtype=None, casting="same_kind"):
         groups = (arrays[i : i + _AT_ONCE] for i in range(0, len(arrays), _AT_ONCE))
         arrays = tuple(apply(RULES[np.concatenate], group, {"axis": axis}) for group in groups)
     out = apply(RULES[np.concatenate], arrays, {"axis": axis})
+    if dtype is not None and not np.can_cast(out.dtype, dtype, casting):
+        raise TypeError(f"np.concatenate: {out.dtype} does not cast to {np.dtype(dtype)} with casting={casting!r}.")
     return out if dtype is None else out.astype(dtype)
 
 

@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from microgradnp.engine.functions import axes_of, fixed, lift
-from microgradnp.engine.tensor import implements
+from microgradnp.engine.tensor import being_recorded, implements
 
 # mypy: allow-untyped-defs, allow-untyped-calls
 
@@ -28,8 +28,12 @@ def var(a, axis=None, dtype=None, *, ddof=0, keepdims=False, where=True, mean=No
     ddof = ddof if correction is None else correction
     if where is True:
         return total / max(_counted(a, axis) - ddof, 0.0)
-    chosen = np.broadcast_to(lift(where).astype(a.dtype), a.shape)
-    return total / np.maximum(np.sum(chosen, axis=axis, keepdims=keepdims) - ddof, 0)
+    return total / np.maximum(_chosen(a, where, axis, keepdims) - ddof, 0)
+
+
+def _chosen(a, where, axis, keepdims):
+    """How many elements a condition leaves for each result."""
+    return np.sum(np.broadcast_to(lift(where).astype(a.dtype), a.shape), axis=axis, keepdims=keepdims)
 
 
 def _counted(a, axis):
@@ -65,6 +69,8 @@ def average(a, axis=None, weights=None, returned=False, *, keepdims=False):
             lengths = tuple(n if i in axes else 1 for i, n in enumerate(a.shape))
             weights = np.broadcast_to(np.reshape(np.transpose(weights, order), lengths), a.shape)
         total = np.sum(weights, axis=axis, keepdims=keepdims)
+        if not being_recorded() and np.any(total == 0):
+            raise ZeroDivisionError(f"np.average: the weights of shape {weights.shape} sum to 0, so they give no mean.")
         y = np.sum(a * weights, axis=axis, keepdims=keepdims) / total
     return (y, total) if returned else y
 
@@ -174,6 +180,8 @@ def percentile(a, q, axis=None, *, method="linear", keepdims=False, overwrite_in
 @implements(np.median)
 def median(a, axis=None, *, overwrite_input=False, keepdims=False):
     """The middle one in order, or the mean of the two."""
+    if not lift(a).size:
+        return np.mean(a, axis=axis, keepdims=keepdims)  # NaN, with NumPy's own warning
     return quantile(a, 0.5, axis, keepdims=keepdims)
 
 
@@ -216,7 +224,9 @@ def nanmean(a, axis=None, dtype=None, *, keepdims=False):
 @implements(np.nanvar)
 def nanvar(a, axis=None, dtype=None, *, ddof=0, keepdims=False):
     """Variance of what is not NaN."""
-    return var(a, axis, dtype, ddof=ddof, keepdims=keepdims, where=~np.isnan(lift(a)))
+    known = ~np.isnan(lift(a))
+    y = var(a, axis, dtype, ddof=ddof, keepdims=keepdims, where=known)
+    return np.where(_chosen(lift(a), known, axis, keepdims) > ddof, y, math.nan)
 
 
 @implements(np.nanstd)

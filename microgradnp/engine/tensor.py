@@ -231,6 +231,11 @@ def wrap(data: Array) -> Tensor:
     return t
 
 
+def being_recorded() -> bool:
+    """Whether a program is recorded just now, so that values may not be asked for."""
+    return _state().tracer is not None
+
+
 def assign(target: Array, value: Any) -> None:
     """Write ``value`` into the array ``target``: as part of the program, while one is recorded."""
     tracer = _state().tracer

@@ -166,6 +166,7 @@ class Optimizer:
         for i, p in enumerate(self.parameters):
             groups.setdefault(p.dtype, []).append((i, p))
         self._groups = [_Group(members) for members in groups.values()]
+        self._dtype = self._groups[-1].flat.dtype
         for group in self._groups:
             group.state = {key: np.array(value) for key, value in self.init_single(group.flat).items()}
 

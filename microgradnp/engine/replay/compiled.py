@@ -133,6 +133,7 @@ class Compiled:
         self._lock = threading.Lock()
         self._known: dict[int, weakref.ref[Tensor]] = {}  # leaves seen in earlier recordings
         self._in_a_row = 0
+        self._moved: str | None = None  # what the last recording has changed by itself
         self._run: Callable[[tuple[Any, ...], dict[str, Any]], Any] = lambda args, kwargs: MISS
         update_wrapper(self, function, updated=())
 
@@ -165,11 +166,26 @@ class Compiled:
                 return result
         self._count(args, kwargs)
         with self._lock:
-            result, program = self._record(args, kwargs)
-            self._programs.insert(0, program)
-            del self._programs[LIMIT:]
-            self._run = program.replay
+            result, program, moved = self._record(args, kwargs)
+            if moved is None:
+                self._programs.insert(0, program)
+                del self._programs[LIMIT:]
+                self._run = program.replay
+            elif self._moved is not None:  # not only at the first call, as what is set up lazily would
+                self._give_up(moved)
+            self._moved = moved
         return result
+
+    def _give_up(self, moved: str) -> None:
+        """A replay would leave out what the step changes by itself, so it is run as it is, and says so."""
+        self._run = lambda args, kwargs: self._function(*args, **kwargs)
+        warnings.warn(
+            f"{self!r} runs without being compiled: it changes {moved} at every call, which a recorded program would "
+            "not repeat. Keep such state in a Tensor and change it in place by Tensors (t.data += 0.1 * (x.mean(0) - "
+            "t)), or keep it outside of the step.",
+            RuntimeWarning,
+            stacklevel=5,
+        )
 
     def _count(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """Say aloud that a step is recorded again and again."""
@@ -184,11 +200,11 @@ class Compiled:
                 stacklevel=4,
             )
 
-    def _record(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, Program]:
+    def _record(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, Program, str | None]:
         now = _state()
         function = self._function
         tracer = Tracer()
-        surroundings = Surroundings(function)
+        surroundings = tracer.surroundings = Surroundings(function)
         tracer.watch([random, np.random, *surroundings.generators])
         structure, arguments = _inputs((args, kwargs), tracer, _parameter_names(function))
         before = {t: t.grad for r in self._known.values() if (t := r()) is not None}
@@ -213,8 +229,9 @@ class Compiled:
         before: dict[Tensor, Array | None],
         now: State,
         surroundings: Surroundings,
-    ) -> tuple[Any, Program]:
-        if not surroundings.unchanged():
+    ) -> tuple[Any, Program, str | None]:
+        moved = surroundings.changed()
+        if moved is not None:
             surroundings = Surroundings(self._function)
         leaves = {t: leaf for leaf in tracer.leaves.values() if (t := leaf.tensor()) is not None}
         tracer.leaves.clear()
@@ -308,7 +325,7 @@ class Compiled:
             own = program._plan.array(v)
             np.copyto(own, v.array)
             t.grad = own
-        return first, program
+        return first, program, moved
 
 
 class _Places:

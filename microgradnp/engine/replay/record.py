@@ -172,6 +172,7 @@ class Draws:
 class Tracer:
     """Told by the engine of everything that a step computes."""
 
+    surroundings: Any = None
     inputs: list[Value] = field(default_factory=list)
     operations: list[Operation] = field(default_factory=list)
     leaves: dict[int, Leaf] = field(default_factory=dict)
@@ -244,7 +245,8 @@ class Tracer:
         source = value._value if type(value) is Tensor else value
         operation = Operation(assignment, (place, self._value(source)), {}, None)
         operation.site = _site(self)
-        assignment(target, source)
+        with self.surroundings.writing(target):
+            assignment(target, source)
         self.operations.append(operation)
         self.assigned[id(owner(target))] = place
 

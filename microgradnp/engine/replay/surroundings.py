@@ -7,14 +7,17 @@ are not compared: the program reads them where they are.
 
 from __future__ import annotations
 
+import dis
 import functools
 import types
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from microgradnp.engine.replay.record import owner
 from microgradnp.engine.tensor import Tensor
 
 _PLAIN = (int, float, complex, str, bytes, bool, type(None), np.generic, np.dtype, range, slice)
@@ -40,29 +43,51 @@ class Surroundings:
         self.guards: list[Guard] = []
         self._names: dict[int, list[str]] = {}
         self.generators: list[np.random.Generator] = []
-        self._copies: list[tuple[Any, Any]] = []
-        self._cells: list[tuple[Any, Any]] = []
+        self._copies: list[tuple[Any, Any, str]] = []
+        self._cells: list[tuple[Any, Any, str]] = []
+        self._globals: list[tuple[dict[str, Any], str, Any]] = []
+        self._prints: dict[int, tuple[Any, int, str]] = {}  # of each array's memory
+        self._moved: str | None = None
         self._seen: set[int] = set()
         self._kept: list[Any] = []
         waiting: list[tuple[Any, str]] = [(function, "")]
         while waiting:
             x, path = waiting.pop()
             if isinstance(x, np.ndarray | Tensor):
-                self._names.setdefault(id(x._value if isinstance(x, Tensor) else x), []).append(path)
+                array = x._value if isinstance(x, Tensor) else x
+                memory = owner(array)
+                if id(memory) not in self._prints and not memory.dtype.hasobject:
+                    self._prints[id(memory)] = (memory, _print(memory), path)
+                self._names.setdefault(id(array), []).append(path)
             if type(x) in _COMMON or id(x) in self._seen or isinstance(x, _OPAQUE):
                 continue
             self._seen.add(id(x))
             self._kept.append(x)
             waiting.extend(reversed(list(self._inside(x, path))))
 
-    def unchanged(self) -> bool:
-        """Whether everything still is as it was found."""
-        try:
-            return all(container == copy for container, copy in self._copies) and all(
-                cell.cell_contents is content for cell, content in self._cells
-            )
-        except ValueError:  # a comparison of arrays: something else stands there now
-            return False
+    @contextmanager
+    def writing(self, target: Any) -> Iterator[None]:
+        """The program writes into an array: that is no change that a replay would miss, one before it is."""
+        memory, print_, path = self._prints.get(id(owner(target)), (None, 0, ""))
+        if memory is not None and _print(memory) != print_:
+            self._moved = self._moved or path
+        yield
+        if memory is not None:
+            self._prints[id(memory)] = (memory, _print(memory), path)
+
+    def changed(self) -> str | None:
+        """What is no longer as it was found, apart from what the program itself has written."""
+        for container, copy, path in self._copies:
+            if not _same(container, copy):
+                return path or "an attribute"
+        for cell, content, path in self._cells:
+            if cell.cell_contents is not content:
+                return path
+        for space, path, content in self._globals:
+            if not _same(space.get(path), content):
+                return path
+        moved = (path for memory, print_, path in self._prints.values() if _print(memory) != print_)
+        return self._moved or next(moved, None)
 
     def name(self, array: Any) -> str:
         """The path that says most about an array: one that ends in an attribute, not in a number."""
@@ -81,7 +106,9 @@ class Surroundings:
         elif isinstance(x, tuple | frozenset):
             yield from ((part, f"{path}[{i}]") for i, part in enumerate(x))
         elif isinstance(x, list):
-            if not all(isinstance(part, _PLAIN) for part in x):  # a list of numbers is a log, not a choice
+            if all(isinstance(part, _PLAIN) for part in x):  # a list of numbers may be a log, kept between the calls
+                self._copies.append((x, list(x), path))
+            else:
                 self._watch(x, list(x), path, enumerate(x))
                 yield from ((part, f"{path}[{i}]") for i, part in enumerate(x))
         elif isinstance(x, dict):
@@ -101,7 +128,7 @@ class Surroundings:
                 content = cell.cell_contents
             except ValueError:  # not yet set
                 continue
-            self._cells.append((cell, content))
+            self._cells.append((cell, content, name))
             self._add("{cell}.cell_contents is {content}", {"cell": cell, "content": content}, name, content)
             yield content, name
         yield from ((part, f"{path}.default") for part in (*(x.__defaults__ or ()), *(x.__kwdefaults__ or {}).values()))
@@ -109,6 +136,7 @@ class Surroundings:
             for name in _global_names(x.__code__):
                 content = x.__globals__.get(name)
                 if name in x.__globals__ and not isinstance(content, types.ModuleType | type):
+                    self._globals.append((x.__globals__, name, content))
                     self._add(
                         "{space}[{key!r}] is {content}".replace("{key!r}", repr(name)),
                         {"space": x.__globals__, "content": content},
@@ -123,7 +151,7 @@ class Surroundings:
         self.guards.append(Guard(condition, names, path))
 
     def _watch(self, container: Any, copy: Any, path: str, items: Any) -> None:
-        self._copies.append((container, copy))
+        self._copies.append((container, copy, path))
         self.guards.append(Guard("{container} == {copy}", {"container": container, "copy": copy}, path))
         for key, x in items:  # an array or Tensor of one element could be equal to another one
             if isinstance(x, np.ndarray | Tensor) and x.size <= 1:
@@ -131,11 +159,25 @@ class Surroundings:
                 self.guards.append(Guard("{container}[{key}] is {x}", names, f"{path}.{key}"))
 
 
-def _global_names(code: types.CodeType) -> Iterator[str]:
-    yield from code.co_names
-    for constant in code.co_consts:
-        if isinstance(constant, types.CodeType):
-            yield from _global_names(constant)
+@functools.lru_cache(maxsize=1024)
+def _global_names(code: types.CodeType) -> tuple[str, ...]:
+    """The globals that a function reads: not the names of attributes, which stand in ``co_names`` beside them."""
+    own = [step.argval for step in dis.get_instructions(code) if step.opname in ("LOAD_GLOBAL", "LOAD_NAME")]
+    inner = [name for part in code.co_consts if isinstance(part, types.CodeType) for name in _global_names(part)]
+    return tuple(dict.fromkeys((*own, *inner)))
+
+
+def _print(array: Any) -> int:
+    return hash(array.tobytes())
+
+
+def _same(x: Any, y: Any) -> bool:
+    """Whether two plain things are equal, and of others each is the same object."""
+    if isinstance(x, list | tuple) and type(x) is type(y):
+        return len(x) == len(y) and all(map(_same, x, y))
+    if isinstance(x, dict) and type(x) is type(y):
+        return x.keys() == y.keys() and all(_same(x[key], y[key]) for key in x)
+    return x is y or (isinstance(x, _PLAIN) and type(x) is type(y) and bool(x == y))
 
 
 def _foreign(x: Any) -> bool:
