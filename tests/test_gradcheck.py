@@ -477,3 +477,9 @@ def test_importing_the_checks_does_not_import_hypothesis() -> None:
     code = "import sys; from microgradnp import check; check.gradients(abs, 1.0); print('hypothesis' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_an_argument_that_is_not_finite_is_refused(value):
+    with pytest.raises(ValueError, match=rf"w\[1\] is {value}: there is no slope"):
+        check.gradients(lambda w: np.nansum(w**2), np.array([1.0, value]))

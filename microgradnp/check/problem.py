@@ -61,6 +61,7 @@ class Problem:
                 leaf = leaf.data if isinstance(leaf, Tensor) else leaf
                 if i in self.picked and _is_float(leaf, path):
                     _refuse_shared(leaf, path)
+                    _refuse_not_finite(leaf, path)
                     array = np.asarray(leaf)
                     self.leaves.append(Leaf(path, i, place, leaf, array, slice(end, end + array.size)))
                     end += array.size
@@ -199,6 +200,17 @@ def _refuse_shared(leaf: Any, path: str) -> None:
                 "(stride 0, as np.broadcast_to makes): one entry cannot change without the others, so it has no "
                 "derivative of its own. Pass a copy: np.array(...)."
             )
+
+
+def _refuse_not_finite(leaf: Any, path: str) -> None:
+    bad = np.argwhere(~np.isfinite(leaf))
+    if len(bad):
+        index = tuple(map(int, bad[0]))
+        place = f"{path}[{', '.join(map(str, index))}]" if index else path
+        raise ValueError(
+            f"{place} is {np.asarray(leaf)[index]}: there is no slope to compare with where an argument is not finite. "
+            "Leave such entries out, or put them in inside the function (np.where(mask, np.nan, x))."
+        )
 
 
 def _widen(leaf: Any) -> Any:
