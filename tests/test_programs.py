@@ -369,3 +369,24 @@ def test_programs_agree_with_pytorch(first):
         for k, (g, reference) in enumerate(zip(gradients, references, strict=True)):
             assert g.shape == reference.shape
             assert close(g, reference, 1e-9), f"seed {seed}, input {k}:\n{g}\n{reference}\n{program}"
+
+
+@pytest.mark.skipif(torch is None, reason="PyTorch, the reference, is not installed")
+@pytest.mark.parametrize("first", [0, *(pytest.param(k, marks=pytest.mark.slow) for k in range(100, 2000, 100))])
+def test_second_derivatives_agree_with_pytorch(first):
+    """The Hessian times a vector. PyTorch gives NaN for a few (sinc at 0); here all are finite."""
+    for seed in range(first, first + 100):
+        program = Program(seed)
+        rng = np.random.default_rng(seed)
+        directions = tuple(rng.standard_normal(x.shape) for x in program.inputs)
+        products = mg.hvp(program.on_numpy, tuple(program.inputs), directions)
+        inputs = [torch.tensor(x, requires_grad=True) for x in program.inputs]
+        value = program.run(inputs, 1, torch.sum, torch.as_tensor)
+        gradients = torch.autograd.grad(value, inputs, create_graph=True, allow_unused=True)
+        pairs = zip(gradients, directions, strict=True)
+        slope = sum((g * torch.as_tensor(d)).sum() for g, d in pairs if g is not None)
+        seconds = torch.autograd.grad(slope, inputs, allow_unused=True) if slope.requires_grad else [None] * 3
+        for product_, reference in zip(products, seconds, strict=True):
+            expected = np.zeros(product_.shape) if reference is None else reference.numpy(force=True)
+            assert np.all(np.isfinite(product_)), f"seed {seed}\n{program}"
+            assert not np.all(np.isfinite(expected)) or close(product_, expected, 1e-8), f"seed {seed}\n{program}"
