@@ -7,12 +7,12 @@ an *input*, and any other was there before, so it is bound by reference (a param
 
 from __future__ import annotations
 
+import os
 import random
 import sys
 import weakref
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -24,7 +24,7 @@ from microgradnp.engine.tensor import Array, RecordingError, Tensor, plain, stat
 Site: TypeAlias = tuple[str, int, bool]
 """A file, a line, and whether the operation is that line's derivative."""
 
-_ENGINE = str(Path(__file__).parent.parent)
+_ENGINE = os.path.dirname(os.path.dirname(__file__))
 
 SHAPES: set[Callable[..., Any]] = {np.shape, np.ndim, np.size, np.result_type, np.iscomplexobj, np.isrealobj}
 FILLS: set[Callable[..., Any]] = {np.zeros_like, np.ones_like, np.empty_like}
