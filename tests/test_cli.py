@@ -266,14 +266,22 @@ def test_letters_without_a_font_are_a_note(tmp_path, monkeypatch):
 def test_a_signal_leaves_nothing_behind(name, table):
     if not hasattr(signal, name):
         pytest.skip(f"no {name} here")
-    command = [sys.executable, "-m", "microgradnp", "fit", str(table), "--x", "age", "--y", "height"]
+    # A test run in the background has SIGINT ignored, and its children inherit that.
+    main = (
+        "import runpy, signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+        "runpy.run_module('microgradnp', run_name='__main__')"
+    )
+    command = [sys.executable, "-c", main, "fit", str(table), "--x", "age", "--y", "height"]
     command += ["--epochs", "100000000", "--out", str(table.parent / "out")]
     with subprocess.Popen(command, env=ENVIRONMENT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
-        while not list(table.parent.glob(".microgradnp-*")):
-            assert process.poll() is None
-            time.sleep(0.02)
-        process.send_signal(getattr(signal, name))
-        assert process.wait(20) not in (0, -signal.SIGKILL)
+        try:
+            while not list(table.parent.glob(".microgradnp-*")):
+                assert process.poll() is None
+                time.sleep(0.02)
+            process.send_signal(getattr(signal, name))
+            assert process.wait(20) not in (0, -signal.SIGKILL)
+        finally:
+            process.kill()
     assert sorted(table.parent.iterdir()) == [table]
 
 
