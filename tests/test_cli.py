@@ -266,9 +266,10 @@ def test_letters_without_a_font_are_a_note(tmp_path, monkeypatch):
 def test_a_signal_leaves_nothing_behind(name, table):
     if not hasattr(signal, name):
         pytest.skip(f"no {name} here")
-    # A test run in the background has SIGINT ignored, and its children inherit that.
+    # Tests run in the background may have it ignored (nohup does that), which their children inherit.
+    usual = "signal.default_int_handler" if name == "SIGINT" else "signal.SIG_DFL"
     main = (
-        "import runpy, signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+        f"import runpy, signal; signal.signal(signal.{name}, {usual}); "
         "runpy.run_module('microgradnp', run_name='__main__')"
     )
     command = [sys.executable, "-c", main, "fit", str(table), "--x", "age", "--y", "height"]
