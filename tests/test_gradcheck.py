@@ -465,6 +465,14 @@ def test_the_error_shows_the_three_values_and_what_it_might_be() -> None:
     assert text["perhaps"] == "a factor: it is 1/2 times the derivative, in all 4 entries"
 
 
+def test_a_name_that_begins_another_is_not_blamed() -> None:
+    def loss(b: Any, b0: Any) -> Any:
+        return np.sum(b * b0)
+
+    with pytest.raises(check.GradientError, match=r"the gradient of loss by b0, in 1 of 3 entries"):
+        check.gradients(loss, np.array([1.0, 2.0]), 0.5, hand=lambda b, b0: (np.full(2, b0), -np.sum(b)))
+
+
 def test_a_report_is_html_in_a_notebook() -> None:
     html = check.gradients(lambda x: np.sum(np.abs(x)), np.array([0.0, 1.0]))._repr_html_()
     assert html.startswith("<div")

@@ -101,7 +101,8 @@ class Report:
             kinks = f", {len(self.kinks)} at a kink" if self.kinks else ""
             return f"right: the gradients{order} of {self.function} by {names} ({self.entries} entries{kinks}{draws})"
         if self.wrong:
-            named = [n for n in self.arguments if any(entry.name.startswith(n) for entry in self.failures)]
+            wrong = [entry.name for entry in self.failures]
+            named = [n for n in self.arguments if any(w == n or w.startswith((f"{n}[", f"{n} of ")) for w in wrong)]
             by = ", ".join(named or self.arguments)
             return f"wrong: the gradient{order} of {self.function} by {by}, in {self.wrong} of {self.entries} entries"
         return f"wrong: the gradient{order} of {self.function}: {self.faults[0]}"
