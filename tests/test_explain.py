@@ -298,6 +298,19 @@ def test_names():
     assert d.formulas["p1"] == "∂f/∂p1_i = w_i w_2_i"
 
 
+@pytest.mark.parametrize(
+    ("name", "latex"),
+    [
+        ("layer1.weight", r"\text{layer1.weight}_{i}"),
+        ("coef_", r"\mathrm{coef\_}_{i}"),
+        ("w_2", "w_{2,i}"),
+        ("w_hat", r"\mathrm{w\_hat}_{i}"),
+    ],
+)
+def test_a_name_in_latex_keeps_its_letters_and_its_index(name, latex):
+    assert rf"\partial {latex}}} &=" in show.derivation(np.sum(leaf(3, name=name) ** 2)).markdown()
+
+
 def test_it_changes_nothing():
     v = leaf(3, name="v")
     loss = np.sum(np.sin(v) * v)

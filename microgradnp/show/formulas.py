@@ -394,11 +394,11 @@ class Writer:
         """A name in LaTeX: ``z3`` as a numbered step, ``b0`` with a subscript, a word upright."""
         if not name.replace("_", "").isalnum():
             escaped = re.sub(r"([_%&#$])", r"\\\1", name)
-            return f"\\text{{{escaped}}}"
+            return f"\\text{{{escaped}}}" + (f"_{{{letters}}}" if letters else "")
         step = re.fullmatch(r"z(\d+)", name)
         if step:
             return f"z^{{({step[1]})}}" + (f"_{{{letters}}}" if letters else "")
-        stem, digits = re.fullmatch(r"(.*?)_?(\d*)", name, re.DOTALL).groups()  # type: ignore[union-attr]
+        stem, digits = re.fullmatch(r"(.*?)(?:_?(\d+))?", name, re.DOTALL).groups()  # type: ignore[union-attr]
         below = ",".join(part for part in (digits, letters) if part)
         if stem in _GREEK:
             stem = f"\\{stem}"
