@@ -7,8 +7,9 @@ import warnings
 import numpy as np
 import pytest
 
+from microgradnp import Tensor
 from microgradnp.nn import History
-from microgradnp.show import figures
+from microgradnp.show import figures, graph
 
 x = np.linspace(0, 1, 20)
 y = np.sin(x)
@@ -100,5 +101,14 @@ def test_figures_stay_out_of_pyplots_list():
 
 def test_without_matplotlib_the_error_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    monkeypatch.delitem(sys.modules, "microgradnp.show.drawing", raising=False)
     with pytest.raises(ModuleNotFoundError, match=r"pip install 'microgradnp\[plot\]'"):
         figures.curves(x, y, {})
+    with pytest.raises(ModuleNotFoundError, match=r"pip install 'microgradnp\[plot\]'"):
+        graph(np.sum(Tensor([1.0], requires_grad=True)))
+
+
+def test_a_notebook_shows_them_without_any_setup():
+    """IPython asks an object for its picture by this name; a plain Figure has none until pyplot's backend is loaded."""
+    for figure in (figures.curves(x, y, {}), graph(np.sum(Tensor([1.0], requires_grad=True)))):
+        assert figure._repr_png_().startswith(b"\x89PNG")

@@ -136,16 +136,21 @@ def _legend(figure: Figure) -> None:
     figure.legend(loc="outside upper center", ncols=3, frameon=False)
 
 
-def _new(panels: int, size: tuple[float, float] = (9.0, 4.5)) -> tuple[Figure, list[Axes]]:
+def blank(**options: Any) -> Figure:
+    """A Figure with nothing on it yet, or word of what to install."""
     try:
-        from matplotlib.figure import Figure
-        from matplotlib.layout_engine import ConstrainedLayoutEngine
+        from microgradnp.show.drawing import Drawing
     except ModuleNotFoundError as error:
         raise ModuleNotFoundError(
             "figures are drawn by matplotlib: pip install 'microgradnp[plot]'.", name="matplotlib"
         ) from error
 
-    figure = Figure(figsize=size, dpi=150, layout=ConstrainedLayoutEngine(w_pad=0.1, h_pad=0.1))
+    return Drawing(**options)
+
+
+def _new(panels: int, size: tuple[float, float] = (9.0, 4.5)) -> tuple[Figure, list[Axes]]:
+    figure = blank(figsize=size, dpi=150)
+    figure.set_layout_engine("constrained", w_pad=0.1, h_pad=0.1)
     all_axes = list(figure.subplots(1, panels, squeeze=False)[0])
     for axes in all_axes:
         axes.spines[["top", "right"]].set_visible(False)

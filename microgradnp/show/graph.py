@@ -18,7 +18,7 @@ from microgradnp.engine.backward import FREED
 from microgradnp.engine.rules import name_of
 from microgradnp.engine.tensor import Tensor
 from microgradnp.show.explain import Step, _constant, _names, _steps, nodes_of
-from microgradnp.show.figures import ORANGE, SKY
+from microgradnp.show.figures import ORANGE, SKY, blank
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -80,9 +80,6 @@ def graph(loss: Tensor) -> Figure:
     >>> figure = show.graph(np.sum(w * w))
     >>> figure.savefig("graph.png")  # doctest: +SKIP
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     boxes = _boxes(loss)
     rows, bends = _layered(boxes)
     tops = _placed(rows, bends)
@@ -90,8 +87,7 @@ def graph(loss: Tensor) -> Figure:
     left, right = min(b.x - b.width / 2 for b in everything), max(b.x + b.width / 2 for b in everything)
     bottom = tops[-1] + max(box.height for box in rows[-1])
     width, height = max(right - left + 0.3, 4.2), bottom + 0.6
-    figure = Figure(figsize=(width, height))
-    FigureCanvasAgg(figure)
+    figure = blank(figsize=(width, height))
     axes = figure.add_axes((0, 0, 1, 1))
     axes.set_axis_off()
     middle = (left + right) / 2
