@@ -26,7 +26,7 @@ ORDER = 3 if THOROUGH else 2
 some = settings(max_examples=PROFILE.max_examples if THOROUGH else PROFILE.max_examples // 4)
 
 # Entries that sum to zero leave the rounding of their terms behind, which no relative tolerance covers.
-ATOL = {np.dtype(np.float64): 1e-11, np.dtype(np.float32): 1e-4}
+ATOL = {np.dtype(np.float64): 1e-11, np.dtype(np.float32): 1e-5}
 
 # Wrong versions that are no different: the rule does not ask for what was changed, or the gradient is zero.
 EQUIVALENT = {
@@ -120,7 +120,8 @@ def test_where_the_data_lie_does_not_matter(function: Any) -> None:
                 assert one == two
                 return
             for x, y in zip(one, two, strict=True):
-                np.testing.assert_allclose(x, y, rtol=1e-4, atol=1e-4)
+                few = 1000 * float(np.finfo(x.dtype).eps) if x.dtype.kind == "f" else 0.0  # sums in another order
+                np.testing.assert_allclose(x, y, rtol=few, atol=few)
 
     same()
 
