@@ -381,6 +381,17 @@ def test_what_changes_between_calls_is_seen(changes, calls):
             assert_same(state_of(*ours[:2]), state_of(*eager[:2]))
 
 
+def test_values_set_before_each_call_do_not_look_like_a_change_by_the_step():
+    ours, eager = small(), small()
+    compiled = mg.compile(ours[2])
+    for _ in range(3):  # a warning is an error
+        rebind(*ours[:2])
+        rebind(*eager[:2])
+        assert_same(compiled(*ours[3]), eager[2](*eager[3]))
+        assert_same(state_of(*ours[:2]), state_of(*eager[:2]))
+    assert compiled.program
+
+
 def test_a_frozen_parameter_is_seen():
     ours = small()
 

@@ -59,6 +59,7 @@ def sweep(
     waiting = [(x._order, x) for x in gradients if x._rule is not None and x not in targets]
     heapify(waiting)
     kind: Any = type(next(iter(gradients), None))
+    plainly = not record and watch is None and between is None
     own = set()  # nodes whose gradient is a sum made here, which nobody else holds: added to in place
     node: Any = None
     while True:
@@ -67,112 +68,138 @@ def sweep(
                 return gradients
             node = heappop(waiting)[1]
             g = gradients.pop(node)
-        rule = node._rule
-        if rule is FREED:
-            _freed()
         a = node._a
         b = node._b
-        options = node._options
-        inputs: Any
-        values: Any
-        edges: Any  # the inputs that want a gradient
-        order = node._order
-        if b is ONE:
-            inputs = (a,)
-            values = (a._value,)
-            edges = _FIRST
-            changed = a._order < order
-        elif b is ALL:
-            inputs = a
-            changed = any(type(x) is kind and x._order < order for x in a)
-            values = [x._value if type(x) is kind else x for x in a]
-            edges = [i for i, x in enumerate(a) if type(x) is kind and x._tracked]
+        more: Any = ()
+        if plainly and b is not ALL:
+            # Nearly all nodes have one input or two: spelled out instead of in a loop, they take half as long.
+            rule = node._rule
+            y = node._value
+            first = None  # the first of two that want a gradient: its turn comes after the second
+            if b is ONE:
+                x = a
+                i = 0
+                value = x._value
+                options = node._options
+                vjp = rule.vjps[0] or _rule_for(rule, 0)
+                gx = vjp(g, y, value, **options) if options else vjp(g, y, value)
+            else:
+                x = a
+                i = 0
+                if type(a) is not kind:
+                    u = a
+                    v = value = b._value
+                    x = b
+                    i = 1
+                elif type(b) is not kind:
+                    u = value = a._value
+                    v = b
+                else:
+                    u = value = a._value
+                    v = b._value
+                    if a._order < node._order:
+                        _changed(rule, a)
+                    if b._tracked:
+                        x = b
+                        i = 1
+                        value = v
+                        first = a if a._tracked else None
+                    elif b._order < node._order:
+                        _changed(rule, b)
+                try:
+                    vjp = rule.vjps[i] or _rule_for(rule, i)
+                except IndexError:
+                    vjp = _rule_for(rule, i)
+                gx = vjp(g, y, u, v)
+            if x._order < node._order:  # an input as young as that has got a new value since
+                _changed(rule, x)
+            if type(gx) not in _ARRAYS or gx.shape != value.shape or gx.dtype is not value.dtype:
+                gx = _repair(gx, value, rule, i)
+            if first is not None:
+                more = [(first, _repair(_rule_for(rule, 0)(g, y, u, v), u, rule, 0))]
         else:
-            inputs = (a, b)
-            if type(a) is not kind:
-                values = (a, b._value)
-                edges = _SECOND
-                changed = b._order < order
-            elif type(b) is not kind:
-                values = (a._value, b)
-                edges = _FIRST
-                changed = a._order < order
+            more = _to_each(node, g, kind, record, watch, between, targets)
+            x, gx = more.pop() if more else (None, None)
+        if not retain:
+            node._rule = FREED
+            node._a = ()
+            node._b = ALL
+        node = None
+        while x is not None:
+            if x not in gradients:
+                if x._rule is None or (targets and x in targets):
+                    gradients[x] = gx
+                elif not more and (not waiting or x._order < waiting[0][0]):
+                    node = x  # newer than all that wait, so it is next: no need of the heap
+                    g = gx
+                    break
+                else:
+                    gradients[x] = gx
+                    heappush(waiting, (x._order, x))
             else:
-                values = (a._value, b._value)
-                changed = a._order < order or b._order < order
-                edges = _SECOND if not a._tracked else _BOTH if b._tracked else _FIRST
-        vjps = rule.vjps
-        if watch is not None:
-            watch.check_unchanged(node, g)
-        if changed:  # an input as young as that has got a new value since
-            _changed(rule, [x.shape for x in inputs if type(x) is kind and x._order < order])
-        y, arguments = (node, inputs) if record else (node._value, values)
-        following = None
-        for i in edges:
-            x = inputs[i]
-            if between is None:
-                inner = x._rule is not None
-            elif x in targets:
-                inner = False
-            elif x in between:
-                inner = True
-            else:
-                continue
-            try:
-                vjp = vjps[i]
-            except IndexError:
-                raise TypeError(
-                    f"the derivative rules of {rule.name} serve {len(vjps)} arguments, but {_argument(rule, i)} needs "
-                    "a gradient too: give defvjp one rule for each array argument."
-                ) from None
-            if vjp is None:
-                _no_rule(rule, i)
-            if options or b is ALL:
-                gx = vjp(g, y, *arguments, **options)
-            elif b is ONE:  # a call with its arguments spelled out takes half as long
-                gx = vjp(g, y, arguments[0])
-            else:
-                gx = vjp(g, y, arguments[0], arguments[1])
+                old = gradients[x]
+                if x in own:
+                    np.add(old, gx, out=old)
+                else:
+                    total = gradients[x] = old + gx
+                    if not record and total.ndim:
+                        own.add(x)
+            if not more:
+                break
+            x, gx = more.pop()
+
+
+def _to_each(
+    node: Any, g: Any, kind: Any, record: bool, watch: Any, between: Container[Any] | None, targets: Container[Any]
+) -> list[tuple[Any, Any]]:
+    """The inputs of a node that want a gradient, each with its gradient."""
+    rule = node._rule
+    if rule is FREED:
+        _freed()
+    b = node._b
+    inputs = node._a if b is ALL else (node._a,) if b is ONE else (node._a, b)
+    values = [x._value if type(x) is kind else x for x in inputs]
+    if watch is not None:
+        watch.check_unchanged(node, g)
+    for x in inputs:
+        if type(x) is kind and x._order < node._order:  # an input as young as that has got a new value since
+            _changed(rule, x)
+    y, arguments = (node, inputs) if record else (node._value, values)
+    found = []
+    for i, x in enumerate(inputs):
+        if type(x) is kind and x._tracked and (between is None or x in between or x in targets):
+            gx = _rule_for(rule, i)(g, y, *arguments, **node._options)
             if watch is not None:
                 watch.check_gradient(node, i, g, gx)
             value = values[i]
             if type(gx) not in _ARRAYS or gx.shape != value.shape or gx.dtype is not value.dtype:
                 gx = _repair(gx, value, rule, i)
-            old = gradients.get(x)
-            if old is None:
-                if inner:
-                    if len(edges) == 1 and (not waiting or x._order < waiting[0][0]):
-                        following = x  # newer than all that wait, so it is next: no need of the heap
-                        break
-                    heappush(waiting, (x._order, x))
-                gradients[x] = gx
-            elif x in own:
-                np.add(old, gx, out=old)
-            else:
-                total = gradients[x] = old + gx
-                if not record and total.ndim:
-                    own.add(x)
-        if not retain:
-            node._rule = FREED
-            node._a = ()
-            node._b = ALL
-        node = following
-        if node is not None:
-            g = gx
+            found.append((x, gx))
+    return found
 
 
-def _changed(rule: Rule, shapes: list[tuple[int, ...]]) -> None:
+def _rule_for(rule: Rule, i: int) -> Any:
+    """The derivative rule for argument ``i``; where there is none, an error."""
+    try:
+        vjp = rule.vjps[i]
+    except IndexError:
+        raise TypeError(
+            f"the derivative rules of {rule.name} serve {len(rule.vjps)} arguments, but {_argument(rule, i)} needs a "
+            "gradient too: give defvjp one rule for each array argument."
+        ) from None
+    if vjp is None:
+        raise TypeError(
+            f"{rule.name} has no derivative with respect to its {_argument(rule, i)}. Pass that argument without a "
+            "gradient (x.detach() or stop_gradient(x)), or give it a rule with defvjp."
+        )
+    return vjp
+
+
+def _changed(rule: Rule, x: Any) -> None:
     raise RuntimeError(
-        f"an input of {rule.name}, of shape {shapes[0]}, got a new value between forward and backward (by t[...] = v, "
+        f"an input of {rule.name}, of shape {x.shape}, got a new value between forward and backward (by t[...] = v, "
         "t.data = v or an optimizer's step), so the gradient would be wrong. Run backward() before changing it, or "
         "compute the loss again."
-    )
-
-
-def _no_rule(rule: Rule, i: int) -> None:
-    raise TypeError(
-        f"{rule.name} has no derivative with respect to its {_argument(rule, i)}. Pass that argument without a "
-        "gradient (x.detach() or stop_gradient(x)), or give it a rule with defvjp."
     )
 
 
@@ -215,6 +242,8 @@ def _argument(rule: Rule, i: int) -> str:
 
 def _unbroadcast(gx: Any, given: tuple[int, ...], shape: tuple[int, ...], rule: Rule, i: int) -> Any:
     extra = len(given) - len(shape)
+    if extra > 0 and given[extra:] == shape:  # a bias: only axes in front are new
+        return np.add.reduce(gx, axis=0 if extra == 1 else tuple(range(extra)))
     if extra < 0 or any(n not in (m, 1) for m, n in zip(given[extra:], shape, strict=True)):
         raise ValueError(
             f"the derivative rule of {rule.name} for {_argument(rule, i)} returned a gradient of shape {given}, but "

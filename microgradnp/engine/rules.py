@@ -140,9 +140,12 @@ def spread(g: Any, x: Any, axis: tuple[int, ...] | None, keepdims: bool) -> Any:
     return stretch(g, x.shape)
 
 
+_ARRAYS = (np.ndarray, np.generic)
+
+
 def stretch(g: Any, shape: tuple[int, ...]) -> Any:
     """`np.broadcast_to`, with a short cut for the gradient of a full reduction (0.4 us against 4)."""
-    if isinstance(g, np.ndarray | np.generic) and g.ndim == 0:
+    if isinstance(g, _ARRAYS) and g.ndim == 0:
         return np.ndarray(shape, g.dtype, np.asarray(g), 0, (0,) * len(shape))
     return np.broadcast_to(g, shape)
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
@@ -94,9 +95,12 @@ class _Group:
 
     def adopt(self) -> None:
         """Take over the values of parameters whose ``.data`` was set to another array since."""
+        tracer = _state().tracer
         for p, view in zip(self.parameters, self.views, strict=True):
             if p.data is not view:
-                np.copyto(view, p.data)
+                # A replay does not miss this change: it needs the arrays that were there when it was recorded.
+                with nullcontext() if tracer is None else tracer.surroundings.writing(view):
+                    np.copyto(view, p.data)
                 p._value = view
 
     def gather(self) -> Any:
