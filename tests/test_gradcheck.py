@@ -1,5 +1,6 @@
 """`check.gradients` lets right gradients pass and wrong ones fail, and says what is the case at kinks and jumps."""
 
+import contextlib
 import math
 import subprocess
 import sys
@@ -319,6 +320,45 @@ def test_inputs_that_change() -> None:
 
     assert "x: f changes it in place" in fault_of(f, np.ones(3), hand=lambda x: 2 * np.ones(3))
     assert "x: hand changes it in place" in fault_of(np.sum, np.ones(3), hand=hand).replace("a:", "x:")
+
+
+def reusing(x: Any) -> Any:
+    """Its value is right however often it is called, its gradient is not."""
+    weights = np.ones(3)
+    y = np.sum(x * weights * x)  # the line to be named
+    weights[:] = 0
+    return y
+
+
+@pytest.mark.parametrize("order", [1, 2])
+@pytest.mark.parametrize("hand", [None, lambda x: 2 * x])
+@pytest.mark.parametrize("watched", [False, True])
+def test_a_captured_array_that_changes_is_named_with_its_operation_and_line(
+    hand: Any, order: int, watched: bool
+) -> None:
+    line = reusing.__code__.co_firstlineno + 3
+    with mg.debug() if watched else contextlib.nullcontext():
+        message = fault_of(reusing, np.array([1.0, 2.0, 3.0]), hand=hand, order=order)
+    assert "argument 1, of shape (3,), of np.multiply, called at" in message
+    assert f"{__file__}:{line} in reusing, was changed between forward and backward" in message
+
+
+def test_a_rule_that_changes_what_it_is_given_is_named() -> None:
+    def in_place(g: Any, y: Any, x: Any) -> Any:
+        g *= 2
+        return g
+
+    double = mg.custom_vjp(in_place)(lambda x: 2 * x)
+    assert "for argument 0 (x) changed the gradient that it was given" in fault_of(double, np.array([1.0, 2.0]))
+
+    narrow = mg.custom_vjp(lambda g, y, x: g * np.full(2, 2.0))(lambda x: 2 * x)
+    assert "returned float64 from float32 alone" in fault_of(narrow, np.array([1.0, 2.0], np.float32))
+
+
+def test_an_infinite_gradient_is_for_the_comparison_to_judge_but_in_the_users_own_debug_mode() -> None:
+    assert "a gradient of zero flows in, and nan comes out" in fault_of(np.sqrt, 0.0)  # inf itself is the right slope
+    with mg.debug(), pytest.raises(FloatingPointError, match=r"the derivative rule of np\.sqrt .* gave inf"):
+        check.gradients(np.sqrt, 0.0)
 
 
 def test_gradients_that_share_memory() -> None:

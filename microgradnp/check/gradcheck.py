@@ -7,6 +7,7 @@ is halved until it names one.
 
 import math
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from copy import copy
 from dataclasses import dataclass, field
 from textwrap import shorten
@@ -18,7 +19,8 @@ from microgradnp.check import references
 from microgradnp.check.problem import Array, Function, Leaf, NotFiniteError, Problem, flat, hand_leaves
 from microgradnp.check.references import EDGE, JUMP, KINK, ROUGH, SMOOTH, VERTICAL, Differences
 from microgradnp.check.report import Entry, Report
-from microgradnp.engine.tensor import Tensor
+from microgradnp.engine.debug import Mistake, debug
+from microgradnp.engine.tensor import Tensor, _state
 from microgradnp.engine.transforms import leaves_of, like, vjp
 
 _SMALL = 128
@@ -148,22 +150,30 @@ def _seeds(value: Any, weights: Array) -> Any:
     return like(value, out)
 
 
+def _watched() -> AbstractContextManager[None]:
+    """Debug mode; an infinite gradient is for the comparison to judge. Where the user has it on, theirs stays."""
+    return debug(finite=False) if _state().watch is None else nullcontext()
+
+
 def _backward(problem: Problem, weights: Array, faults: list[str], pull: Function) -> Array:
     """The engine's gradients of each combination of the outputs, one a row."""
-    value, pullback = pull(problem.at_leaves, *(leaf.value for leaf in problem.leaves))
+    with _watched():
+        value, pullback = pull(problem.at_leaves, *(leaf.value for leaf in problem.leaves))
     rows = np.empty((len(weights), problem.size))
     values = leaves_of(value)
     gradients: list[Any] = []
     for k, w in enumerate(weights):
         seeds = _seeds(value, w)
-        gradients = leaves_of(pullback(seeds))
+        with _watched() if k == 0 else nullcontext():  # the first pass meets every change since forward, so it is seen
+            gradients = leaves_of(pullback(seeds))
         for leaf, g in zip(problem.leaves, gradients, strict=True):
             rows[k, leaf.part] = np.ravel(g)
             if k == 0:
                 _judge_array(g, leaf, "backward", faults)
     if not len(weights):
         return rows
-    again = leaves_of(pullback(seeds))
+    with _watched():  # and the last one what the others have changed
+        again = leaves_of(pullback(seeds))
     if not all(np.array_equal(a, b, equal_nan=True) for a, b in zip(gradients, again, strict=True)):
         faults.append("backward gives another gradient when it runs a second time")
     _judge_aliases(gradients, problem, "backward", faults)
@@ -433,6 +443,9 @@ def gradients(
 ) -> Report:
     """Check the gradients of ``f`` at ``args`` against finite differences, the complex step and a derivative by hand.
 
+    Forward and backward run in debug mode (see `microgradnp.debug`): an array that ``f`` changes after an operation has
+    captured it, or that a derivative rule changes, is a fault that names the operation and the line that called it.
+
     Parameters
     ----------
     f
@@ -465,7 +478,8 @@ def gradients(
     Raises
     ------
     GradientError
-        If a gradient is wrong; it names the worst entry and what the mistake might be.
+        If a gradient is wrong; it names the worst entry and what the mistake might be. If a captured array was changed;
+        it names the operation.
     ValueError
         If ``f`` is not finite at ``args``, or an argument repeats its memory (stride 0).
     TypeError
@@ -632,6 +646,8 @@ def _examine_once(
         try:
             backward = _backward(problem, weights, faults, pull)
             rows["backward"] = backward, np.ones(backward.shape, bool)
+        except Mistake as mistake:
+            faults.append(str(mistake))
         except Exception as error:
             if hand is None:
                 raise
@@ -640,6 +656,8 @@ def _examine_once(
         _judge_unchanged(before, problem, "backward", faults)
         if hand is not None:
             rows["hand"] = _by_hand(hand, problem, value, weights, before, faults)
+    if not rows:
+        return
 
     plain = full and len(weights) == m
     labels = _labels(results, problem, full, len(weights), order)

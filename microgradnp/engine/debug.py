@@ -68,6 +68,18 @@ def _watching(finite: bool) -> Iterator[None]:
         yield
 
 
+class Mistake(Exception):
+    """What a watch finds wrong in a program whose values look right."""
+
+
+class ChangedError(Mistake, RuntimeError):
+    """An array that an operation captured, or that a rule was given, is not what it was."""
+
+
+class WidenedError(Mistake, TypeError):
+    """A rule makes float64 of float32."""
+
+
 class Site(NamedTuple):
     """What debug mode remembers of an operation: where it was called, and what it captured."""
 
@@ -106,7 +118,7 @@ class Watch:
             rule = node._rule
             assert rule is not None
             what = next(w for w, a, b in zip(_captured(node), now, site.prints, strict=True) if a != b)
-            raise RuntimeError(
+            raise ChangedError(
                 f"{what} of {rule.name}, called at {site.place}, was changed between forward and backward, so its "
                 "gradient would be wrong. Run backward() before changing it, or compute with a copy (x.copy())."
             )
@@ -126,14 +138,14 @@ class Watch:
         if array.dtype == np.float32 and getattr(raw, "dtype", None) == np.float64:
             floats = [a.dtype for a in sources if isinstance(a, np.ndarray | np.generic) and a.dtype.kind == "f"]
             if all(dtype == np.float32 for dtype in floats):
-                raise TypeError(
+                raise WidenedError(
                     f"{_rule_for(rule, i)} returned float64 from float32 alone: some constant in it is a float64 "
                     f"array. Use Python numbers, or arrays of the argument's dtype.{_called(site)}"
                 )
         gradient_changed = self.flowing[0] is node and self.flowing[1] != _print(g)
         if gradient_changed or (site is not None and site.prints != _prints(node)):
             what = "the gradient" if gradient_changed else "an array"
-            raise RuntimeError(
+            raise ChangedError(
                 f"{_rule_for(rule, i)} changed {what} that it was given in place: compute a new array.{_called(site)}"
             )
         if self.finite and array.dtype.kind == "f" and not np.isfinite(array).all():
