@@ -120,6 +120,28 @@ def test_logaddexp_of_equals_is_half_to_any_order(dtype: Any) -> None:
 
 
 @both
+@pytest.mark.parametrize("f", [np.logaddexp, np.logaddexp2])
+def test_logaddexp_of_two_infinities_is_a_tie(f: Any, dtype: Any) -> None:
+    assert gradient(f, np.inf, np.inf, argnums=(0, 1), dtype=dtype) == (0.5, 0.5)
+    assert gradient(f, -np.inf, -np.inf, argnums=(0, 1), dtype=dtype) == (0, 0)  # exp of both is 0: nobody has a share
+    assert second(lambda x: f(x, np.inf), [np.inf, 1.0], dtype).tolist() == [0, 0]
+
+
+@both
+def test_powers_of_infinity_and_nan(dtype: Any) -> None:
+    x = np.array([np.inf, -np.inf, np.nan, 0.0, 2.0])
+    for f in (lambda x: x**0, lambda x: x**0.0, lambda x: np.power(x, 0), lambda x: np.float_power(x, 0)):
+        if dtype == np.float64 or f(np.float32(1.0)).dtype == np.float32:
+            assert gradient(f, x, dtype=dtype).tolist() == [0] * 5
+            assert second(f, x, dtype).tolist() == [0] * 5
+    assert gradient(lambda x: x ** np.zeros(2, dtype), [np.inf, 0.0], dtype=dtype).tolist() == [0, 0]
+    for infinity in (np.inf, -np.inf):
+        assert gradient(lambda x: x**1, infinity, dtype=dtype) == 1
+        assert second(lambda x: x**1, infinity, dtype) == 0
+        assert second(lambda x: x**2, infinity, dtype) == 2
+
+
+@both
 def test_piecewise_constant_functions_stop_the_gradient(dtype: Any) -> None:
     for f in (np.floor, np.ceil, np.trunc, np.rint, np.sign):
         assert gradient(lambda x, f=f: x * f(x), [0.5, 1.0], dtype=dtype).tolist() == f([0.5, 1.0]).tolist()
@@ -380,3 +402,86 @@ def test_a_cast_that_loses_is_refused_where_numpy_refuses():
 
 def test_python_numbers_leave_float32_alone():
     assert np.linspace(mg.Tensor(np.float32(1.0), requires_grad=True), 2.0, 3).dtype == np.float32
+
+
+# -- As NumPy has it ---------------------------------------------------------------------------------------------------
+
+
+def same(f, *arrays):
+    """NumPy's own result on a Tensor, dtype and shape included, or its kind of error."""
+    outcomes = []
+    for args in (arrays, [mg.Tensor(a, requires_grad=True) for a in arrays]):
+        try:
+            result = f(*args)
+            outcomes.append(result.data if isinstance(result, mg.Tensor) else np.asarray(result))
+        except Exception as error:
+            outcomes.append(error)
+    expected, got = outcomes
+    if isinstance(expected, Exception):
+        assert type(got) is type(expected), got
+    else:
+        assert (got.dtype, got.shape) == (expected.dtype, expected.shape)
+        np.testing.assert_allclose(got, expected, rtol=1e-6)
+
+
+NUMBERS = (0.5, 1, 0, True, [0.5], [0.25, 0.75], (0.1,), [0, 1], np.float32(0.5), np.float64(0.5), np.int64(1))
+LISTS = (np.array(0.5, "f4"), np.array([0.5], "f4"), np.array([0.5]), np.array([1]), np.array([[0.25], [1.0]]))
+
+
+@both
+@pytest.mark.parametrize("f", [np.quantile, np.nanquantile, np.percentile, np.nanpercentile])
+@pytest.mark.parametrize("q", [*NUMBERS, *LISTS], ids=repr)
+def test_quantiles_have_numpys_dtype(f: Any, q: Any, dtype: Any) -> None:
+    same(lambda x: f(x, q), np.arange(6, dtype=dtype))
+    if "nan" not in f.__name__:
+        same(lambda x: f(x, q, method="lower"), np.arange(6, dtype=dtype))
+
+
+@pytest.mark.parametrize("axis", [None, 0, 1])
+@pytest.mark.parametrize("name", ["sum", "prod", "max", "min", "mean", "var", "std"])
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")  # some are left without a number, and NumPy warns
+def test_functions_that_pass_over_nan_take_numpys_options(name: str, axis: Any) -> None:
+    f, chosen = getattr(np, f"nan{name}"), np.array([[True, True, False], [False, True, True]])
+    x = np.array([[1.0, np.nan, 3.0], [4.0, 5.0, np.nan]])
+    options: list[dict[str, Any]] = [{}, {"where": chosen}, {"where": chosen[0]}]
+    if name in ("var", "std"):
+        options += [{"mean": 2.0}, {"correction": 1}, {"ddof": 2, "where": chosen}]
+    elif name != "mean":
+        options += [{"initial": 0.5}, {"initial": 0.5, "where": chosen}]
+    for option in options:
+        same(lambda x, option=option: f(x, axis=axis, keepdims=True, **option), x)
+        same(lambda x, option=option: f(x, axis=axis, **option), np.full((2, 3), np.nan))
+    gradients = gradient(
+        lambda x: f(x, axis=axis, where=chosen, **({"initial": 0.5} if name in ("max", "min") else {})), x
+    )
+    assert np.all(gradients[~chosen | np.isnan(x)] == 0)
+    assert np.all(np.isfinite(gradients[:, :2]))
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_the_median_of_nothing_but_nan_and_of_nothing():
+    for f in (np.nanmedian, lambda x, **options: np.nanquantile(x, 0.5, **options)):
+        same(f, np.zeros(0))
+        same(f, np.full(3, np.nan))
+        same(lambda x, f=f: f(x, axis=0, keepdims=True), np.full((2, 3), np.nan))
+
+
+@pytest.mark.parametrize("name", ["matvec", "vecmat", "vecdot"])
+def test_products_of_too_few_axes_are_errors_as_numpys(name: str) -> None:
+    f = getattr(np, name, None)
+    if f is None:
+        pytest.skip(f"this NumPy has no {name}")
+    shapes = [(), (3,), (2, 3), (3, 2), (4, 2, 3), (4, 3, 2)]
+    for a in shapes:
+        for b in shapes:
+            same(f, np.ones(a), np.ones(b))
+
+
+@pytest.mark.parametrize("ufunc", [np.add, np.multiply, np.subtract, np.divide, np.maximum, np.logaddexp, np.hypot])
+@pytest.mark.parametrize("axis", [None, 0, 1, -1, (), (0,), (0, 1)])
+@pytest.mark.parametrize("keepdims", [False, True])
+def test_reductions_by_any_operation_are_numpys(ufunc: Any, axis: Any, keepdims: bool) -> None:
+    for shape in [(2, 3), (3,), (), (1, 3), (0, 2), (0,)]:
+        same(
+            lambda x: ufunc.reduce(x, axis=axis, keepdims=keepdims), np.arange(1.0, math.prod(shape) + 1).reshape(shape)
+        )

@@ -180,6 +180,11 @@ def _ufunc_methods(ufunc: np.ufunc) -> None:
         a = lift(array)
         axes = axes_of(axis, a.ndim)
         axes = tuple(range(a.ndim)) if axes is None else axes
+        if len(axes) > 1 and ufunc not in ASSOCIATIVE:
+            raise ValueError(
+                f"{name_of(ufunc)}.reduce over axes {axes} of shape {a.shape}: its result depends on the order, so it "
+                "takes one axis at a time."
+            )
         shape = np.any(np.empty(a.shape), axis=axes, keepdims=keepdims).shape
         a = np.moveaxis(a, axes, range(len(axes)))
         a = np.reshape(a, (math.prod(a.shape[: len(axes)]), *a.shape[len(axes) :]))
@@ -369,13 +374,31 @@ def cross(a, b, axisa=-1, axisb=-1, axisc=-1, axis=None):
 @implements(np.vecdot)
 def vecdot(x1, x2, /, *, axis=-1):
     """Sum of products over one axis."""
-    x1, x2 = np.moveaxis(lift(x1), axis, -1), np.moveaxis(lift(x2), axis, -1)
+    x1, x2 = (np.moveaxis(_with_axes(np.vecdot, x, 1), axis, -1) for x in (x1, x2))
     return np.matmul(np.expand_dims(x1, -2), np.expand_dims(x2, -1))[..., 0, 0]
 
 
+def _with_axes(function, x, n):
+    """A Tensor with no fewer axes than the function works on."""
+    x = lift(x)
+    if x.ndim < n:
+        raise ValueError(f"{name_of(function)} of shape {x.shape}: this argument needs at least {n} axes.")
+    return x
+
+
 if hasattr(np, "matvec"):
-    implements(np.matvec)(lambda x1, x2, /: np.matmul(lift(x1), np.expand_dims(lift(x2), -1))[..., 0])
-    implements(np.vecmat)(lambda x1, x2, /: np.matmul(np.expand_dims(lift(x1), -2), lift(x2))[..., 0, :])
+
+    @implements(np.matvec)
+    def matvec(x1, x2, /):
+        """Matrices times vectors."""
+        x1, x2 = _with_axes(np.matvec, x1, 2), _with_axes(np.matvec, x2, 1)
+        return np.matmul(x1, np.expand_dims(x2, -1))[..., 0]
+
+    @implements(np.vecmat)
+    def vecmat(x1, x2, /):
+        """Vectors times matrices."""
+        x1, x2 = _with_axes(np.vecmat, x1, 1), _with_axes(np.vecmat, x2, 2)
+        return np.matmul(np.expand_dims(x1, -2), x2)[..., 0, :]
 
 
 @implements(np.tensordot)

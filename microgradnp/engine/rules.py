@@ -167,9 +167,9 @@ def _log(a: Any) -> Any:
 
 
 def _less_one(a: Any, b: Any) -> Any:
-    """The exponent b - 1, but 1 at 0**0, so that ``b * a**(b - 1)`` is 0 there and right everywhere else."""
+    """The exponent b - 1, but another at 0**0, so that ``b * a**(b - 1)`` is 0 there and right everywhere else."""
     if _number(b):
-        return b - 1 if b != 0 else 1
+        return b - 1 if b != 0 else 0  # a**0 is 1 at any a, infinities and NaN too
     return np.where((a == 0) & (b == 0), 1, b - 1)
 
 
@@ -211,8 +211,10 @@ defvjp(np.log,          lambda g, y, x: g / x)
 defvjp(np.log2,         lambda g, y, x: g / (x * math.log(2)))
 defvjp(np.log10,        lambda g, y, x: g / (x * math.log(10)))
 defvjp(np.log1p,        lambda g, y, x: g / (1 + x))
-defvjp(np.logaddexp,    lambda g, y, a, b: g * np.exp(_below(a, y)),       lambda g, y, a, b: g * np.exp(_below(b, y)))
-defvjp(np.logaddexp2,   lambda g, y, a, b: g * np.exp2(_below(a, y)),      lambda g, y, a, b: g * np.exp2(_below(b, y)))
+defvjp(np.logaddexp,    lambda g, y, a, b: _evenly(g * np.exp(_below(a, y)), a, b),
+                        lambda g, y, a, b: _evenly(g * np.exp(_below(b, y)), a, b))
+defvjp(np.logaddexp2,   lambda g, y, a, b: _evenly(g * np.exp2(_below(a, y)), a, b),
+                        lambda g, y, a, b: _evenly(g * np.exp2(_below(b, y)), a, b))
 defvjp(np.ldexp,        lambda g, y, x, n: np.ldexp(g, n),                 None)
 defvjp(np.i0,           lambda g, y, x: g * _bessel_1(x))
 # fmt: on
@@ -222,6 +224,11 @@ def _below(a: Any, y: Any) -> Any:
     """a - y, where a cannot be above y; 0 for two infinities, but -inf where all is -inf, so that it has no share."""
     most = float(np.finfo(y.dtype).max)
     return np.minimum(a - np.clip(y, -most, most), 0)
+
+
+def _evenly(gx: Any, a: Any, b: Any) -> Any:
+    """Half of a gradient where both arguments are inf: a tie is split evenly, there too."""
+    return np.where((a == b) & (a == math.inf), 0.5 * gx, gx)
 
 
 _COSINES = [math.cos(math.pi * (k + 0.5) / 256) for k in range(128)]

@@ -168,7 +168,7 @@ def _arranged(y, shape, lengths, keepdims):
 
 def _per_cent(q):
     """A Python number stays one: it does not decide the dtype."""
-    return q / 100 if isinstance(q, int | float) else np.true_divide(fixed(q, "a percentage"), 100)
+    return q / 100 if type(q) in (int, float) else np.true_divide(fixed(q, "a percentage"), 100)
 
 
 @implements(np.percentile)
@@ -206,8 +206,10 @@ _passing_over(np.nancumprod, np.cumprod, 1)
 
 def _nan_extreme(function, plain_function, value):
     @implements(function)
-    def extreme(a, axis=None, *, keepdims=False):
-        y = plain_function(_filled(a, value), axis=axis, keepdims=keepdims)
+    def extreme(a, axis=None, *, keepdims=False, **options):
+        y = plain_function(_filled(a, value), axis=axis, keepdims=keepdims, **options)
+        if options.get("initial") is not None:
+            return y
         return np.where(np.all(np.isnan(lift(a)), axis=axis, keepdims=keepdims), math.nan, y)
 
 
@@ -215,24 +217,34 @@ _nan_extreme(np.nanmax, np.max, -math.inf)
 _nan_extreme(np.nanmin, np.min, math.inf)
 
 
+def _known(a, where):
+    """Which elements are to be counted: those that are chosen and not NaN."""
+    known = ~np.isnan(a)
+    return known if where is True else known & where
+
+
 @implements(np.nanmean)
-def nanmean(a, axis=None, dtype=None, *, keepdims=False):
+def nanmean(a, axis=None, dtype=None, *, keepdims=False, where=True):
     """Mean of what is not NaN."""
-    return np.mean(lift(a), axis=axis, dtype=dtype, keepdims=keepdims, where=~np.isnan(lift(a)))
+    a = lift(a)
+    return np.mean(a, axis=axis, dtype=dtype, keepdims=keepdims, where=_known(a, where))
 
 
 @implements(np.nanvar)
-def nanvar(a, axis=None, dtype=None, *, ddof=0, keepdims=False):
+def nanvar(a, axis=None, dtype=None, *, ddof=0, keepdims=False, where=True, mean=None, correction=None):
     """Variance of what is not NaN."""
-    known = ~np.isnan(lift(a))
-    y = var(a, axis, dtype, ddof=ddof, keepdims=keepdims, where=known)
-    return np.where(_chosen(lift(a), known, axis, keepdims) > ddof, y, math.nan)
+    a = lift(a)
+    known = _known(a, where)
+    ddof = ddof if correction is None else correction
+    y = var(a, axis, dtype, ddof=ddof, keepdims=keepdims, where=known, mean=mean)
+    return np.where(_chosen(a, known, axis, keepdims) > ddof, y, math.nan)
 
 
 @implements(np.nanstd)
-def nanstd(a, axis=None, dtype=None, *, ddof=0, keepdims=False):
+def nanstd(a, axis=None, dtype=None, *, ddof=0, keepdims=False, where=True, mean=None, correction=None):
     """Standard deviation of what is not NaN; of constants the gradient is 0."""
-    return safe_sqrt(nanvar(a, axis, dtype, ddof=ddof, keepdims=keepdims))
+    options = {"keepdims": keepdims, "where": where, "mean": mean, "correction": correction}
+    return safe_sqrt(nanvar(a, axis, dtype, ddof=ddof, **options))
 
 
 @implements(np.nanquantile)
@@ -244,8 +256,10 @@ def nanquantile(a, q, axis=None, *, method="linear", keepdims=False, overwrite_i
             "method=...) of each row."
         )
     a = lift(a)
-    rows, lengths = _rows(a, axis)
     q = fixed(q, "the q of np.nanquantile")
+    if not a.size:
+        return np.nanmean(a, axis=axis, keepdims=keepdims)  # NaN, with NumPy's own warning
+    rows, lengths = _rows(a, axis)
     kind = np.quantile(np.ones(1, a.dtype), q).dtype
     ordered = np.sort(rows, axis=-1)  # NaN comes last
     count = np.sum((~np.isnan(rows)).astype(np.float64), axis=-1, keepdims=True)
