@@ -206,3 +206,57 @@ def test_a_compiled_step_replays_it():
         x = np.full(5, 0.1 * k + 0.2)
         assert compiled(x).item() == pytest.approx(one_step(x).item(), rel=1e-12)
     np.testing.assert_allclose(replayed.data, eager.data, rtol=1e-12)
+
+
+# -- Rules of another signature
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [lambda: 1.0, lambda g: g, lambda g, y: g, lambda g, y, x, k, z: g, lambda g, y, *, x: g, math.sin],
+    ids=["0", "1", "2", "5", "keyword", "builtin"],
+)
+def test_a_rule_that_cannot_be_called_as_rules_are_is_refused(rule):
+    if rule is math.sin:
+        f = mg.custom_vjp(rule)(lambda x: 2 * x)  # written in C: its signature is not known until it is called
+        with pytest.raises(TypeError):
+            mg.grad(f)(1.0)
+        return
+    with pytest.raises(
+        TypeError, match=r"custom_vjp for double: the rule for argument 0 takes \(.*\), but is called as"
+    ):
+
+        @mg.custom_vjp(rule)
+        def double(x, k=2.0):
+            return k * x
+
+    with pytest.raises(TypeError, match=r"defvjp\(<lambda>.*\): the rule for argument 0 takes"):
+        mg.defvjp(np.frompyfunc(lambda x: 2 * x, 1, 1), rule)
+
+
+def test_rules_of_every_right_signature_are_taken():
+    class Holder:
+        def rule(self, g, y, x):
+            return 2 * g
+
+    for rule in (
+        Holder().rule,
+        lambda *all: 2 * all[0],
+        lambda g, y, x, k=2.0: k * g,
+        lambda g, *rest, **options: 2 * g,
+    ):
+        assert mg.grad(mg.custom_vjp(rule)(lambda x: 2 * x))(1.0) == 2.0
+
+
+def test_a_rule_that_does_not_take_an_option_that_was_given_is_named():
+    @mg.custom_vjp(lambda g, y, x: 2 * g)
+    def scale(x, k=2.0, *, clip=None):
+        return k * x
+
+    assert mg.grad(scale)(1.0) == 2.0
+    for call in (lambda x: scale(x, k=2.0), lambda x: scale(x, 2.0), lambda x: scale(x, clip=1)):
+        with pytest.raises(
+            TypeError, match=r"scale was called with \(x, .*its rule for argument 0 \(x\) does not take"
+        ):
+            mg.grad(call)(1.0)
+        assert call(1.0) == 2.0  # no gradient is asked for

@@ -408,3 +408,56 @@ def test_the_state_is_what_it_was_after_an_error_within():
     with pytest.raises(KeyError), mg.no_grad():
         mg.grad(f)(1.0)
     assert _state() is _PLAIN
+
+
+# -- What does not fit is named by the expression that leads to it
+
+
+NESTED = {"w": [np.ones(2), 1.0], "b": 2.0}
+
+
+def total(p):
+    return np.sum(p["w"][0] * p["w"][1]) * p["b"]
+
+
+@pytest.mark.parametrize("bad", ["text", 3, None, np.ones(2, complex), object()])
+def test_an_argument_that_is_not_of_floats_is_named(bad):
+    with pytest.raises(TypeError, match=r"argument 0\['w'\]\[1\] of total is .*; only float32 and float64"):
+        mg.grad(total)(NESTED | {"w": [np.ones(2), bad]})
+    with pytest.raises(TypeError, match=r"argument 1 of power is .* leave it out of argnums"):
+        mg.vjp(np.power, 1.0, bad)
+
+
+@pytest.mark.parametrize("bad", ["text", None, 1j, object()])
+def test_a_result_that_is_no_number_is_named(bad):
+    with pytest.raises(TypeError, match=r"the result\['more'\]\[1\] of <lambda> is .*; a transform needs real numbers"):
+        mg.vjp(lambda x: {"loss": x, "more": [x, bad]}, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("direction", "message"),
+    [
+        (NESTED | {"b": np.ones(3)}, r"argument 0\['b'\] has shape \(\), and the given one \(3,\)"),
+        (NESTED | {"b": "text"}, r"for argument 0\['b'\] the given one is of type str"),
+        ({"w": NESTED["w"]}, r"was given no array for argument 0\['b'\]"),
+        (NESTED | {"w": [np.ones(2), 1.0, 2.0]}, r"was given an array at \['w'\]\[2\], where it has none"),
+        ([np.ones(2), 1.0, 2.0], r"was given no array for argument 0\['w'\]\[0\]"),
+    ],
+)
+def test_a_direction_that_does_not_fit_is_named(direction, message):
+    for transform in (mg.jvp, mg.hvp):
+        with pytest.raises((TypeError, ValueError), match=f"{transform.__name__}'s direction 0 .*{message}"):
+            transform(total, (NESTED,), (direction,))
+    _, pullback = mg.vjp(lambda p: p, NESTED)
+    with pytest.raises(
+        (TypeError, ValueError), match=f"the pullback of <lambda> .*{message}".replace("argument 0", "its result")
+    ):
+        pullback(direction)
+
+
+def test_directions_are_matched_by_key_not_by_order():
+    one, other = {"a": 1.0, "b": 10.0}, {"b": 10.0, "a": 1.0}
+    for p in (one, other):
+        assert mg.jvp(lambda p: p["a"] ** 2 + 3 * p["b"], (one,), (p,))[1] == 32.0
+        assert mg.vjp(lambda x: {"a": x, "b": 3 * x}, 1.0)[1](p) == (31.0,)
+    assert mg.hvp(lambda p: p["a"] ** 2 * p["b"], (one,), (other,)) == ({"a": 40.0, "b": 2.0},)

@@ -157,8 +157,13 @@ def _watched() -> AbstractContextManager[None]:
 
 def _backward(problem: Problem, weights: Array, faults: list[str], pull: Function) -> Array:
     """The engine's gradients of each combination of the outputs, one a row."""
+
+    def at_leaves(*leaves: Any) -> Any:
+        return problem.call(leaves)
+
+    at_leaves.__name__ = problem.name  # errors name the user's function
     with _watched():
-        value, pullback = pull(problem.at_leaves, *(leaf.value for leaf in problem.leaves))
+        value, pullback = pull(at_leaves, *(leaf.value for leaf in problem.leaves))
     rows = np.empty((len(weights), problem.size))
     values = leaves_of(value)
     gradients: list[Any] = []

@@ -1,7 +1,7 @@
 """A function and its arguments, seen as a function of one flat vector: what every check works on."""
 
 import inspect
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from copy import copy
 from dataclasses import dataclass
 from typing import Any
@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from microgradnp.engine.tensor import Tensor
-from microgradnp.engine.transforms import leaves_of, like
+from microgradnp.engine.transforms import leaves_of, like, paths_of
 
 Array = NDArray[Any]
 Function = Callable[..., Any]
@@ -57,7 +57,7 @@ class Problem:
         self.leaves: list[Leaf] = []
         place = end = 0
         for i, arg in enumerate(args):
-            for path, leaf in _paths(arg, names[i]):
+            for path, leaf in paths_of(arg, names[i]):
                 leaf = leaf.data if isinstance(leaf, Tensor) else leaf
                 if i in self.picked and _is_float(leaf, path):
                     _refuse_shared(leaf, path)
@@ -85,10 +85,6 @@ class Problem:
         for leaf, value in zip(self.leaves, leaves, strict=True):
             everything[leaf.place] = value
         return self.f(*like(self.args, everything), **self.options)
-
-    def at_leaves(self, *leaves: Any) -> Any:
-        """`call` for a transform: each variable a positional argument."""
-        return self.call(leaves)
 
     def evaluate(self, x: Array) -> Array:
         """The outputs as one flat vector, for variables given as one."""
@@ -164,21 +160,6 @@ def argument_names(f: Function, n: int) -> list[str]:
         elif p.kind == p.VAR_POSITIONAL:
             names += [f"{p.name}[{i}]" for i in range(n - len(names))]
     return (names + [f"argument {i}" for i in range(len(names), n)])[:n]
-
-
-def _paths(tree: Any, name: str) -> Iterator[tuple[str, Any]]:
-    """The leaves of a nested argument, each with the expression that leads to it."""
-    if isinstance(tree, tuple) and hasattr(tree, "_fields"):
-        for key, part in zip(tree._fields, tree, strict=True):
-            yield from _paths(part, f"{name}.{key}")
-    elif isinstance(tree, tuple | list):
-        for i, part in enumerate(tree):
-            yield from _paths(part, f"{name}[{i}]")
-    elif isinstance(tree, dict):
-        for key, part in tree.items():
-            yield from _paths(part, f"{name}[{key!r}]")
-    else:
-        yield name, tree
 
 
 def _is_float(leaf: Any, path: str) -> bool:

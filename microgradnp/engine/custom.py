@@ -5,13 +5,14 @@ are, in plain NumPy, and so they too can be differentiated.
 """
 
 import inspect
+import math
 from collections.abc import Callable
 from functools import wraps
 from typing import Any
 
 import numpy as np
 
-from microgradnp.engine.rules import Rule, Vjp, name_of
+from microgradnp.engine.rules import Rule, Vjp, check_signatures, name_of
 from microgradnp.engine.tensor import Tensor, apply, tensors_in
 
 
@@ -32,9 +33,10 @@ def custom_vjp(*rules: Vjp | None) -> Callable[[Callable[..., Any]], Callable[..
     Raises
     ------
     TypeError
-        Where it is used: if a rule is not callable, or there are more rules than positional parameters. In a call: if
-        a Tensor comes as an option, or the function returns something else than one array of real numbers. In the
-        backward pass: if a rule returns no gradient, or several.
+        Where it is used: if a rule is not callable or takes other arguments, or there are more rules than positional
+        parameters. In a call: if a Tensor comes as an option, a rule does not take an option that was given, or the
+        function returns something else than one array of real numbers. In the backward pass: if a rule returns no
+        gradient, or several.
     ValueError
         In the backward pass: if a rule returns a gradient of a wrong shape.
 
@@ -67,6 +69,8 @@ def custom_vjp(*rules: Vjp | None) -> Callable[[Callable[..., Any]], Callable[..
                 f"custom_vjp got {len(rules)} rules for {name}, which has {len(positional)} positional parameters "
                 f"({', '.join(positional)}): give one rule for each array argument, in order."
             )
+        many = any(p.kind is inspect.Parameter.VAR_POSITIONAL for p in parameters)
+        check_signatures(f"custom_vjp for {name}", rules, len(rules), math.inf if many else len(positional))
 
         def forward(*arrays: Any, **options: Any) -> Any:
             y = function(*arrays, **options)
@@ -91,8 +95,24 @@ def custom_vjp(*rules: Vjp | None) -> Callable[[Callable[..., Any]], Callable[..
                     f"{', '.join(positional[: len(rules)])}. Give custom_vjp a rule for it, or pass its .data."
                 )
             if any(type(a) is Tensor for a in arrays):
+                if options or len(arrays) != len(rules):
+                    check_call(arrays, options)
                 return apply(rule, arrays, options)
             return function(*arrays, **options)
+
+        def check_call(arrays: tuple[Any, ...], options: dict[str, Any]) -> None:
+            for i, vjp in enumerate(rules):
+                try:
+                    if vjp is not None:
+                        inspect.signature(vjp).bind(None, None, *arrays, **options)
+                except TypeError as error:
+                    called = ", ".join([*positional[: len(arrays)], *(f"{key}=" for key in options)])
+                    raise TypeError(
+                        f"{name} was called with ({called}), and its rule for argument {i} ({positional[i]}) does not "
+                        f"take them ({error}): it is called as rule(g, y, {called})."
+                    ) from None
+                except ValueError:  # written in C, and tells no signature
+                    continue
 
         rule = Rule(with_rules, forward, rules)
         return with_rules

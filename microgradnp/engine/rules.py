@@ -75,7 +75,7 @@ def defvjp(
     Raises
     ------
     TypeError
-        If ``function`` gives Tensors no way to take over, or no rule is given.
+        If ``function`` gives Tensors no way to take over, no rule is given, or a rule takes other arguments.
 
     Examples
     --------
@@ -96,7 +96,27 @@ def defvjp(
             f"defvjp({name_of(function)}): give one callable rule(g, y, *arguments) for each array argument "
             f"(None where there is no derivative), or each=; got {len(rules)} rules and each={each!r}."
         )
+    n = function.nin if isinstance(function, np.ufunc) else None
+    check_signatures(f"defvjp({name_of(function)})", rules, n or 1, n or math.inf)
     RULES[function] = Rule(function, forward or function, _Each(each) if each else rules)
+
+
+def check_signatures(who: str, rules: Sequence[Vjp | None], least: int, most: float) -> None:
+    """Refuse rules that cannot be called with the gradient, the output and ``least`` to ``most`` arguments."""
+    for i, rule in enumerate(rules):
+        code = getattr(rule, "__code__", None)  # inspect.signature would take 3 ms for the rows below
+        if rule is None or code is None:
+            continue
+        takes = code.co_argcount
+        needs = takes - len(getattr(rule, "__defaults__", None) or ()) - hasattr(rule, "__self__")
+        many = bool(code.co_flags & 0x04)  # it has *arguments
+        if (not many and takes - hasattr(rule, "__self__") < least + 2) or needs > most + 2:
+            names = ", ".join(code.co_varnames[:takes])
+            called = f"{least}" if least == most else f"at least {least}"
+            raise TypeError(
+                f"{who}: the rule for argument {i} takes ({names}), but is called as rule(g, y, *arguments): with the "
+                f"gradient, the output and all of the function's arguments, {called} here."
+            )
 
 
 def primitive(function: Callable[..., Any]) -> Callable[..., Any]:

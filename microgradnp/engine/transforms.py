@@ -30,6 +30,21 @@ def leaves_of(tree: Any) -> list[Any]:
     return [tree]
 
 
+def paths_of(tree: Any, name: str) -> Iterator[tuple[str, Any]]:
+    """The same arrays in the same order, each with the expression that leads to it."""
+    if isinstance(tree, tuple) and hasattr(tree, "_fields"):
+        for key, part in zip(tree._fields, tree, strict=True):
+            yield from paths_of(part, f"{name}.{key}")
+    elif isinstance(tree, tuple | list):
+        for i, part in enumerate(tree):
+            yield from paths_of(part, f"{name}[{i}]")
+    elif isinstance(tree, dict):
+        for key, part in tree.items():
+            yield from paths_of(part, f"{name}[{key!r}]")
+    else:
+        yield name, tree
+
+
 def like(tree: Any, leaves: Iterable[Any]) -> Any:
     """``leaves`` in the structure of ``tree``."""
     return _build(tree, iter(leaves))
@@ -47,16 +62,31 @@ def _build(tree: Any, leaves: Iterator[Any]) -> Any:
 # -- The one transform on which the others rest -------------------------------------
 
 
-def _variable(x: Any, i: int, f: Function) -> Tensor:
+def _variables(tree: Any, i: int, f: Function) -> list[Tensor]:
+    """A fresh variable for each array of argument ``i``."""
+    variables = []
+    for k, x in enumerate(leaves := leaves_of(tree)):
+        t = _variable(x)
+        if t._value.dtype not in (np.float32, np.float64):
+            remedy = "leave it out of argnums" if len(leaves) == 1 else "pass it in an argument that argnums leaves out"
+            raise TypeError(
+                f"{_path(tree, k, f'argument {i}')} of {_name(f)} is {_kind(x)}; only float32 and float64 have "
+                f"gradients. Write 1.0 instead of 1, or {remedy}."
+            )
+        variables.append(t)
+    return variables
+
+
+def _path(tree: Any, k: int, name: str) -> str:
+    """The expression that leads to array ``k`` of a nested structure, for an error."""
+    return [path for path, _ in paths_of(tree, name)][k]
+
+
+def _variable(x: Any) -> Tensor:
     """A fresh variable of the value of ``x``: a node above it where it is part of a recorded graph, else a leaf."""
     if type(x) is Tensor and x._tracked and _state().recording:
         return apply(RULES[identity], (x,))
     t = wrap(x._value if type(x) is Tensor else native(np.asarray(x)))
-    if t._value.dtype not in (np.float32, np.float64):
-        raise TypeError(
-            f"argument {i} of {_name(f)} is {_kind(x)}; only float32 and float64 have gradients. "
-            "Write 1.0 instead of 1, or leave it out of argnums."
-        )
     t._tracked = True
     t._order = _next_order()
     return t
@@ -155,24 +185,20 @@ def _vjp(
     """`vjp` and its variables; ``own`` are the caller's variables, which do not count as outside."""
     if not callable(f):
         raise TypeError(f"a transform takes a function as its first argument; got {type(f).__name__}.")
-    groups = {i: [_variable(x, i, f) for x in leaves_of(args[i])] for i in picked}
+    groups = {i: _variables(args[i], i, f) for i in picked}
     variables = dict.fromkeys(v for group in groups.values() for v in group)
     outer = _state()
     with state(recording=True):
         value = f(*(like(a, groups[i]) if i in groups else a for i, a in enumerate(args)), **options)
-    results = [_result(r, f) for r in leaves_of(value)]
+    results = [_result(r, k, value, f) for k, r in enumerate(leaves_of(value))]
     oldest = max((v._order for v in (*variables, *own)), default=0)
     between, outside = _between(results, variables, oldest, own)
     outside = outside or any(v._rule is not None for v in variables)
     outside = (outside and outer.recording) or outer.tracer is not None
+    shape = like(value, results)
 
     def pullback(v: Any) -> tuple[Any, ...]:
-        seeds = leaves_of(v)
-        if len(seeds) != len(results) or any(np.shape(s) != r.shape for s, r in zip(seeds, results, strict=True)):
-            raise ValueError(
-                f"the pullback of {_name(f)} takes what its result has the shape of, {[r.shape for r in results]}; got "
-                f"{[np.shape(s) for s in seeds]}."
-            )
+        seeds = _matching(f"the pullback of {_name(f)}", v, "its result", shape)
         now = _state()
         record = outside or (now.recording and any(type(s) is Tensor and s._tracked for s in seeds))
         start: dict[Any, Any] = {}
@@ -188,16 +214,36 @@ def _vjp(
     return like(value, (r if outside else r._value for r in results)), pullback, variables
 
 
-def _result(r: Any, f: Function) -> Tensor:
+def _result(r: Any, k: int, value: Any, f: Function) -> Tensor:
     if type(r) is Tensor:
         return r
     array = np.asarray(r)
     if array.dtype.kind not in "fiub":
         raise TypeError(
-            f"{_name(f)} returned {_kind(r)}; a transform needs real numbers as results: arrays, or nested tuples, "
-            "lists and dicts of arrays."
+            f"{_path(value, k, 'the result')} of {_name(f)} is {_kind(r)}; a transform needs real numbers as results: "
+            "arrays, or nested tuples, lists and dicts of arrays."
         )
     return wrap(array)
+
+
+def _matching(what: str, given: Any, of: str, wanted: Any) -> list[Any]:
+    """The arrays of ``given`` in the order of ``wanted``; refused, by name, where structure or shape differ."""
+    found, expected = dict(paths_of(given, "")), dict(paths_of(wanted, ""))
+    for path, x in expected.items():
+        if path not in found:
+            raise ValueError(f"{what} takes the structure of {of}, and was given no array for {of}{path}.")
+        y = found[path]
+        if _array(y).dtype.kind not in "fiub":
+            raise TypeError(f"{what} takes real numbers; for {of}{path} the given one is {_kind(y)}.")
+        if _array(y).shape != _array(x).shape:
+            raise ValueError(
+                f"{what} takes the shapes of {of}: {of}{path} has shape {_array(x).shape}, and the given one "
+                f"{_array(y).shape}."
+            )
+    if len(found) > len(expected):
+        path = next(path for path in found if path not in expected)
+        raise ValueError(f"{what} takes the structure of {of}, and was given an array at {path}, where it has none.")
+    return [found[path] for path in expected]
 
 
 def _gradient(g: Any, x: Tensor, record: bool) -> Any:
@@ -283,22 +329,25 @@ def jvp(f: Function, args: Sequence[Any], tangents: Sequence[Any]) -> tuple[Any,
     >>> mg.jvp(np.square, (3.0,), (1.0,))
     (array(9.), array(6.))
     """
-    _check_directions("jvp", args, tangents)
+    tangents = _directions("jvp", args, tangents)
     value, pullback, variables = _vjp(f, args, tuple(range(len(args))), {})
     vectors = like(value, [np.zeros(np.shape(r), np.result_type(_array(r), np.float32)) for r in leaves_of(value)])
     _, push, _ = _vjp(pullback, (vectors,), (0,), {}, own=variables)
-    return value, push(tuple(tangents))[0]
+    return value, push(tangents)[0]
 
 
-def _check_directions(name: str, args: Any, directions: Any) -> None:
+def _directions(name: str, args: Any, directions: Any) -> tuple[Any, ...]:
+    """A direction for each argument, in its structure."""
     if not isinstance(args, tuple | list) or not isinstance(directions, tuple | list) or len(args) != len(directions):
         raise TypeError(
             f"{name} takes two tuples of the same length: the arguments and a direction for each; got "
             f"{type(args).__name__} and {type(directions).__name__}."
         )
-    given, wanted = ([np.shape(leaf) for leaf in leaves_of(x)] for x in (directions, args))
-    if given != wanted:
-        raise ValueError(f"{name} takes a direction of each argument's shape, {wanted}; got {given}.")
+    matching = (
+        like(arg, _matching(f"{name}'s direction {i}", direction, f"argument {i}", arg))
+        for i, (arg, direction) in enumerate(zip(args, directions, strict=True))
+    )
+    return tuple(matching)
 
 
 def _array(x: Any) -> Array:
@@ -368,7 +417,7 @@ def hvp(f: Function, args: Sequence[Any], vectors: Sequence[Any]) -> Any:
     >>> mg.hvp(lambda x: np.sum(x ** 3), (np.array([1.0, 2.0]),), (np.array([1.0, 0.0]),))
     (array([6., 0.]),)
     """
-    _check_directions("hvp", args, vectors)
+    vectors = _directions("hvp", args, vectors)
     _, along = jvp(grad(f, tuple(range(len(args)))), args, vectors)
     return along
 
