@@ -40,6 +40,7 @@ class Recording:
     returned: list[Value]
     structure: tuple[Any, Any]  # the arguments, with Values for arrays
     guards: list[Guard]
+    without_gradient: list[Tensor]  # leaves whose .grad must be None before
     state: State
     lock: Any
     values: list[Value] = field(init=False)  # all of them, in the order of their first use
@@ -268,6 +269,7 @@ class Compiled:
         given = [replaced(v) for v in given]
         shape = _mapped(shape, replaced)
         guards: list[Guard] = []
+        without_gradient: list[Tensor] = []
         gradients: dict[Tensor, Value] = {}
         used: set[int] = set()
         if any(start is not None for start in old.values()):
@@ -285,6 +287,7 @@ class Compiled:
                 continue
             if not (t in before and before[t] is not None):
                 guards.append(Guard("{t}.grad is None", {"t": t}, "the gradient of " + _describe(t)))
+                without_gradient.append(t)
             gradients[t] = places.take(v)
         cleared = [t for t in before if before[t] is not None and t.grad is None and t not in values and t in leaves]
         outputs = [*gradients.values(), *given]
@@ -317,14 +320,13 @@ class Compiled:
             given,
             structure,
             guards,
+            without_gradient,
             now,
             self._lock,
         )
         program = Program(recording)
         for t, v in gradients.items():
-            own = program._plan.array(v)
-            np.copyto(own, v.array)
-            t.grad = own
+            t.grad = v.array.copy()
         return first, program, moved
 
 

@@ -8,6 +8,7 @@ import linecache
 import operator
 import re
 from collections.abc import Callable, Iterator
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -48,7 +49,6 @@ class Program:
         operations = recording.operations
         self._steps = [o for o in operations if o.result is None or o.result.base is None]
         self._views = [o for o in operations if o.result is not None and o.result.base is not None]
-        self._plan = Plan(self._steps, recording.returned, list(recording.gradients.values()), shares)
         self._space: dict[str, Any] = {
             "np": np, "MISS": MISS, "PLAIN": _PLAIN, "state": _state, "wrap": wrap, "ndarray": np.ndarray,
             "unwrap": _unwrap, "store": store, "lock": recording.lock, "bind": self._bind, "errstate": np.errstate,
@@ -59,14 +59,38 @@ class Program:
         self._objects: dict[Any, Array] = {}
         self._texts: dict[str, str] = {}  # what stands for a generated name in a listing
         self._runtime_views: list[tuple[str, Value, str]] = []  # of inputs: made anew for another array
+        self.replay: Callable[[tuple[Any, ...], dict[str, Any]], Any] = self._begin
+
+    def _begin(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """The first replay: write the function. The program of a first training step never comes so far.
+
+        It was recorded before there were gradients, and the next call finds some, so it is recorded anew.
+        """
+        if any(t.grad is not None for t in self.recording.without_gradient):
+            return MISS
+        with self.recording.lock:
+            if self.replay == self._begin:
+                exec(compile_source(self.source), self._space)
+                self.replay = self._space["replay"]
+        return self.replay(args, kwargs)
+
+    @cached_property
+    def _plan(self) -> Plan:
+        return Plan(self._steps, self.recording.returned, list(self.recording.gradients.values()), shares)
+
+    @cached_property
+    def lines(self) -> list[tuple[str, Operation | None]]:
+        """The lines of the program, each with its operation; None where a number moves between array and variable."""
         self._name_values()
         for i in self._plan.removed:  # a result computed right in the array that it is assigned to goes by that name
             target, source = self._steps[i].arguments
             self._texts[self._names[id(source.root)]] = self._names[id(target)]
-        self.lines = self._write_calls()
-        self.source = self._write_function()
-        exec(compile_source(self.source), self._space)
-        self.replay: Callable[[tuple[Any, ...], dict[str, Any]], Any] = self._space["replay"]
+        return self._write_calls()
+
+    @cached_property
+    def source(self) -> str:
+        """The generated function."""
+        return self._write_function()
 
     @property
     def name(self) -> str:
@@ -99,14 +123,19 @@ class Program:
         >>> float(space["loss"](np.array([1.0, 3.0]), **compiled.program.bound))
         37.0
         """
-        return Writer(self).text()
+        return self._writer.text()
 
     @property
     def bound(self) -> dict[str, Any]:
         """What the function written by `to_numpy` takes besides the step's arguments: arrays, generators, functions."""
-        writer = Writer(self)
+        writer = self._writer
         writer.text()
         return writer.arguments
+
+    @property
+    def _writer(self) -> Writer:
+        _ = self.lines  # gives the values their names
+        return Writer(self)
 
     def text_of(self, name: str) -> str:
         """What a name in the generated code stands for, as people would write it."""
@@ -208,7 +237,6 @@ class Program:
     # -- Calls
 
     def _write_calls(self) -> list[tuple[str, Operation | None]]:
-        """The lines of the program, each with its operation; None where a number moves between array and variable."""
         written: list[tuple[str, Operation | None]] = []
         self._variables: dict[int, str] = {}  # 0-d values that a local variable holds
         in_arrays = {id(v.root) for v in self.recording.kept()}
@@ -347,7 +375,7 @@ class Program:
     # -- The function
 
     def _write_function(self) -> str:
-        recording = self.recording
+        recording, lines = self.recording, self.lines
         entry = ["def replay(args, kwargs):", "  with lock:"]
         entry += [f"    {line}" for line in recording.checks(self._constant)]
         inputs = [self._names[id(v)] for v in recording.inputs]
@@ -365,8 +393,10 @@ class Program:
         body: list[str] = []
         blocks: list[str] = []
         errors: Any = ()
-        for line, operation in self.lines:
-            wanted = () if operation is None else operation.errstate  # None: a variable, which must stay in the function
+        for line, operation in lines:
+            wanted = (
+                () if operation is None else operation.errstate
+            )  # None: a variable, which must stay in the function
             if wanted and wanted != errors:  # a decorated function: half of the 0.8 us that a context takes
                 body.append(f"quiet{len(body)}()")
                 blocks += [f"@errstate({', '.join(f'{k}={v!r}' for k, v in wanted)})", f"def {body[-1]}:"]
