@@ -1,5 +1,6 @@
 """The backward sweep: right on any graph, adding up, sharing nothing, and honest about what is freed."""
 
+import contextlib
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
@@ -11,7 +12,8 @@ from hypothesis.extra import numpy as hnp
 
 import microgradnp as mg
 from microgradnp import Tensor
-from microgradnp.engine.tensor import _PLAIN, _state
+from microgradnp.engine.rules import Rule
+from microgradnp.engine.tensor import _PLAIN, _state, apply
 
 
 def leaf(*values, dtype=np.float64):
@@ -73,11 +75,13 @@ def test_a_leaf_is_its_own_gradient():
 
 
 def test_leaves_may_be_younger_than_the_graphs_that_use_them():
-    x = Tensor([1.0, 2.0])
-    y = leaf(1.0, 1.0) * x
-    x.requires_grad = True
-    np.sum(y * x).backward()
-    np.testing.assert_array_equal(x.grad, [2.0, 4.0])
+    y = leaf(1.0, 1.0) * np.array([1.0, 2.0])
+    x = leaf(3.0, 4.0)
+    z = Tensor([1.0, 1.0])
+    z.requires_grad = True
+    np.sum(y * x * z).backward()
+    np.testing.assert_array_equal(x.grad, [1.0, 2.0])
+    np.testing.assert_array_equal(z.grad, [3.0, 8.0])
 
 
 def test_constants_and_detached_values_take_no_gradient():
@@ -374,3 +378,179 @@ def test_a_gradient_set_to_something_else_is_refused():
     w.grad = [1.0, 2.0]
     with pytest.raises(TypeError, match=r"\.grad was set to list of shape \(2,\).*float64"):
         np.sum(w).backward()
+
+
+# -- Nodes of one input and of two, which the sweep serves without a loop ----------------------------------------------
+
+
+def by_backward(f, *arrays):
+    leaves = [Tensor(a, requires_grad=True) for a in arrays]
+    np.sum(f(*leaves)).backward()
+    return [x.grad for x in leaves]
+
+
+def by_backward_in_debug_mode(f, *arrays):
+    with mg.debug():
+        return by_backward(f, *arrays)
+
+
+def by_vjp(f, *arrays):
+    return list(mg.grad(lambda *xs: np.sum(f(*xs)), range(len(arrays)))(*arrays))
+
+
+def by_recorded_vjp(f, *arrays):
+    """With Tensors that want a gradient as arguments, the rules run on Tensors."""
+    leaves = [Tensor(a, requires_grad=True) for a in arrays]
+    return [g.data for g in mg.grad(lambda *xs: np.sum(f(*xs)), range(len(arrays)))(*leaves)]
+
+
+ALL_WAYS = [by_backward, by_backward_in_debug_mode, by_vjp, by_recorded_vjp]
+
+
+@pytest.mark.parametrize("way", ALL_WAYS)
+@pytest.mark.parametrize(
+    ("f", "slope"),
+    [
+        (lambda x: x * x, lambda x: 2 * x),
+        (lambda x: x + x, lambda x: 2 + 0 * x),
+        (lambda x: x - x, lambda x: 0 * x),
+        (lambda x: x / x, lambda x: 0 * x),
+        (lambda x: x @ x, lambda x: 2 * x),
+        (lambda x: (x + x) * (x + x) * x, lambda x: 12 * x * x),
+        (lambda x: np.where(True, x, x) + np.maximum(x, x), lambda x: 2 + 0 * x),
+    ],
+)
+def test_one_tensor_in_both_places(f, slope, way):
+    x = np.array([0.5, 2.0, 4.0])
+    np.testing.assert_allclose(way(f, x), [slope(x)], rtol=1e-15)
+
+
+@pytest.mark.parametrize("way", ALL_WAYS)
+@pytest.mark.parametrize(
+    "other",
+    [Tensor([2.0, 4.0]), Tensor(2.0), np.array([2.0, 4.0]), 2.0, 2, np.float32(2.0)],
+    ids=lambda x: type(x).__name__,
+)
+def test_a_constant_in_either_place(other, way):
+    c = other.data if isinstance(other, Tensor) else other
+    x = np.array([0.5, 3.0])
+    np.testing.assert_array_equal(way(lambda x: x / other, x), [1 / c * np.ones(2)])
+    np.testing.assert_allclose(way(lambda x: other / x, x), [-c / x**2], rtol=1e-15)
+    assert not isinstance(other, Tensor) or other.grad is None
+
+
+@given(st.data())
+def test_gradients_that_rules_pass_on_unchanged_do_not_run_together(data):
+    """Sums hand the same array to both sides; where one of them is added to in place, the other must not notice."""
+    steps = data.draw(
+        st.lists(st.tuples(st.integers(0, 2), st.integers(0, 30), st.integers(0, 30)), min_size=1, max_size=25)
+    )
+    leaves = [leaf(1.0, 2.0), leaf(3.0, 4.0)]
+    nodes, paths = list(leaves), [np.array([1, 0]), np.array([0, 1])]
+    for kind, i, j in steps:
+        i, j = i % len(nodes), j % len(nodes)
+        nodes.append([lambda a, b: a + b, lambda a, b: +a, lambda a, b: a[:] + b][kind](nodes[i], nodes[j]))
+        paths.append(paths[i] if kind == 1 else paths[i] + paths[j])
+    seed = np.array([1.0, 10.0])
+    nodes[-1].backward(seed)
+    for x, count in zip(leaves, paths[-1], strict=True):
+        if x.grad is not None or count:
+            np.testing.assert_array_equal(x.grad, count * seed)
+    np.testing.assert_array_equal(seed, [1.0, 10.0])
+    if leaves[0].grad is not None and leaves[1].grad is not None:
+        assert not np.shares_memory(leaves[0].grad, leaves[1].grad)
+
+
+def test_gradients_returned_as_they_came_may_be_added_to_by_the_user():
+    x, y = leaf(1.0, 2.0), leaf(3.0, 4.0)
+    middle = x + y
+    (middle + middle + middle).backward(np.ones(2), retain_graph=True)
+    x.grad += 100.0
+    middle.backward(np.ones(2))
+    np.testing.assert_array_equal(x.grad, [104.0, 104.0])
+    np.testing.assert_array_equal(y.grad, [4.0, 4.0])
+
+
+@pytest.mark.parametrize("place", [0, 1])
+@pytest.mark.parametrize("kinds", ["both tracked", "the other constant", "it is constant"])
+@pytest.mark.parametrize("way", ["plainly", "retained", "in debug mode"])
+def test_a_changed_input_is_noticed_in_either_place(place, kinds, way):
+    pair = [leaf(1.0, 2.0), leaf(3.0, 4.0)]
+    if kinds != "both tracked":
+        pair[place if kinds == "it is constant" else 1 - place].requires_grad = False
+    y = np.sum(pair[0] * pair[1])
+    with mg.no_grad():
+        pair[place][0] = 9.0
+    watched = mg.debug() if way == "in debug mode" else contextlib.nullcontext()
+    with watched, pytest.raises(RuntimeError, match=r"an input of np\.multiply, of shape \(2,\), got a new value"):
+        y.backward(retain_graph=way == "retained")
+    assert all(x.grad is None for x in pair)
+
+
+def passing(g, y, *_):
+    return g
+
+
+RULE_FAULTS = [
+    ((passing, passing), None),
+    ((None, passing), (0, r"no derivative with respect to its argument 0")),
+    ((passing, None), (1, r"no derivative with respect to its argument 1")),
+    ((passing,), (1, r"serve 1 arguments, but argument 1")),
+    ((lambda *_: None, passing), (0, r"for argument 0.* returned None")),
+    ((passing, lambda *_: None), (1, r"for argument 1.* returned None")),
+    ((lambda g, *_: (g, g), passing), (0, r"for argument 0.* returned a tuple of 2")),
+    ((passing, lambda *_: np.ones(3)), (1, r"for argument 1.* returned a gradient of shape \(3,\)")),
+    ((lambda *_: np.ones((2, 2)), passing), (0, None)),  # one that broadcasting made is summed
+    ((passing, lambda *_: 1.0), (1, r"returned a gradient of shape \(\)")),
+    ((lambda g, *_: g.astype(np.float32), passing), (0, None)),  # and one of another dtype is cast
+]
+
+
+@pytest.mark.parametrize("way", ["plainly", "between"])
+@pytest.mark.parametrize("tracked", [(True, True), (True, False), (False, True)])
+@pytest.mark.parametrize(("rules", "fault"), RULE_FAULTS)
+def test_rules_of_either_place_are_judged(rules, fault, tracked, way):
+    rule = Rule(np.hypot, np.hypot, rules)
+    x = [Tensor([1.0, 2.0], requires_grad=wanted) for wanted in tracked]
+
+    def run():
+        if way == "plainly":
+            apply(rule, tuple(x)).backward(np.ones(2))
+            return [t.grad for t in x if t.requires_grad]
+        wanted = [t for t in x if t.requires_grad]
+
+        def f(*variables):
+            given = iter(variables)
+            return apply(rule, tuple(next(given) if t.requires_grad else t for t in x))
+
+        return list(mg.vjp(f, *(t.data for t in wanted))[1](np.ones(2)))
+
+    if fault is not None and fault[1] is not None and tracked[fault[0]]:
+        with pytest.raises((TypeError, ValueError), match=fault[1]):
+            run()
+    else:
+        for g in run():
+            assert (g.shape, g.dtype) == ((2,), np.float64)
+
+
+# -- A leaf whose requires_grad changes between forward and backward
+
+
+@pytest.mark.parametrize("f", [lambda x, c: np.exp(x) * 2.0, lambda x, c: x * c, lambda x, c: np.where(True, x, c)])
+def test_a_leaf_that_is_frozen_after_forward_gets_nothing(f):
+    x, c = leaf(1.0, 2.0), leaf(3.0, 4.0)
+    y = np.sum(f(x, c))
+    x.requires_grad = c.requires_grad = False
+    y.backward()
+    assert x.grad is None
+    assert c.grad is None
+
+
+def test_a_constant_that_is_thawed_after_forward_gets_no_part_of_a_gradient():
+    x, c = leaf(1.0, 2.0), Tensor([3.0, 4.0])
+    y = np.sum(x * c + np.exp(c))  # of exp there is no node, so half of its gradient is all there would be
+    c.requires_grad = True
+    with pytest.raises(RuntimeError, match="began to require a gradient"):
+        y.backward()
+    np.sum(x * c).backward()
+    np.testing.assert_array_equal(c.grad, [1.0, 2.0])

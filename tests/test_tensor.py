@@ -1,8 +1,11 @@
 """The Tensor as an array: it computes what NumPy computes, and leaves the graph only when asked to."""
 
 import copy
+import inspect
+import math
 import operator
 import pickle
+import pydoc
 import weakref
 
 import numpy as np
@@ -13,6 +16,7 @@ from hypothesis.extra import numpy as hnp
 
 import microgradnp as mg
 from microgradnp import Tensor
+from microgradnp.engine.tensor import _INSTEAD
 
 FLOATS = hnp.arrays(
     st.sampled_from([np.float32, np.float64]),
@@ -519,3 +523,102 @@ def test_methods_take_the_arguments_of_ndarray(method):
     result = getattr(result, "data", result) if isinstance(result, mg.Tensor) else result
     np.testing.assert_array_equal(result, expected)
     assert np.asarray(result).dtype == np.asarray(expected).dtype
+
+
+# -- Python numbers as operands, which a graph keeps as arrays ---------------------------------------------------------
+
+NUMBERS = [0, 0.0, -0.0, 1, -1, 1.0, 2, 0.5, -0.5, 0.1, 5e-324, 1e308, math.nan, math.inf, -math.inf, True, False]
+NUMBERS += [2**53, 2**53 + 1, 2**53 + 2, -(2**53) - 1, 2**63 - 1, 2**63, 2**64 + 1, 2**1023, 2**1024, 10**400]
+NUMBERS += [np.True_, np.float64(0.1), np.float32(0.1), np.int64(3), np.int8(3)]
+ARRAYS = [
+    np.array([1.5, -2.0, 0.0, -0.0, np.inf, np.nan, 3.0]),
+    np.array([1.5, -2.0, 0.0], np.float32),
+    np.array(2.5),
+    np.array(2.5, np.float32),
+    np.array([1, -2, 3]),
+    np.array([1, 2], np.int8),
+    np.array([True, False]),
+    np.zeros((0, 3)),
+]
+OPERATORS = [operator.add, operator.sub, operator.mul, operator.truediv, operator.mod, operator.pow, operator.floordiv]
+OPERATORS += [operator.matmul, operator.lt, operator.eq]
+
+
+def outcome_of(f, a):
+    """The bits and the dtype, or the kind of error."""
+    with np.errstate(all="ignore"):
+        try:
+            result = f(a)
+        except Exception as error:
+            return type(error)
+    array = np.asarray(result.data if isinstance(result, Tensor) else result)
+    return array.dtype, array.shape, array.tobytes()
+
+
+@pytest.mark.parametrize("op", OPERATORS)
+@pytest.mark.parametrize("number", NUMBERS, ids=lambda n: f"{type(n).__name__} {n!r:.20}")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::RuntimeWarning")
+def test_numbers_beside_a_tensor_give_numpys_bits(op, number):
+    for a in ARRAYS:
+        for f in (lambda x: op(x, number), lambda x: op(number, x)):
+            expected = outcome_of(f, a)
+            for _ in range(2):  # made, and found again
+                for wanted in {False, a.dtype.kind == "f"}:
+                    assert outcome_of(f, Tensor(a, requires_grad=wanted)) == expected
+
+
+def test_the_sign_of_zero_is_kept_in_any_order():
+    x = Tensor([1.0, -1.0], requires_grad=True)
+    for zero in (0.0, -0.0, 0, -0.0, 0.0):
+        np.testing.assert_array_equal(np.signbit((x * zero).data), np.signbit(x.data * zero))
+        np.testing.assert_array_equal(np.signbit((zero - x * 0.0).data), np.signbit(zero - x.data * 0.0))
+
+
+def test_any_number_of_different_numbers():
+    x = Tensor([1.0, 2.0], requires_grad=True)
+    graphs = [x * (k + 0.5) for k in range(3000)]  # more than are kept, and the graphs still need them
+    for k in (0, 1, 999, 1000, 1001, 2999):
+        x.grad = None
+        graphs[k].backward(np.ones(2))
+        np.testing.assert_array_equal(x.grad, np.full(2, k + 0.5))
+
+
+@pytest.mark.parametrize("op", [operator.add, operator.sub, operator.mul, operator.truediv, operator.mod])
+def test_a_kept_number_cannot_be_changed(op):
+    x = Tensor(2.0, requires_grad=True)
+    for y in (op(x, 7.25), op(7.25, x)):
+        number = next(n for n in y._inputs if n is not x)
+        assert not np.shares_memory(y.data, number)
+        assert not isinstance(number, np.ndarray) or not number.flags.writeable
+        y.data[...] = 99.0
+        y.backward()
+        x.grad[...] = 99.0
+        assert op(Tensor(2.0), 7.25).item() == op(2.0, 7.25)
+        assert op(7.25, Tensor(2.0)).item() == op(7.25, 2.0)
+
+
+# -- Names that it does not have ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", sorted(_INSTEAD))
+def test_a_method_that_is_missing_names_what_to_use_and_is_not_there(name):
+    t = Tensor([[1.0, 2.0]], requires_grad=True)
+    with pytest.raises(AttributeError, match=f"a Tensor has no attribute '{name}'. Use ") as caught:
+        getattr(t, name)
+    assert (caught.value.name, caught.value.obj) == (name, t)
+    assert not hasattr(t, name)
+    assert not hasattr(Tensor, name)
+    assert name not in dir(t)
+    with pytest.raises(AttributeError):
+        setattr(t, name, None)
+
+
+def test_tools_that_look_at_every_name_can():
+    t = Tensor([[1.0, 2.0]], requires_grad=True)
+    found = dict(inspect.getmembers(t))
+    assert {"shape", "sum", "backward"} <= found.keys()
+    assert "has no attribute" not in pydoc.render_doc(Tensor)
+    for make in (copy.copy, copy.deepcopy, lambda t: pickle.loads(pickle.dumps(t))):
+        assert dir(make(t)) == dir(t)
+    with pytest.raises(AttributeError, match="'Tensor' object has no attribute 'nothing'"):
+        _ = t.nothing

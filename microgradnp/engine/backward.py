@@ -198,8 +198,8 @@ def _rule_for(rule: Rule, i: int) -> Any:
 def _changed(rule: Rule, x: Any) -> None:
     raise RuntimeError(
         f"an input of {rule.name}, of shape {x.shape}, got a new value between forward and backward (by t[...] = v, "
-        "t.data = v or an optimizer's step), so the gradient would be wrong. Run backward() before changing it, or "
-        "compute the loss again."
+        "t.data = v or an optimizer's step) or began to require a gradient, so the gradient would be wrong. Run "
+        "backward() before changing it, or compute the loss again."
     )
 
 

@@ -209,7 +209,9 @@ class _Float64s(dict[float, Any]):
             return number
         if len(self) >= 1000:
             self.clear()
-        array = self[number] = np.array(number, np.float64)
+        array = np.array(number, np.float64)
+        array.flags.writeable = False  # graphs share it
+        self[number] = array
         return array
 
 
@@ -546,6 +548,9 @@ class Tensor:
         if requires_grad:
             self.requires_grad = True
 
+    def __dir__(self) -> list[str]:
+        return [name for name in super().__dir__() if name not in _INSTEAD]
+
     def __init_subclass__(cls) -> None:
         raise TypeError(
             f"class {cls.__name__}(Tensor): a Tensor cannot be subclassed, since operations would lose the class. Hold "
@@ -607,6 +612,8 @@ class Tensor:
                 f"only float32 and float64 have gradients; got {self._value.dtype}. Write 1.0 instead of 1, or pass "
                 "dtype=np.float64."
             )
+        if value and not self._tracked:
+            self._order = _next_order()  # graphs in which it was a constant know a part of its gradient at most
         self._tracked = bool(value)
 
     @property
@@ -740,7 +747,8 @@ class Tensor:
             with state(recording=False):
                 gradients = sweep({self: wrap(seed)}, retain=retain_graph, record=True, watch=now.watch)
         for leaf, g in gradients.items():
-            leaf._deposit(g)
+            if leaf._tracked:  # it may have been frozen since
+                leaf._deposit(g)
 
     def _seed(self, gradient: Any) -> Any:
         if gradient is None:
@@ -885,7 +893,7 @@ class Tensor:
         if type(other) is int or type(other) is float:  # as ndarray does: the same bits, and faster
             if other == 2:
                 return unary(_SQUARE, self)
-            if other == 0.5:
+            if other == 0.5 and self._value.dtype.kind == "f":
                 return unary(_SQRT, self)
             if other == -1 and self._value.dtype.kind == "f":
                 return unary(_RECIPROCAL, self)
