@@ -402,6 +402,26 @@ def test_values_set_before_each_call_do_not_look_like_a_change_by_the_step():
     assert compiled.program
 
 
+class Scaled:
+    def __init__(self, factor):
+        self.factors = (np.array(factor),)
+
+    def __call__(self, x):
+        return x * self.factors[0]
+
+
+def test_another_tuple_of_equal_numbers_is_seen():
+    scaled = Scaled(2.0)
+    compiled = mg.compile(lambda x: scaled(x))
+    x = np.array([1.0, 3.0])
+    for _ in range(2):
+        assert_same(compiled(x), scaled(x))
+    scaled.factors = (np.array(2.0),)
+    assert_same(compiled(x), scaled(x))
+    scaled.factors[0][...] = 5.0
+    assert_same(compiled(x), scaled(x))
+
+
 def test_a_frozen_parameter_is_seen():
     ours = small()
 

@@ -62,17 +62,20 @@ class Hyperparameter:
 
 
 class _Group:
-    """The parameters of one dtype, their flat buffer and the optimizer's state for it."""
+    """The parameters of one dtype, their flat buffer and the optimizer's state for it.
+
+    What never changes stands in tuples, which a recorded program need not compare.
+    """
 
     def __init__(self, parameters: list[tuple[int, Tensor]]) -> None:
-        self.parameters = [p for _, p in parameters]
-        self.numbers = [i for i, _ in parameters]
+        self.parameters = tuple(p for _, p in parameters)
+        self.numbers = tuple(i for i, _ in parameters)
         self.state: dict[str, Array] = {}
         self.move_in()
 
     def move_in(self) -> None:
         """Make the flat buffer from the parameters' values, and each parameter a view of it."""
-        self.shapes = [p.shape for p in self.parameters]
+        self.shapes = tuple(p.shape for p in self.parameters)
         self.flat = np.concatenate([p.data.ravel() for p in self.parameters])
         self.views = self.split(self.flat)
         self.gradient = np.empty_like(self.flat)
@@ -88,10 +91,10 @@ class _Group:
         self.__dict__.update(state)
         self.move_in()
 
-    def split(self, flat: Array) -> list[Array]:
+    def split(self, flat: Array) -> tuple[Array, ...]:
         """Views of a flat vector in the shapes of the parameters."""
         ends = np.cumsum([p.size for p in self.parameters])
-        return [flat[end - p.size : end].reshape(p.shape) for p, end in zip(self.parameters, ends, strict=True)]
+        return tuple(flat[end - p.size : end].reshape(p.shape) for p, end in zip(self.parameters, ends, strict=True))
 
     def adopt(self) -> None:
         """Take over the values of parameters whose ``.data`` was set to another array since."""
@@ -169,7 +172,7 @@ class Optimizer:
         groups: dict[np.dtype[Any], list[tuple[int, Tensor]]] = {}
         for i, p in enumerate(self.parameters):
             groups.setdefault(p.dtype, []).append((i, p))
-        self._groups = [_Group(members) for members in groups.values()]
+        self._groups = tuple(_Group(members) for members in groups.values())
         self._dtype = self._groups[-1].flat.dtype
         for group in self._groups:
             group.state = {key: np.array(value) for key, value in self.init_single(group.flat).items()}
@@ -261,7 +264,7 @@ def _describe(i: int, p: Tensor) -> str:
     return f"parameter {i}{f' ({p.name})' if p.name else ''} of shape {p.shape}"
 
 
-def _checked(parameters: Any, optimizer: str) -> list[Tensor]:
+def _checked(parameters: Any, optimizer: str) -> tuple[Tensor, ...]:
     if isinstance(parameters, Tensor | Mapping | str) or not isinstance(parameters, Iterable):
         remedy = "model.parameters()" if hasattr(parameters, "parameters") else "[w, b] or model.parameters()"
         raise TypeError(f"{optimizer} takes a list of Tensors, such as {remedy}; got {type(parameters).__name__}.")
@@ -288,7 +291,7 @@ def _checked(parameters: Any, optimizer: str) -> list[Tensor]:
         raise ValueError(
             f"{optimizer} was given no parameters: is there a Tensor with requires_grad=True in the model?"
         )
-    return list(found)
+    return tuple(found)
 
 
 class GD(Optimizer):

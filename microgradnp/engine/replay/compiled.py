@@ -125,6 +125,10 @@ class Recording:
             yield f"if {place} is not {name(x)}: return MISS"
 
 
+def _miss(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    return MISS
+
+
 class Compiled:
     """A step that is recorded when first called and replayed after: what `compile` returns."""
 
@@ -135,7 +139,7 @@ class Compiled:
         self._known: dict[int, weakref.ref[Tensor]] = {}  # leaves seen in earlier recordings
         self._in_a_row = 0
         self._moved: str | None = None  # what the last recording has changed by itself
-        self._run: Callable[[tuple[Any, ...], dict[str, Any]], Any] = lambda args, kwargs: MISS
+        self._run: Callable[[tuple[Any, ...], dict[str, Any]], Any] = _miss
         update_wrapper(self, function, updated=())
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
@@ -171,7 +175,7 @@ class Compiled:
             if moved is None:
                 self._programs.insert(0, program)
                 del self._programs[LIMIT:]
-                self._run = program.replay
+                self._run = _miss  # the next call finds it, and has its function written
             elif self._moved is not None:  # not only at the first call, as what is set up lazily would
                 self._give_up(moved)
             self._moved = moved

@@ -153,8 +153,8 @@ class Surroundings:
     def _watch(self, container: Any, copy: Any, path: str, items: Any) -> None:
         self._copies.append((container, copy, path))
         self.guards.append(Guard("{container} == {copy}", {"container": container, "copy": copy}, path))
-        for key, x in items:  # an array or Tensor of one element could be equal to another one
-            if isinstance(x, np.ndarray | Tensor) and x.size <= 1:
+        for key, x in items:
+            if _may_equal_another(x):
                 names = {"container": container, "key": key, "x": x}
                 self.guards.append(Guard("{container}[{key}] is {x}", names, f"{path}.{key}"))
 
@@ -165,6 +165,13 @@ def _global_names(code: types.CodeType) -> tuple[str, ...]:
     own = [step.argval for step in dis.get_instructions(code) if step.opname in ("LOAD_GLOBAL", "LOAD_NAME")]
     inner = [name for part in code.co_consts if isinstance(part, types.CodeType) for name in _global_names(part)]
     return tuple(dict.fromkeys((*own, *inner)))
+
+
+def _may_equal_another(x: Any) -> bool:
+    """An array or Tensor of one element may be equal to another one, and so may a tuple of such."""
+    if isinstance(x, tuple):
+        return any(map(_may_equal_another, x))
+    return isinstance(x, np.ndarray | Tensor) and x.size <= 1
 
 
 def _print(array: Any) -> int:
