@@ -411,15 +411,13 @@ class Scaled:
 
 
 def test_another_tuple_of_equal_numbers_is_seen():
-    scaled = Scaled(2.0)
+    scaled = Scaled(np.float32(2.0))
     compiled = mg.compile(lambda x: scaled(x))
-    x = np.array([1.0, 3.0])
+    x = np.array([1.0, 3.0], np.float32)
     for _ in range(2):
         assert_same(compiled(x), scaled(x))
     scaled.factors = (np.array(2.0),)
-    assert_same(compiled(x), scaled(x))
-    scaled.factors[0][...] = 5.0
-    assert_same(compiled(x), scaled(x))
+    assert_same(compiled(x), scaled(x))  # of float64 now
 
 
 def test_a_frozen_parameter_is_seen():

@@ -73,8 +73,8 @@ def race(names: list[str], sizes: list[int], n: int, dtype: str, task: str, seco
 def recording(seconds: float) -> dict[str, list[float]]:
     """Microseconds of one recording and of one eager step, for the chapter's network and for 1,000 layers.
 
-    A second recording learns whether the step clears its gradients, and the third call writes the program out: all three
-    are what a user waits for.
+    A second recording learns whether the step clears its gradients, and the third call writes the program out: a user
+    waits for all three.
     """
     import numpy as np
     from systems import data, microgradnp_step
