@@ -159,9 +159,11 @@ def binary(a: Any, b: Any, rule: Rule, numbers: Any = None) -> Tensor:
             z = b._value
             tracked = tracked or b._tracked
         elif type(b) is float or type(b) is int:
-            if numbers is not None and x.dtype is _FLOAT64:
-                b = numbers[b]
             z = b
+            if numbers is not None and x.dtype is _FLOAT64:
+                z = numbers[b]
+                if x.ndim:  # the gradient of a 0-d Tensor is a scalar, which meets a number faster than an array
+                    b = z
         elif type(b) in _READY or (type(b) is _ndarray and b.dtype in _REAL):
             z = b
         else:
@@ -170,9 +172,11 @@ def binary(a: Any, b: Any, rule: Rule, numbers: Any = None) -> Tensor:
         z = b._value
         tracked = b._tracked
         if type(a) is float or type(a) is int:
-            if numbers is not None and z.dtype is _FLOAT64:
-                a = numbers[a]
             x = a
+            if numbers is not None and z.dtype is _FLOAT64:
+                x = numbers[a]
+                if z.ndim:
+                    a = x
         elif type(a) in _READY or (type(a) is _ndarray and a.dtype in _REAL):
             x = a
         else:
