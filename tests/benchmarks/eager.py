@@ -1,8 +1,9 @@
 """Eager speed against other systems: ``python tests/benchmarks/eager.py`` prints a table of targets.
 
-The cost of a small operation, forward and backward, on the chapter's network and on a chain of 16 elements; and a chain
-of a million operations, its time and its peak memory, each system in a process of its own. Systems that are not
-installed are named and left out: ``pip install torch==2.13.0 autograd mygrad`` brings them.
+The cost of a small operation, forward and backward, on the chapter's network and on a chain of 16 elements; a chain of
+a million operations, its time and its peak memory, each system in a process of its own; and how our cost of an
+operation grows with the graph, with Python's garbage collector and without. Systems that are not installed are named
+and left out: ``pip install torch==2.13.0 autograd mygrad`` brings them.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from training import ratio, table_of_targets, table_of_times
 OURS = "microgradnp"
 MODULES = {OURS: "microgradnp", "PyTorch": "torch", "autograd": "autograd", "MyGrad": "mygrad"}
 CHAIN = 100  # operations of the chain of 16 elements
+LENGTHS = [10**k for k in range(1, 7)]
 
 
 def systems() -> tuple[list[str], list[str]]:
@@ -138,13 +140,37 @@ def million(name: str) -> dict[str, float]:
     return {"seconds": seconds, "MB": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}
 
 
-def run_million(name: str) -> dict[str, float]:
-    """`million` in a process of its own."""
-    command = [sys.executable, "-W", "ignore", __file__, "--million", name]
+def run(*options: str) -> dict[str, Any]:
+    """A part of this script in a process of its own: what `million` or `growth` found."""
+    command = [sys.executable, "-W", "ignore", __file__, *options]
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=dict(os.environ))
     if done.returncode:
         sys.exit(f"{' '.join(command)} failed:\n{done.stderr}")
     return dict(json.loads(done.stdout.splitlines()[-1]))
+
+
+def growth() -> dict[str, list[float]]:
+    """Microseconds an operation of a chain of single numbers, the least of several, by the length of the chain."""
+    import microgradnp as mg
+
+    def least(length: int) -> float:
+        times = []
+        for _ in range(max(3, min(50, 200_000 // length))):
+            x = mg.Tensor(1.0, requires_grad=True)
+            start = time.perf_counter()
+            t = x
+            for _ in range(length):
+                t = t * 1.0000001
+            t.backward()
+            times.append((time.perf_counter() - start) / length * 1e6)
+            del t
+        return min(times)
+
+    found: dict[str, list[float]] = {}
+    for collector, switch in (("on", gc.enable), ("off", gc.disable)):
+        switch()
+        found[collector] = list(map(least, LENGTHS))
+    return found
 
 
 def main() -> None:
@@ -152,9 +178,13 @@ def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("--seconds", type=float, default=6.0, help="for each race")
     arguments.add_argument("--million", help=argparse.SUPPRESS)
+    arguments.add_argument("--growth", action="store_true", help=argparse.SUPPRESS)
     given = arguments.parse_args()
     if given.million:
         print(json.dumps(million(given.million)))
+        return
+    if given.growth:
+        print(json.dumps(growth()))
         return
     from rich.console import Console
     from rich.table import Table
@@ -167,12 +197,19 @@ def main() -> None:
     console.print(table_of_times("The chapter's network, forward and backward, an operation", networks, "us"))
     chains = race({name: chain(name, CHAIN) for name in present}, CHAIN, given.seconds)
     console.print(table_of_times("A chain of 16 elements, forward and backward, an operation", chains, "us"))
-    millions = {name: run_million(name) for name in present}
+    millions = {name: run("--million", name) for name in present}
     table = Table(title="A chain of a million operations, forward and backward")
     for column in ("system", "seconds", "peak memory, MB"):
         table.add_column(column, justify="left" if column == "system" else "right")
     for name, found in millions.items():
         table.add_row(name, f"{found['seconds']:.2f}", f"{found['MB']:.0f}")
+    console.print(table)
+    grown = run("--growth")
+    table = Table(title="A chain of single numbers, forward and backward, us an operation, by its length")
+    for column in ("garbage collector", *(f"{length:,}" for length in LENGTHS)):
+        table.add_column(column, justify="right")
+    for collector, costs in grown.items():
+        table.add_row(collector, *(f"{cost:.2f}" for cost in costs))
     console.print(table)
     rows: list[tuple[str, Any, str, float]] = []
     for title, rounds in (("network", networks), ("chain", chains)):
@@ -182,6 +219,9 @@ def main() -> None:
             if other != OURS:
                 r = millions[OURS][what] / millions[other][what] if other in millions else None
                 rows.append((f"million, {what} / {other}", None if r is None else (r, r, r), "<=", 1.0))
+    for collector, costs in grown.items():
+        r = costs[LENGTHS.index(10**6)] / costs[LENGTHS.index(10**3)]
+        rows.append((f"operation of 10^6 / of 10^3, collector {collector}", (r, r, r), "<=", 1.5))
     console.print(table_of_targets(rows))
 
 
