@@ -95,6 +95,12 @@ def test_the_logarithm_of_the_determinant_is_the_logdet(x: Any) -> None:
     assert logdet.requires_grad
 
 
+def test_no_direction_gives_no_curvature_of_the_determinant_with_negative_zeros_too() -> None:
+    x = np.array([[-0.0, -0.0, 1.0], [1.0, -0.0, 1.0], [-0.0, -0.0, -0.0]])
+    (curvature,) = mg.hvp(np.linalg.det, (x,), (np.zeros((3, 3)),))
+    assert not curvature.any()
+
+
 @given(st.integers(0, 5).flatmap(lambda n: arrays((n, n), low=-2.0, high=2.0).map(np.round)))
 def test_determinants_have_the_derivatives_of_leibnizs_formula(x: Any) -> None:
     """Also those of singular matrices: small whole entries give many."""

@@ -15,6 +15,7 @@ from recipes import BUILT_IN, RECIPES, Case
 
 import microgradnp as mg
 from microgradnp import check
+from microgradnp.engine import linalg
 from microgradnp.engine.rules import RULES, name_of
 from microgradnp.engine.transforms import leaves_of, like
 
@@ -27,6 +28,10 @@ some = settings(max_examples=PROFILE.max_examples if THOROUGH else PROFILE.max_e
 
 # Entries that sum to zero leave the rounding of their terms behind, which no relative tolerance covers.
 ATOL = {np.dtype(np.float64): 1e-11, np.dtype(np.float32): 1e-5}
+
+# Cofactors are computed by a singular value decomposition, so that entries that are exactly 0 come out as its rounding,
+# 1e-16 of the others. Third-order finite differences divide that by their step: 5e-11 was seen where 0 is right.
+DECOMPOSED = {linalg.cofactors: 100, np.linalg.det: 100} if ORDER == 3 else {}
 
 # Wrong versions that are no different: the rule does not ask for what was changed, or the gradient is zero.
 EQUIVALENT = {
@@ -75,7 +80,8 @@ def test_derivatives_are_right(function: Any) -> None:
     @some
     @given(st.one_of(RECIPES[function]))
     def right(case: Case) -> None:
-        check.gradients(case.f, *case.args, order=ORDER, atol=max(ATOL[x.dtype] for x in case.args))
+        atol = DECOMPOSED.get(function, 1) * max(ATOL[x.dtype] for x in case.args)
+        check.gradients(case.f, *case.args, order=ORDER, atol=atol)
 
     right()
 

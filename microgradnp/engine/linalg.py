@@ -134,6 +134,7 @@ def _cofactors_vjp(g: Any, x: Any) -> Any:
     The values are taken at t and -t, so that a zero gradient gives zero exactly, for t at Chebyshev's places.
     """
     pairs = x.shape[-1] // 2
+    x = x + 0.0  # no -0.0, which x + step and x - step would turn into two zeros, and so into two roundings
     size = stop_gradient(np.sqrt(np.sum(x * x, axis=(-2, -1), keepdims=True)))
     scale = stop_gradient(np.sqrt(np.sum(g * g, axis=(-2, -1), keepdims=True)))
     unit = np.where(size == 0, 1, size) / np.where(scale == 0, 1, scale)

@@ -150,6 +150,8 @@ def unary(rule: Rule, a: Any, options: dict[str, Any] = _NO_OPTIONS) -> Tensor:
 
 def binary(a: Any, b: Any, rule: Rule, numbers: Any = None) -> Tensor:
     """`apply` for two inputs and no options."""
+    x: Any
+    z: Any
     if _state() is not _PLAIN:
         return _apply(rule, (a, b), _NO_OPTIONS)
     if type(a) is Tensor:
