@@ -30,8 +30,8 @@ some = settings(max_examples=PROFILE.max_examples if THOROUGH else PROFILE.max_e
 ATOL = {np.dtype(np.float64): 1e-11, np.dtype(np.float32): 1e-5}
 
 # Where a singular value decomposition computes what is exactly 0, its rounding is left, 1e-16 of the other entries, and
-# differences of third order divide that by their step: 2e-9 was seen for cond of a 1x1 matrix, which is always 1. Of the
-# cofactors, which are the derivative of det, two orders are checked: they are det's second and third.
+# differences of third order divide that by their step: 2e-9 was seen for cond of a 1x1 matrix, which is always 1. The
+# cofactors are the derivative of det: their two orders that are checked are det's second and third.
 SMALLEST = {np.linalg.det: 1e-9, np.linalg.cond: 1e-8} if ORDER == 3 else {}
 HIGHEST = {linalg.cofactors: 2}
 
