@@ -195,7 +195,8 @@ class Tracer:
         if id(t._value) in self.known:  # handed on as it is
             return
         function = rule.function
-        if function.__module__.startswith("microgradnp.nn.") and self._expand(t, rule, arrays, options):
+        module = getattr(function, "__module__", "")  # a ufunc of NumPy 2.0 has none
+        if module.startswith("microgradnp.nn.") and self._expand(t, rule, arrays, options):
             return
         arguments = tuple(self._value(a) for a in arrays)
         options = mapped(options, self._value) if options else options
