@@ -318,7 +318,7 @@ def networks(*, max_layers: int = 3, max_width: int = 4, dtype: Any = np.float64
         n = draw(st.integers(1, 4))
 
         def array(*shape: int) -> Array:
-            return draw(arrays(shape, dtype=kind, low=-2, high=2))  # type: ignore[no-any-return]
+            return draw(arrays(shape, dtype=kind, low=-2, high=2))  # type: ignore[no-any-return]  # hypothesis's draw
 
         parameters = [(array(a, b), array(b)) for a, b in pairwise(widths)]
         lines = ["def program(parameters, x, t):", "    z = x"]

@@ -166,7 +166,7 @@ def classify(function: Function) -> Coverage:
 def overridable() -> set[Function]:
     """NumPy's own list of the ufuncs and functions that let other arrays take over, all its modules included."""
     import numpy.fft
-    import numpy.polynomial  # noqa: F401
+    import numpy.polynomial  # noqa: F401  (its functions are listed once it is imported)
     from numpy.testing import overrides
 
     return overrides.get_overridable_numpy_ufuncs() | overrides.get_overridable_numpy_array_functions()

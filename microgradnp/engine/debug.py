@@ -64,7 +64,7 @@ def debug(*, finite: bool = True) -> Scope:
 def _watching(finite: bool) -> Iterator[None]:
     # NumPy's warnings would come first and say less; a stricter setting of the user's stays.
     quiet = {kind: "ignore" for kind, now in np.geterr().items() if now == "warn" and finite}
-    with state(watch=Watch(finite)), np.errstate(**quiet):  # type: ignore[arg-type]
+    with state(watch=Watch(finite)), np.errstate(**quiet):  # type: ignore[arg-type]  # literal words
         yield
 
 

@@ -214,7 +214,7 @@ def diag(v, k=0):
 
 
 def _lower(m: Any, k: int) -> Any:
-    return np.tri(*m.shape[-2:], k=k) > 0  # type: ignore[call-overload]
+    return np.tri(*m.shape[-2:], k=k) > 0  # type: ignore[call-overload]  # two lengths of unknown kind
 
 
 implements(np.diagflat)(lambda v, k=0: np.diag(np.ravel(v), k))

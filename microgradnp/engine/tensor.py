@@ -778,7 +778,7 @@ class Tensor:
     def _deposit(self, g: Any) -> None:
         """Add to ``.grad``, in memory of its own."""
         if type(g) is Tensor:  # while a program is recorded
-            self.grad = g if self.grad is None else self.grad + g  # type: ignore[assignment]
+            self.grad = g if self.grad is None else self.grad + g  # type: ignore[assignment]  # a Tensor
         elif self.grad is None:
             self.grad = np.array(g)
         elif type(self.grad) is not np.ndarray or self.grad.shape != self.shape or self.grad.dtype != self.dtype:
@@ -815,7 +815,7 @@ class Tensor:
         """The value of one element as a Python number, outside the graph."""
         if _state().tracer is not None:
             _no_python_value("item()")
-        return self._value.item(*index)  # type: ignore[no-any-return]
+        return self._value.item(*index)  # type: ignore[no-any-return]  # a number
 
     def tolist(self) -> Any:
         """The values as nested lists of Python numbers, outside the graph."""
@@ -1112,7 +1112,7 @@ class Tensor:
 
     def compress(self, condition: ArrayLike, axis: int | None = None) -> Tensor:
         """As `numpy.compress`."""
-        return call(np.compress, (condition, self), {"axis": axis})  # type: ignore[no-any-return]
+        return call(np.compress, (condition, self), {"axis": axis})  # type: ignore[no-any-return]  # a Tensor
 
     def choose(self, choices: Any, mode: str = "raise") -> Tensor:
         """As `numpy.choose`."""
@@ -1174,7 +1174,7 @@ class Tensor:
         return constant(np.searchsorted, (self, v), {"side": side})
 
     def _call(self, function: Callable[..., Any], *args: Any, **options: Any) -> Tensor:
-        return FUNCTIONS[function](self, *args, **options)  # type: ignore[no-any-return]
+        return FUNCTIONS[function](self, *args, **options)  # type: ignore[no-any-return]  # a Tensor
 
     # -- Copying
 

@@ -140,7 +140,7 @@ class Layer:
         """
         with no_grad(), self.mode(training=False):
             y = self(self._as_input(x))
-        return plain(y)  # type: ignore[no-any-return]
+        return plain(y)  # type: ignore[no-any-return]  # nested as y is
 
     def _as_input(self, x: ArrayLike) -> NDArray[Any]:
         """``x`` as an array, floating data in the dtype of the parameters where these agree on one."""

@@ -121,7 +121,7 @@ class _Group:
                     "the same shape."
                 )
         if _state().tracer is None:
-            return np.concatenate(gradients, axis=None, out=self.gradient)  # type: ignore[arg-type]
+            return np.concatenate(gradients, axis=None, out=self.gradient)  # type: ignore[arg-type]  # none is None
         return np.concatenate(gradients, axis=None)  # type: ignore[arg-type]  # Tensors
 
 

@@ -586,13 +586,13 @@ def _labelled(shape: Sequence[int]) -> tuple[Any, ...]:
     return tuple(None if n == 1 else k for k, n in enumerate(shape))
 
 
-def _shown(labels: str, shape: Sequence[int]) -> tuple[Any, ...]:
+def _shown(labels: Sequence[Any], shape: Sequence[int]) -> tuple[Any, ...]:
     return tuple(None if n == 1 else label for label, n in zip(labels, shape, strict=True))
 
 
 def _elementwise(formula: Formula, shapes: Sequence[tuple[int, ...]], out: tuple[int, ...]) -> Meaning:
     labels = _labelled(out)
-    into = tuple(_shown(labels[len(out) - len(shape) :], shape) for shape in shapes)  # type: ignore[arg-type]
+    into = tuple(_shown(labels[len(out) - len(shape) :], shape) for shape in shapes)
     return Meaning(labels, into, formula)
 
 

@@ -251,7 +251,7 @@ def _product(number: Any, factors: Sequence[Expression]) -> Expression:
     powers: dict[Expression, Any] = {}  # equal factors become one power
     for factor in factors:
         whole = isinstance(factor, Power) and isinstance(factor.exponent, Number)
-        base, exponent = (factor.base, factor.exponent.value) if whole else (factor, 1)  # type: ignore[attr-defined]
+        base, exponent = (factor.base, factor.exponent.value) if whole else (factor, 1)  # type: ignore[attr-defined]  # a power
         powers[base] = powers.get(base, 0) + exponent
     factors = [base ** Number(exponent) for base, exponent in powers.items() if exponent != 0]
     if not factors:
@@ -398,7 +398,7 @@ class Writer:
         step = re.fullmatch(r"z(\d+)", name)
         if step:
             return f"z^{{({step[1]})}}" + (f"_{{{letters}}}" if letters else "")
-        stem, digits = re.fullmatch(r"(.*?)(?:_?(\d+))?", name, re.DOTALL).groups()  # type: ignore[union-attr]
+        stem, digits = re.fullmatch(r"(.*?)(?:_?(\d+))?", name, re.DOTALL).groups()  # type: ignore[union-attr]  # any name fits
         below = ",".join(part for part in (digits, letters) if part)
         if stem in _GREEK:
             stem = f"\\{stem}"

@@ -355,10 +355,10 @@ class _Places:
 
     def take(self, v: Value) -> Value:
         """A value equal to ``v`` that no other gradient shares memory with."""
-        pieces = self.pieces.get(id(v.root), ())
+        pieces = self.pieces.get(id(v.root), [])
         for k, (operation, piece, start) in enumerate(pieces):
             if piece.array.size == v.array.size and v.array.flags.c_contiguous and operation.result is not None:
-                del pieces[k]  # type: ignore[union-attr]
+                del pieces[k]
                 whole = operation.result
                 part = self._view(whole, getitem, {"index": (slice(start, start + v.array.size),)})
                 return part if part.shape == v.shape else self._view(part, np.reshape, {"shape": v.shape})

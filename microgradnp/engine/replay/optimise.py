@@ -155,7 +155,7 @@ def _same_as(operation: Operation, changing: set[int]) -> Value | None:
     if result.base is not None and f in VIEWS:
         x = arguments[0]
         if x.shape == result.shape and (f in (np.reshape, np.broadcast_to, identity) or _whole(operation)):
-            return x  # type: ignore[no-any-return]
+            return x  # type: ignore[no-any-return]  # what a view shows is a Value
         return None
     if f is np.positive and type(arguments[0]) is Value and arguments[0].dtype == result.dtype:
         x = arguments[0]

@@ -301,7 +301,8 @@ def view(v: Value, base: Array) -> Array:
     """The view that the value is, of another array."""
     operation = v.operation
     assert operation is not None
-    return operation.forward(base, *operation.arguments[1:], **operation.options)  # type: ignore[no-any-return]
+    array: Array = operation.forward(base, *operation.arguments[1:], **operation.options)
+    return array
 
 
 def _dense(array: Array) -> tuple[int, ...]:

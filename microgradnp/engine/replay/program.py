@@ -453,7 +453,7 @@ def _loop_dtype(operation: Operation, i: int) -> Any:
         )
     kinds = tuple(x.dtype if type(x) is Value else type(x) for x in operation.arguments)
     try:
-        return operation.function.resolve_dtypes((*kinds, None))[i]  # type: ignore[attr-defined]
+        return operation.function.resolve_dtypes((*kinds, None))[i]  # type: ignore[attr-defined]  # a ufunc
     except (TypeError, ValueError):
         return None
 

@@ -268,7 +268,7 @@ class Tracer:
                 f"draw({method.__name__}) in a compiled step takes plain numbers and shapes, not Tensors: draw "
                 "standard numbers and scale them, such as mean + deviation * draw(rng.standard_normal, shape)."
             )
-        generator: Any = method.__self__  # type: ignore[attr-defined]
+        generator: Any = method.__self__  # type: ignore[attr-defined]  # a bound method
         self.check_draws([generator])
         y = np.asarray(method(*args, **options))
         self.watch([generator])
@@ -384,7 +384,7 @@ def _state_of(generator: Any) -> Any:
     if generator is random:
         return random.getstate()
     if generator is np.random:
-        return np.random.get_state()  # noqa: NPY002
+        return np.random.get_state()  # noqa: NPY002  (to see whether the step has drawn from it)
     return generator.bit_generator.state
 
 
@@ -411,7 +411,7 @@ def _site(tracer: Tracer) -> Site | None:
                 return (*v.operation.site[:2], True)
         if site is None and not frame.f_code.co_filename.startswith(_ENGINE):
             site = (frame.f_code.co_filename, frame.f_lineno, False)
-        frame = frame.f_back  # type: ignore[assignment]
+        frame = frame.f_back  # type: ignore[assignment]  # None ends the loop
     return site
 
 
