@@ -1,6 +1,7 @@
 """`check.gradients` lets right gradients pass and wrong ones fail, and says what is the case at kinks and jumps."""
 
 import contextlib
+import itertools
 import math
 import subprocess
 import sys
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 
 import microgradnp as mg
 from microgradnp import check
-from microgradnp.check import strategies
+from microgradnp.check import references, strategies
 
 SMOOTH = {
     np.sin: {},
@@ -229,6 +230,20 @@ def test_at_the_edge_of_the_domain_the_inner_slope_counts() -> None:
     check.gradients(f, x, hand=lambda x: 1.5 * np.sqrt(x))
     with pytest.raises(check.GradientError, match=r"x\[0\] = 0: the function ends here"):
         check.gradients(f, x, hand=lambda x: 1.5 * np.sqrt(x) + (x == 0))
+
+
+def test_a_function_may_raise_where_its_domain_ends() -> None:
+    report = check.gradients(math.sqrt, 2.0**-9, hand=lambda x: 0.5 / math.sqrt(x))  # some steps go below zero
+    assert report.ok
+    assert "the domain of sqrt was taken to end where it raised ValueError: math domain error" in str(report)
+    with pytest.raises(check.GradientError, match="math domain error"):
+        check.gradients(math.sqrt, 2.0**-9, hand=lambda x: 0.6 / math.sqrt(x))
+    with pytest.raises(TypeError, match="mistake"):  # what no domain explains is not taken for its end
+        check.gradients(lambda x: x if x == 1.0 else raise_(TypeError("a mistake")), 1.0, hand=np.ones_like)
+
+
+def raise_(error: Exception) -> Any:
+    raise error
 
 
 def test_what_cannot_be_told_is_not_passed() -> None:
@@ -465,6 +480,29 @@ def test_what_cancels_leaves_rounding_and_that_is_no_mistake() -> None:
     assert check.gradients(np.linalg.det, np.ones((3, 3)), order=2).ok  # of rank 1: so are all first ones
     assert check.gradients(lambda x: np.sum(x - np.mean(x)), np.array([0.1, 0.2, 0.4])).ok
     assert check.gradients(lambda x: np.sum(np.exp(x) / np.sum(np.exp(x))), x, order=2).ok
+
+
+@given(st.integers(0, 4), st.integers(1, 4), st.lists(st.integers(-4, 4), min_size=1))
+def test_rounding_that_lies_on_a_line_is_no_slope(rung: int, slope: int, noise: list[int]) -> None:
+    """Values of a few units of rounding, at the steps of one rung in proportion to the step."""
+    h = 2.0 ** -(8 + 4 * rung)
+    taken = itertools.count()
+
+    def at(_: int, t: float) -> tuple[float, Any]:
+        on_the_line = abs(t) in (h, h / 2, h / 4)
+        units = 4 * slope * t / h if on_the_line else noise[next(taken) % len(noise)]
+        return t, np.array([units * 2.0**-53])
+
+    found = references.differences(at, np.zeros(1), np.ones(1), np.full(1, np.nan), 2.0**-52)
+    if found.kind[0, 0] == references.SMOOTH:
+        assert abs(found.value[0, 0]) <= 10 * found.error[0, 0]
+
+
+@given(st.floats(1e-30, 1e-14), st.floats(0.1, 2.0), st.sampled_from([0.99, 1.01, -1.0, 0.0]))
+def test_a_wrong_gradient_of_a_tiny_function_is_caught(size: float, x: float, factor: float) -> None:
+    check.gradients(lambda x: size * np.sin(x) + size * x, x)
+    with pytest.raises(check.GradientError):
+        check.gradients(lambda x: size * np.exp(x), x, hand=lambda x: factor * size * np.exp(x))
 
 
 def test_a_result_that_depends_on_nothing_is_noted() -> None:

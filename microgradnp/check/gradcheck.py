@@ -51,6 +51,8 @@ class Reference:
     found: Differences
     exact: Array | None
     """By the complex step, where the function allows it."""
+    raised: str
+    """What the function raised at a point close by, where its domain was taken to end; empty if it raised nothing."""
 
     @property
     def value(self) -> Array:
@@ -88,13 +90,18 @@ def _reference(
             t = float(z[u] - x[u])
         else:
             z += t * scales * u
-        y = problem.evaluate(z)
+        try:
+            y = problem.evaluate(z)
+        except (ValueError, ArithmeticError) as error:  # math.log(-1.0): others return nan where their domain ends
+            raised[type(error)] = f"{type(error).__name__}: {error}"
+            y = np.full(outputs, np.nan)
         if y.size != outputs:
             raise ValueError(
                 f"{problem.name} gave {outputs} outputs, and {y.size} at a point close by: they cannot be compared."
             )
         return t, y if weights is None else weights @ y
 
+    raised: dict[type[Exception], str] = {}
     outputs = middle.size
     start = middle if weights is None else weights @ middle
     with np.errstate(all="ignore"):
@@ -112,7 +119,7 @@ def _reference(
             exact, reason = references.complex_step(problem.evaluate, x, middle, unit)
             if exact is not None and weights is not None:
                 exact = exact @ weights.T
-    return Reference(directions, found, exact), reason
+    return Reference(directions, found, exact, "; ".join(raised.values())), reason
 
 
 def differentiate(problem: Problem, leaves: list[Any]) -> list[Array]:
@@ -680,6 +687,10 @@ def _examine_once(
         report.compared = tuple(dict.fromkeys((*report.compared, *methods)))
         if why_not:
             report.note(f"no complex step: {why_not}")
+        if reference.raised:
+            report.note(
+                f"the domain of {problem.name} was taken to end where it raised {shorten(reference.raised, 200)}"
+            )
         report.entries += int(np.any([given for _, given in along.values()], axis=0).sum())
         return _compare(problem, along, reference, labels, tolerance), reference, along
 

@@ -70,6 +70,10 @@ def differences(
     done, settled, nothing, size = np.zeros(shape, bool), np.zeros(n, bool), np.zeros((n, 1)), np.zeros(shape)
     rungs: list[_Rung] = []
     common = 4 * eps * np.abs(middle).max(initial=0.0) * 2.0 ** (start + 2) / scales[:, None]
+    # Values that are nothing beside the inputs may be what cancelling has left, a few units of rounding, and these lie
+    # on a line by chance, without error as it seems. Such a slope counts when a second rung has it too.
+    crumb = 64 * eps * scales.max(initial=0.0)
+    apart = np.full(shape, np.inf)
     near = np.where(close < scales * 2.0**-start, close, np.nan)
     fractions = [scales * 2.0**-exponent for exponent in ladder]
     # Then, for what has not settled: fractions of the distance from zero, and larger steps, against noise.
@@ -92,16 +96,20 @@ def differences(
         elif place < len(ladder) + 2:
             kinked[active] = np.where(rung.kinked | (rung.error == np.inf), kinked[active], 0)
         better = ~rung.kinked & (rung.error < error[active]) & ~done[active]
+        if place:
+            distance = np.abs(rung.value - value[active])
+            apart[active] = np.where(better, distance, np.fmin(apart[active], distance))
         value[active] = np.where(better, rung.value, value[active])
         error[active] = np.where(better, rung.error, error[active])
         better = rung.edge_error < edge_error[active]
         edge_value[active] = np.where(better, rung.edge_value, edge_value[active])
         edge_error[active] = np.where(better, rung.edge_error, edge_error[active])
         size = np.abs(value) + highest / scales[:, None]
+        certain = (highest > crumb) | (apart <= 1e-2 * np.abs(value))
         # What is nothing beside the other entries is the rounding of their common computation.
         largest = np.max(np.abs(value), initial=0.0, where=np.isfinite(value) & (error <= 1e-2 * size))
         nothing = np.maximum(1e-12 * largest, common)
-        done = (error <= np.maximum(math.sqrt(eps) * size, nothing)) & (kinked == 0)
+        done = (error <= np.maximum(math.sqrt(eps) * size, nothing)) & (kinked == 0) & certain
         settled = done.all(axis=1)
         active = np.flatnonzero(~settled)
         if not len(active):
@@ -109,9 +117,8 @@ def differences(
     quiet = steepest <= nothing
     value, error = np.where(quiet & ~(error <= nothing), 0.0, value), np.where(quiet, np.minimum(error, nothing), error)
     smooth = np.isfinite(value) & (error <= np.maximum(1e-2 * size, nothing)) & ((kinked < 2) | quiet)
-    # Values that are nothing beside the inputs, and go up and down without a slope, are what cancelling has left.
-    crumb = 64 * eps * scales.max(initial=0.0)
-    left_over = ~smooth & (highest <= crumb)
+    # Where they do not, that is what they are.
+    left_over = ~(smooth & certain) & (highest <= crumb)
     value, error = np.where(left_over, 0.0, value), np.where(left_over, crumb / fractions[0][:, None], error)
     smooth |= left_over
     kind = np.where(smooth, SMOOTH, ROUGH)
@@ -169,7 +176,6 @@ class _Rung:
         around = np.concatenate([fp, fm, np.broadcast_to(middle, (1, k, m))])
         self.highest = highest = np.abs(around).max(axis=0, initial=0.0, where=np.isfinite(around))
         rounding = eps * (4 * highest + np.abs(middle).max(initial=0.0)) / tp[2]
-        error = np.abs(twice - once[1]) + rounding
         right, left = (fp - middle) / tp, (middle - fm) / tm
         steepest = np.maximum(np.abs(right), np.abs(left)).max(axis=0)
         self.steepest = np.where(np.isfinite(steepest), steepest, np.inf)
@@ -178,6 +184,8 @@ class _Rung:
         first = 2 * bend[1:] - bend[:2]
         corner = (8 * first[1] - first[0]) / 7
         doubt = rounding + np.abs(first[1] - first[0])
+        # Where there is no corner, what seems one is noise: another sample of it, independent of the slope's.
+        error = np.abs(twice - once[1]) + np.abs(corner) + rounding
         finite_right, finite_left = np.isfinite(right).all(axis=0), np.isfinite(left).all(axis=0)
         finite = finite_right & finite_left
         with np.errstate(invalid="ignore"):
