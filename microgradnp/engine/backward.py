@@ -158,20 +158,20 @@ def _to_each(
         _freed()
     b = node._b
     inputs = node._a if b is ALL else (node._a,) if b is ONE else (node._a, b)
-    values = [x._value if type(x) is kind else x for x in inputs]
     if watch is not None:
         watch.check_unchanged(node, g)
-    for x in inputs:
-        if type(x) is kind and x._order < node._order:  # an input as young as that has got a new value since
-            _changed(rule, x)
-    y, arguments = (node, inputs) if record else (node._value, values)
+    y, arguments = (node, inputs) if record else (node._value, [x._value if type(x) is kind else x for x in inputs])
     found = []
     for i, x in enumerate(inputs):
-        if type(x) is kind and x._tracked and (between is None or x in between or x in targets):
+        if type(x) is not kind:
+            continue
+        if x._order < node._order:  # an input as young as that has got a new value since
+            _changed(rule, x)
+        if x._tracked and (between is None or x in between or x in targets):
             gx = _rule_for(rule, i)(g, y, *arguments, **node._options)
             if watch is not None:
                 watch.check_gradient(node, i, g, gx)
-            value = values[i]
+            value = x._value
             if type(gx) not in _ARRAYS or gx.shape != value.shape or gx.dtype is not value.dtype:
                 gx = _repair(gx, value, rule, i)
             found.append((x, gx))

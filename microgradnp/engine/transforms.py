@@ -21,9 +21,12 @@ Function = Callable[..., Any]
 # -- Nested tuples, lists and dicts of arrays ---------------------------------------
 
 
+_SEQUENCES = (tuple, list)  # made once: `tuple | list` is a new union at every use
+
+
 def leaves_of(tree: Any) -> list[Any]:
     """The arrays of a nested structure, in order."""
-    if isinstance(tree, tuple | list):
+    if isinstance(tree, _SEQUENCES):
         return [leaf for part in tree for leaf in leaves_of(part)]
     if isinstance(tree, dict):
         return [leaf for part in tree.values() for leaf in leaves_of(part)]
@@ -35,7 +38,7 @@ def paths_of(tree: Any, name: str) -> Iterator[tuple[str, Any]]:
     if isinstance(tree, tuple) and hasattr(tree, "_fields"):
         for key, part in zip(tree._fields, tree, strict=True):
             yield from paths_of(part, f"{name}.{key}")
-    elif isinstance(tree, tuple | list):
+    elif isinstance(tree, _SEQUENCES):
         for i, part in enumerate(tree):
             yield from paths_of(part, f"{name}[{i}]")
     elif isinstance(tree, dict):
@@ -51,7 +54,7 @@ def like(tree: Any, leaves: Iterable[Any]) -> Any:
 
 
 def _build(tree: Any, leaves: Iterator[Any]) -> Any:
-    if isinstance(tree, tuple | list):
+    if isinstance(tree, _SEQUENCES):
         parts = [_build(part, leaves) for part in tree]
         return type(tree)(*parts) if hasattr(tree, "_fields") else type(tree)(parts)
     if isinstance(tree, dict):
@@ -94,41 +97,54 @@ def _variable(x: Any) -> Tensor:
 
 def _between(
     results: list[Tensor], variables: Container[Tensor], oldest: int, own: Container[Tensor]
-) -> tuple[set[Tensor], bool]:
+) -> tuple[set[Tensor], bool, bool]:
     """The nodes from ``variables`` to ``results``, and whether anything else that wants a gradient reaches the results.
 
     A node older than every variable cannot depend on one, so the walk stops there. What is older is outside, and so is
     what a variable in ``own`` stands for; a younger leaf was made by the function itself, in a transform within, say.
+    The last answer is whether some branch ends at such a place, so that a sweep has to keep to these nodes.
     """
     found = {t for t in results if t._tracked and t._rule is not None and t not in variables}
     leaves = (t for t in results if t._tracked and t._rule is None and t not in variables and t not in own)
     outside = any(t._order > oldest for t in leaves)
     walk = list(found)
+    astray = False
     while walk:
         for x in walk.pop()._inputs:
-            if type(x) is not Tensor or not x._tracked or x in variables or x in found:
+            if type(x) is not Tensor or not x._tracked or x in found or x in variables:
                 continue
             if x._rule is None or x._order > oldest or x in own:
                 outside = outside or (x._rule is not None if x in own else x._order > oldest)
+                astray = True
             else:
                 found.add(x)
                 walk.append(x)
     if any(node._rule is FREED for node in found):  # what it depended on is gone, and with it the gradient
         _freed()
+    if not astray:  # then every branch ends at a variable
+        return found, outside, False
     between: set[Tensor] = set()
     for node in sorted(found, key=lambda t: -t._order):
         if any(type(x) is Tensor and (x in variables or x in between) for x in node._inputs):
             between.add(node)
-    return between, outside
+    return between, outside, True
 
 
-def _pick(argnums: int | Sequence[int] | None, args: tuple[Any, ...], f: Function) -> tuple[int, ...]:
-    n = len(args)
-    several = range(n) if argnums is None else argnums if np.iterable(argnums) else (argnums,)
+def _argnums(given: Any) -> int | tuple[int, ...] | None:
+    """``argnums`` as an int, as ints, or None for all: read once, since an iterator gives its items only once."""
     try:
-        chosen = tuple(map(operator.index, several))
+        return None if given is None else operator.index(given)
     except TypeError:
-        raise TypeError(f"argnums must be an int, several, or None for all; got {argnums!r}.") from None
+        pass
+    try:
+        return tuple(map(operator.index, given))
+    except TypeError:
+        raise TypeError(f"argnums must be an int, several, or None for all; got {given!r}.") from None
+
+
+def _pick(argnums: int | tuple[int, ...] | None, args: tuple[Any, ...], f: Function) -> tuple[int, ...]:
+    n = len(args)
+    chosen = range(n) if argnums is None else (argnums,) if isinstance(argnums, int) else argnums
     if any(not -n <= i < n for i in chosen):
         raise ValueError(
             f"argnums={argnums} asks for an argument that {_name(f)} was not given: it was called with {n} positional "
@@ -192,7 +208,7 @@ def _vjp(
         value = f(*(like(a, groups[i]) if i in groups else a for i, a in enumerate(args)), **options)
     results = [_result(r, k, value, f) for k, r in enumerate(leaves_of(value))]
     oldest = max((v._order for v in (*variables, *own)), default=0)
-    between, outside = _between(results, variables, oldest, own)
+    between, outside, astray = _between(results, variables, oldest, own)
     outside = outside or any(v._rule is not None for v in variables)
     outside = (outside and outer.recording) or outer.tracer is not None
     shape = like(value, results)
@@ -208,7 +224,14 @@ def _vjp(
                 s = (s if s.dtype == r.dtype else s.astype(r.dtype)) if record else s._value.astype(r.dtype, copy=False)
                 start[r] = start[r] + s if r in start else s
         with state(recording=record and now.recording):
-            found = sweep(start, retain=True, record=record, watch=now.watch, between=between, targets=variables)
+            found = sweep(
+                start,
+                retain=True,
+                record=record,
+                watch=now.watch,
+                between=between if astray else None,
+                targets=variables,
+            )
         return tuple(like(args[i], [_gradient(found.get(x), x, record) for x in groups[i]]) for i in picked)
 
     return like(value, (r if outside else r._value for r in results)), pullback, variables
