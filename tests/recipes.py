@@ -16,7 +16,7 @@ from hypothesis.extra import numpy as hnp
 
 from microgradnp.check.strategies import LAYOUTS, arrays, broadcastable, dtypes, lay
 from microgradnp.engine import linalg, rules
-from microgradnp.engine.functions import ASSOCIATIVE
+from microgradnp.engine.functions import FOLDABLE
 from microgradnp.engine.places import put, put_along_axis
 from microgradnp.engine.shapes import CREATION
 from microgradnp.engine.tensor import FUNCTIONS
@@ -439,11 +439,10 @@ def _cov(draw, f):
 
 # -- The methods of ufuncs ---------------------------------------------------------------------------------------------
 
-METHODS_OF = [*ASSOCIATIVE, np.subtract, np.divide]
 METHOD_DOMAIN: dict[str, Any] = {"low": 0.5, "high": 2.0, "distinct": True}
 
 
-@recipe(*(f.reduce for f in METHODS_OF))
+@recipe(*(f.reduce for f in FOLDABLE))
 def _ufunc_reduce(draw, f):
     x = array(draw, dims=(1, 2), sides=(1, 4), **METHOD_DOMAIN)
     reorderable = f not in (np.subtract.reduce, np.divide.reduce)
@@ -452,7 +451,7 @@ def _ufunc_reduce(draw, f):
     return Case(lambda x: f(x, axis=axis, keepdims=True, **options), x)
 
 
-@recipe(*(f.accumulate for f in METHODS_OF))
+@recipe(*(f.accumulate for f in FOLDABLE))
 def _ufunc_accumulate(draw, f):
     x = array(draw, dims=(1, 2), sides=(1, 4), **METHOD_DOMAIN)
     axis = axis_of(draw, x)
@@ -477,7 +476,7 @@ def _outer_ldexp(draw, f):
     return Case(lambda x: f(x, [1, -2]), array(draw))
 
 
-@recipe(*(f.reduceat for f in METHODS_OF))
+@recipe(*(f.reduceat for f in FOLDABLE))
 def _ufunc_reduceat(draw, f):
     x = array(draw, (5,), **METHOD_DOMAIN)
     places = draw(st.lists(st.integers(0, 4), min_size=1, max_size=4))

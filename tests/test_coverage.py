@@ -114,6 +114,8 @@ def test_refused_functions_say_why_and_what_instead(function: Any) -> None:
         arguments = (t,) * function.nin
     elif name.startswith("save"):
         arguments = ("nowhere", t)
+    elif name == "reduceat":
+        arguments = (t, [0])
     else:
         count = {"copyto": 2, "place": 3, "put": 3, "put_along_axis": 4, "putmask": 3, "fill_diagonal": 2}
         arguments = (t,) * count.get(name, 2 if name[-2:] in ("1d", "2d", "nt", "et") and "unique" not in name else 1)

@@ -1,6 +1,7 @@
 """The gradient at an edge: decided, and tested, in both dtypes and to second order where that means something."""
 
 import math
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -485,3 +486,40 @@ def test_reductions_by_any_operation_are_numpys(ufunc: Any, axis: Any, keepdims:
         same(
             lambda x: ufunc.reduce(x, axis=axis, keepdims=keepdims), np.arange(1.0, math.prod(shape) + 1).reshape(shape)
         )
+
+
+@both
+@pytest.mark.parametrize("ufunc", [np.subtract, np.divide, np.logaddexp, np.logaddexp2, np.hypot, np.fmax, np.fmin])
+@pytest.mark.parametrize("axis", [0, 1, None])
+def test_a_fold_of_what_is_chosen_is_numpys_and_leaves_out_the_rest(ufunc: Any, axis: Any, dtype: Any) -> None:
+    x = np.array([[1.5, 2.0, 0.0], [3.0, 0.0, 0.5]], dtype)
+    chosen = x != 0
+    options: list[dict[str, Any]] = [{"initial": 0.75}] + [{}] * (ufunc.identity is not None)
+    for option in options:
+        for where in (chosen, np.array([True, False, False]), np.zeros((2, 3), bool), True):
+            if where is True and not option:
+                continue
+
+            def f(x, where=where, option=option):
+                return ufunc.reduce(x, axis=axis, where=where, keepdims=True, **option)
+
+            if axis is None and ufunc in (np.subtract, np.divide):
+                same(f, x)  # an error
+                continue
+            with warnings.catch_warnings():
+                warnings.simplefilter("error" if where is not True else "ignore")  # NumPy divides by 0
+                same(f, x)
+            if where is not True:
+                got = gradient(lambda x, f=f: np.sum(f(x)), x, dtype=dtype)
+                assert np.all(got[~np.broadcast_to(where, x.shape)] == 0)
+                assert np.all(np.isfinite(got))
+    if axis is not None:
+        check.gradients(lambda x: ufunc.reduce(x, axis=axis, where=chosen, initial=0.75), x)
+
+
+@pytest.mark.parametrize("method", ["reduce", "accumulate"])
+@pytest.mark.parametrize("ufunc", [np.add, np.multiply, np.subtract, np.hypot, np.fmax])
+def test_the_methods_of_ufuncs_take_a_dtype(ufunc: Any, method: str) -> None:
+    x = np.array([[1.5, 2.0], [3.0, 0.5]], np.float32)
+    same(lambda x: getattr(ufunc, method)(x, dtype=np.float64), x)
+    same(lambda x: ufunc.reduceat(x, [], axis=1), x)

@@ -13,7 +13,7 @@ import numpy as np
 from numpy._core import umath
 
 from microgradnp.engine import linalg, places, sequences, statistics  # noqa: F401  (they fill the table)
-from microgradnp.engine.functions import ASSOCIATIVE
+from microgradnp.engine.functions import FOLDABLE
 from microgradnp.engine.rules import RULES, name_of
 from microgradnp.engine.shapes import CREATION
 from microgradnp.engine.tensor import CONSTANTS, FUNCTIONS, REFUSED, reason_against
@@ -65,6 +65,15 @@ REFUSED.update(
         "it writes into its first argument, and a graph forgets what is overwritten. Use t + np.bincount(indices, "
         "values, minlength=n) to add up, or microgradnp.put to replace.",
     )
+)
+REFUSED.update(
+    {
+        getattr(ufunc, method): "its result as its own argument has no common use. Write the loop: "
+        f"y = {name_of(ufunc)}(y, t[i]) for each i."
+        for ufunc in RULES
+        if isinstance(ufunc, np.ufunc) and ufunc.nin == 2 and ufunc.signature is None and ufunc not in FOLDABLE
+        for method in ("reduce", "accumulate", "reduceat")
+    }
 )
 REFUSED.update(
     dict.fromkeys(
@@ -197,7 +206,7 @@ def table() -> str:
         "table of derivatives; the others are composed of such functions. The operators, indexing and the methods of "
         "`Tensor` lead to the same rows, and so do the ufuncs' methods: `outer` of every differentiable ufunc of two "
         "arguments, and `reduce`, `accumulate` and `reduceat` of "
-        + ", ".join(f"`{name}`" for name in sorted(map(name_of, {*ASSOCIATIVE, np.subtract, np.divide})))
+        + ", ".join(f"`{name}`" for name in sorted(map(name_of, FOLDABLE)))
         + ".",
     ]
     for module in modules:

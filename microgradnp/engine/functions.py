@@ -6,6 +6,7 @@ all share; ``shapes.py``, ``places.py``, ``statistics.py``, ``sequences.py`` and
 """
 
 import math
+import operator
 from collections.abc import Callable
 from typing import Any
 
@@ -63,7 +64,7 @@ def axes_of(axis: Axis, ndim: int) -> tuple[int, ...] | None:
 
 def shape_of(shape: Any) -> tuple[int, ...]:
     """A shape as a tuple of ints."""
-    return tuple(map(int, shape)) if np.iterable(shape) else (int(shape),)
+    return tuple(map(operator.index, shape)) if np.iterable(shape) else (operator.index(shape),)
 
 
 # -- Reductions --------------------------------------------------------------------------------------------------------
@@ -137,7 +138,7 @@ def cumprod(a, axis=None, dtype=None):
 
 def _running(function, a, axis, dtype):
     a = lift(a) if dtype is None else lift(a).astype(dtype)
-    if axis is None:
+    if axis is None or (not a.ndim and axis in (0, -1)):  # as NumPy's of a number
         a, axis = a.ravel(), 0
     return apply(RULES[function], (a,), {"axis": normalize_axis_index(axis, a.ndim)})
 
@@ -145,6 +146,10 @@ def _running(function, a, axis, dtype):
 # -- The methods of ufuncs ---------------------------------------------------------------------------------------------
 
 ASSOCIATIVE = (np.add, np.multiply, np.maximum, np.minimum, np.fmax, np.fmin, np.logaddexp, np.logaddexp2, np.hypot)
+FOLDABLE = (*ASSOCIATIVE, np.subtract, np.divide)
+NEUTRAL: dict[np.ufunc, float] = {np.subtract: 0, np.divide: 1, np.hypot: 0}
+NEUTRAL |= dict.fromkeys((np.logaddexp, np.logaddexp2), -math.inf) | dict.fromkeys((np.fmax, np.fmin), math.nan)
+"""What changes nothing as the second argument: it stands where ``where=`` leaves an element out."""
 
 
 def fold(ufunc, a):
@@ -176,8 +181,8 @@ def scan(ufunc, a):
 
 
 def _ufunc_methods(ufunc: np.ufunc) -> None:
-    def reduce(array, axis=0, *, keepdims=False, initial=None):
-        a = lift(array)
+    def reduce(array, axis=0, dtype=None, *, keepdims=False, initial=None, where=True):
+        a = lift(array) if dtype is None else lift(array).astype(dtype)
         axes = axes_of(axis, a.ndim)
         axes = tuple(range(a.ndim)) if axes is None else axes
         if len(axes) > 1 and ufunc not in ASSOCIATIVE:
@@ -185,6 +190,13 @@ def _ufunc_methods(ufunc: np.ufunc) -> None:
                 f"{name_of(ufunc)}.reduce over axes {axes} of shape {a.shape}: its result depends on the order, so it "
                 "takes one axis at a time."
             )
+        if where is not True:
+            initial = ufunc.identity if initial is None else initial
+            if initial is None:
+                raise ValueError(
+                    f"{name_of(ufunc)}.reduce with where= needs initial= too: the result where nothing is chosen."
+                )
+            a = np.where(where, a, NEUTRAL[ufunc])
         shape = np.any(np.empty(a.shape), axis=axes, keepdims=keepdims).shape
         a = np.moveaxis(a, axes, range(len(axes)))
         a = np.reshape(a, (math.prod(a.shape[: len(axes)]), *a.shape[len(axes) :]))
@@ -197,8 +209,8 @@ def _ufunc_methods(ufunc: np.ufunc) -> None:
             )
         return np.reshape(fold(ufunc, a), shape)
 
-    def accumulate(array, axis=0):
-        a = lift(array)
+    def accumulate(array, axis=0, dtype=None):
+        a = lift(array) if dtype is None else lift(array).astype(dtype)
         axis = normalize_axis_index(axis, a.ndim)
         return np.moveaxis(scan(ufunc, np.moveaxis(a, axis, 0)), 0, axis)
 
@@ -206,17 +218,20 @@ def _ufunc_methods(ufunc: np.ufunc) -> None:
         a, b = lift(A), lift(B)
         return ufunc(np.reshape(a, a.shape + (1,) * b.ndim), b)
 
-    def reduceat(array, indices, axis=0):
-        a = lift(array)
+    def reduceat(array, indices, axis=0, dtype=None):
+        a = lift(array) if dtype is None else lift(array).astype(dtype)
         axis = normalize_axis_index(axis, a.ndim)
         a = np.moveaxis(a, axis, 0)
         starts = np.asarray(fixed(indices, f"the indices of {name_of(ufunc)}.reduceat")).tolist()
+        if wrong := [i for i in starts if not 0 <= i < len(a)]:
+            raise IndexError(f"{name_of(ufunc)}.reduceat: index {wrong[0]} is outside of an axis of length {len(a)}.")
+        if not starts:
+            return np.moveaxis(a[:0], 0, axis)
         ends = [*starts[1:], len(a)]
         parts = [ufunc.reduce(a[i : max(j, i + 1)], axis=0) for i, j in zip(starts, ends, strict=True)]
         return np.stack(parts, axis=axis)
 
-    foldable = ufunc in ASSOCIATIVE or ufunc in (np.subtract, np.divide)
-    for method in (reduce, accumulate, reduceat, outer) if foldable else (outer,):
+    for method in (reduce, accumulate, reduceat, outer) if ufunc in FOLDABLE else (outer,):
         FUNCTIONS.setdefault(getattr(ufunc, method.__name__), method)
 
 
