@@ -208,6 +208,17 @@ def test_norms_at_zero_are_flat(dtype: Any) -> None:
         assert gradient(lambda x, o=order: np.linalg.norm(x, o, axis=0), zero, dtype=dtype).tolist() == zero
         assert gradient(lambda x, o=order: np.linalg.vector_norm(x, ord=o), zero, dtype=dtype).tolist() == zero
     assert second(np.linalg.norm, [0.0, 0.0], dtype).tolist() == [0, 0]
+    for order in ("nuc", 2, -2, 1, -1, math.inf, -math.inf):
+        assert gradient(lambda x, o=order: np.linalg.norm(x, o), zero, dtype=dtype).tolist() == zero
+    for order, slope in ((0.5, 1.0), (1, 1.0), (-1, 0.0), (-2, 0.0)):  # as abs, wherever an element is 0
+
+        def norm(x, order=order):
+            return np.linalg.norm(x, order)
+
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore" if order < 0 else "error")  # NumPy itself warns of 0**-1
+            same(norm, np.array([0.0, 3.0], dtype))
+            np.testing.assert_allclose(gradient(norm, [0.0, 3.0], dtype=dtype), [0, slope], rtol=1e-6)
     half = gradient(lambda x: np.linalg.norm(x, axis=1), [[0.0, 0.0], [3.0, 4.0]], dtype=dtype)
     np.testing.assert_allclose(half, [[0, 0], [0.6, 0.8]], rtol=1e-6)
 
@@ -523,3 +534,90 @@ def test_the_methods_of_ufuncs_take_a_dtype(ufunc: Any, method: str) -> None:
     x = np.array([[1.5, 2.0], [3.0, 0.5]], np.float32)
     same(lambda x: getattr(ufunc, method)(x, dtype=np.float64), x)
     same(lambda x: ufunc.reduceat(x, [], axis=1), x)
+
+
+@both
+def test_order_statistics_beside_infinity_and_nan_are_numpys(dtype: Any) -> None:
+    inf, nan = math.inf, math.nan
+    rows = ([1, 2, inf], [-inf, 2, 3], [1, inf, inf, inf], [-inf, -inf, -inf, 0], [-inf, -inf, 3, inf, inf])
+    for row in rows:
+        same(np.median, np.array(row, dtype))
+        same(np.nanmedian, np.array(row, dtype))
+        same(lambda x: np.quantile(x, [0, 1]), np.array(row, dtype))
+    for row in ([1, nan], [1, nan, 2, 3], [nan, 1, nan], [1, nan, inf, 2]):
+        same(np.nanmedian, np.array(row, dtype))
+    assert gradient(np.median, [1.0, 2.0, inf], dtype=dtype).tolist() == [0, 1, 0]
+    assert gradient(np.nanmedian, [1.0, nan, 3.0, 2.0], dtype=dtype).tolist() == [0, 0, 0, 1]
+
+
+@both
+def test_whole_numbers_in_a_power_cost_no_precision(dtype: Any) -> None:
+    x = np.array([2.0, 3.0, 1e3], dtype)
+    for kind in (np.int8, np.uint8, np.int32, np.float16):
+        base = np.array([2, 3, 5], kind)
+        expected = [4 * math.log(2), 27 * math.log(3)]
+        got = gradient(lambda b, base=base: np.sum(base[:2] ** b), x[:2], dtype=dtype)
+        np.testing.assert_allclose(got, expected, rtol=3e-7 if dtype == np.float32 else 1e-15)
+    for f in (np.power, np.float_power):
+        zero = gradient(lambda a, f=f: np.sum(f(a, np.zeros(3, np.uint8))), x, dtype=dtype)
+        assert zero.tolist() == [0, 0, 0]
+    got = gradient(lambda b: np.float_power(np.float32(3), b), 2.0)
+    np.testing.assert_allclose(got, 9 * math.log(3), rtol=1e-15)
+
+
+def test_true_is_the_index_1_where_numpy_counts():
+    for places in ([True, False, True], [True, True, True]):
+        same(lambda x, i=places: np.take(x, np.array(i)), np.array([1.0, 2.0, 3.0]))
+        same(lambda w, i=places: np.bincount(np.array(i), w), np.array([1.0, 2.0, 3.0]))
+        got = gradient(lambda x, i=places: np.sum(np.take(x, np.array(i)) * [1.0, 2.0, 4.0]), [5.0, 6.0, 7.0])
+        expected = np.bincount(np.array(places), [1.0, 2.0, 4.0], minlength=3)
+        assert got.tolist() == expected.tolist()
+    same(lambda x: np.choose(np.array([True, False]), [x, 2 * x]), np.array([1.0, 2.0]))
+    same(lambda x: np.take(x, []), np.array([1.0, 2.0]))
+    same(lambda x: np.take(x, [], axis=0), np.ones((2, 3)))
+
+
+@both
+def test_numbers_and_spacings_do_not_decide_the_dtype_where_numpy_lets_them_not(dtype: Any) -> None:
+    x = np.array([0.5, 2.0, 1.0], dtype)
+    for f in (
+        lambda x: np.select([x > 1, x < 1], [x, 1], 2),
+        lambda x: np.select([x > 1], [x], 0.5),
+        lambda x: np.select([x > 1], [x], np.zeros(3)),
+        lambda x: np.choose([0, 1, 1], [x, 7]),
+        lambda x: np.choose([0, 1, 1], [x, np.arange(3)]),
+        lambda x: np.gradient(x, np.float64(0.5)),
+        lambda x: np.gradient(x, [0, 1, 3]),
+        lambda x: np.gradient(x, np.array([0.0, 1.0, 3.0]), edge_order=2),
+        lambda x: np.linalg.norm(x, np.float64(3)),
+        lambda x: np.average(x, weights=[1, 2, 3], returned=True)[0],
+        lambda x: np.average(x, weights=np.array([1, 2, 3], np.int8), returned=True)[1],
+        lambda x: np.average(x, weights=np.ones(3, np.float32), returned=True)[1],
+    ):
+        same(f, x)
+        assert gradient(lambda x, f=f: np.sum(f(x)), x, dtype=dtype).dtype == dtype
+    same(lambda w: np.average(np.array([1, 2, 3], np.int8), weights=w), x)
+    for h in (0.5, [0.0, 1.0, 3.0]):
+        assert gradient(lambda h, x=x: np.sum(np.gradient(x, h)), h).dtype == np.float64
+
+
+def test_a_period_may_be_negative_and_a_base_an_array():
+    q, places, values = np.array([-1.0, 0.3, 5.0]), np.array([0.0, 1.0, 2.5]), np.array([3.0, 1.0, 2.0])
+    same(lambda q, p, v: np.interp(q, p, v, period=-4.3), q, places, values)
+    base = np.array([2.0, 3.0])
+    for axis in (0, -1):
+        same(lambda b, axis=axis: np.logspace(0.0, 1.0, 2, base=b, axis=axis), base)
+        same(lambda x, b, axis=axis: np.logspace(x, 1.0, 4, base=b, axis=axis), np.array([1.0, 2.0]), base)
+    assert check.gradients(lambda b: np.logspace(0.0, 1.0, 2, base=b), base)
+    same(lambda x: np.linspace(x, 9.0, 4, dtype=int), np.array(-1.5))
+    same(lambda x: np.roll(x, 1.7), np.arange(3.0))
+    same(lambda x: np.cumsum(x, axis=0), np.array(2.0))
+    ends = np.array(2.0)
+    same(lambda x: np.pad(x, 2, "linear_ramp", end_values=(1, 5)), np.arange(3.0))
+    assert check.gradients(lambda x, v: np.pad(x, 2, "linear_ramp", end_values=(v, 1.0)), np.arange(3.0), ends)
+
+
+def test_joining_casts_as_it_is_told():
+    for join in (np.stack, np.hstack, np.vstack, np.concatenate):
+        same(lambda x, join=join: join((x, x), dtype=np.float16, casting="safe"), np.ones(2))
+        same(lambda x, join=join: join((x, x), dtype=np.float64, casting="safe"), np.ones(2, np.float32))

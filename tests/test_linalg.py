@@ -206,6 +206,7 @@ ERRORS: dict[str, tuple[Callable[[Any], Any], type[Exception], str]] = {
     "eigenvalues that may be complex": (lambda x: np.linalg.eigvals(x @ x.T), TypeError, "use np.linalg.eigh"),
     "a single factor": (lambda x: np.linalg.multi_dot([x]), ValueError, "at least two arrays; got 1"),
     "factors that are no matrices": (lambda x: np.linalg.multi_dot([x, x[None], x]), ValueError, r"\(1, 2, 3\)"),
+    "half a power": (lambda x: np.linalg.matrix_power(x @ x.T, 0.5), TypeError, "integer"),
     "no index": (lambda x: np.linalg.tensorinv(x, ind=0), ValueError, "got 0"),
 }
 

@@ -9,6 +9,7 @@ decomposition" (2016); G. Golub and V. Pereyra, "The differentiation of pseudo-i
 """
 
 import math
+import operator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -328,6 +329,7 @@ def tensorsolve(a, b, axes=None):
 def matrix_power(a, n):
     """A whole power of a square matrix."""
     a = _matrices(a, "np.linalg.matrix_power", square=True)
+    n = operator.index(n)
     if n < 0:
         return np.linalg.matrix_power(np.linalg.inv(a), -n)
     y = None
@@ -415,7 +417,12 @@ def vector_norm(x, /, *, axis=None, keepdims=False, ord=2):
         return np.sum(np.absolute(x), **over)
     if ord == 2:
         return safe_sqrt(np.sum(x * x, **over))
-    total = np.sum(np.absolute(x) ** ord, **over)
+    ord = float(ord)  # a NumPy number would decide the dtype
+    if ord < 1:  # the derivative of a power is infinite at 0, times that of abs, which is 0
+        powers = np.where(x == 0, 0.0 if ord > 0 else math.inf, np.where(x == 0, 1, np.absolute(x)) ** ord)
+    else:
+        powers = np.absolute(x) ** ord
+    total = np.sum(powers, **over)
     zero = total == 0
     return np.where(zero, 0, np.where(zero, 1, total) ** (1 / ord))
 
@@ -428,6 +435,7 @@ def matrix_norm(x, /, *, keepdims=False, ord="fro"):
         return safe_sqrt(np.sum(x * x, axis=(-2, -1), keepdims=keepdims))
     if ord in ("nuc", 2, -2):
         s = np.linalg.svdvals(x)
+        s = np.where(s == 0, 0, s)  # which has a kink there, as the absolute value has
         y = np.sum(s, axis=-1) if ord == "nuc" else s[..., 0] if ord == 2 else s[..., -1]
     elif ord in (1, -1, math.inf, -math.inf):
         sums = np.sum(np.absolute(x), axis=-2 if abs(ord) == 1 else -1)

@@ -8,11 +8,26 @@ from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
 
 from microgradnp.engine.functions import fixed, lift, shape_of, stop_gradient
 from microgradnp.engine.rules import RULES, scatter
-from microgradnp.engine.tensor import Tensor, apply, constant, implements, wrap
+from microgradnp.engine.tensor import Tensor, apply, being_recorded, constant, implements, plain, wrap
 
 # mypy: allow-untyped-defs, allow-untyped-calls
 
 # -- By index ----------------------------------------------------------------------------------------------------------
+
+
+def _numbers(indices):
+    """Indices as whole numbers, which they are for NumPy: True is 1, and an empty list holds none."""
+    indices = stop_gradient(indices) if type(indices) is Tensor else np.asarray(indices)
+    return indices.astype(np.intp) if indices.dtype == np.bool or not indices.size else indices
+
+
+def _inside(indices, n, mode, name):
+    """Indices brought to 0, ..., n - 1 as a mode says."""
+    if mode not in ("raise", "wrap", "clip"):
+        raise ValueError(f"{name} takes mode 'raise', 'wrap' or 'clip'; got {mode!r}.")
+    if mode == "raise":
+        return indices
+    return np.clip(indices, 0, n - 1) if mode == "clip" else np.remainder(indices, n)
 
 
 @implements(np.take)
@@ -22,10 +37,7 @@ def take(a, indices, axis=None, mode="raise"):
     if axis is None:
         a, axis = np.ravel(a), 0
     axis = normalize_axis_index(axis, a.ndim)
-    n = a.shape[axis]
-    indices = stop_gradient(indices) if type(indices) is Tensor else np.asarray(indices)
-    if mode != "raise":
-        indices = np.clip(indices, 0, n - 1) if mode == "clip" else np.remainder(indices, n)
+    indices = _inside(_numbers(indices), a.shape[axis], mode, "np.take")
     return apply(RULES[np.take], (a, indices), {"axis": axis})
 
 
@@ -263,16 +275,19 @@ def sliding_window_view(x, window_shape, axis=None, *, subok=False, writeable=Fa
 # -- By condition ------------------------------------------------------------------------------------------------------
 
 
+def _common(choices):
+    """The dtype of a choice between arrays and Python numbers, which do not decide it."""
+    return np.result_type(*(c if type(c) in (int, float, bool) else lift(c).dtype for c in choices))
+
+
 @implements(np.choose)
 def choose(a, choices, mode="raise"):
     """From several arrays, at each place the one with that number."""
-    choices = [lift(c) for c in choices]
-    a = stop_gradient(a)
-    n = len(choices)
-    if mode == "clip":
-        a = np.clip(a, 0, n - 1)
-    elif mode == "wrap":
-        a = np.remainder(a, n)
+    dtype = _common(choices)
+    choices = [lift(c).astype(dtype, copy=False) for c in choices]
+    a = _inside(_numbers(a), len(choices), mode, "np.choose")
+    if not being_recorded() and np.any(a < 0):
+        raise ValueError(f"np.choose: {np.min(plain(a))} is no number of a choice; they count from 0.")
     shape = np.broadcast_shapes(np.shape(a), *(c.shape for c in choices))
     stacked = np.stack([np.broadcast_to(c, shape) for c in choices])
     return np.take_along_axis(stacked, np.broadcast_to(a, shape)[np.newaxis], axis=0)[0]
@@ -285,7 +300,7 @@ def select(condlist, choicelist, default=0):
         raise ValueError(
             f"np.select needs as many conditions as choices, at least one; got {len(condlist)} and {len(choicelist)}."
         )
-    y = default
+    y = lift(default).astype(_common([*choicelist, default]))
     for condition, choice in zip(condlist[::-1], choicelist[::-1], strict=True):
         y = np.where(condition, choice, y)
     return lift(y)

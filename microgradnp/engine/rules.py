@@ -179,18 +179,23 @@ def _nonzero(x: Any) -> Any:
     return np.where(x == 0, 1, x)
 
 
-def _log(a: Any) -> Any:
+def _as(y: Any, x: Any) -> Any:
+    """``x`` in the dtype of ``y``: NumPy takes the logarithm of int8 in float16, and 0 - 1 in uint8 is 255."""
+    return x if x.dtype == y.dtype else x.astype(y.dtype)
+
+
+def _log(a: Any, y: Any) -> Any:
     """Logarithm for the exponent's derivative: 0 at 0, where the factor beside it decides."""
     if _number(a):  # a Python number stays one, so that float32 stays float32
         return math.log(a) if a > 0 else (0.0 if a == 0 else math.nan)
-    return np.log(_nonzero(a))
+    return np.log(_nonzero(_as(y, a)))
 
 
-def _less_one(a: Any, b: Any) -> Any:
+def _less_one(a: Any, b: Any, y: Any) -> Any:
     """The exponent b - 1, but another at 0**0, so that ``b * a**(b - 1)`` is 0 there and right everywhere else."""
     if _number(b):
         return b - 1 if b != 0 else 0  # a**0 is 1 at any a, infinities and NaN too
-    return np.where((a == 0) & (b == 0), 1, b - 1)
+    return np.where((a == 0) & (b == 0), 1, _as(y, b) - 1)
 
 
 # -- Arithmetic --------------------------------------------------------------------------------------------------------
@@ -202,10 +207,10 @@ defvjp(np.multiply,     lambda g, y, a, b: g * b,                          lambd
 defvjp(np.divide,       lambda g, y, a, b: g / b,                          lambda g, y, a, b: -g * y / b)
 defvjp(np.remainder,    lambda g, y, a, b: g,                              lambda g, y, a, b: -g * np.floor(a / b))
 defvjp(np.fmod,         lambda g, y, a, b: g,                              lambda g, y, a, b: -g * np.trunc(a / b))
-defvjp(np.power,        lambda g, y, a, b: g * (b * np.power(a, _less_one(a, b))),
-                        lambda g, y, a, b: g * (y * _log(a)))
-defvjp(np.float_power,  lambda g, y, a, b: g * (b * np.float_power(a, _less_one(a, b))),
-                        lambda g, y, a, b: g * (y * _log(a)))
+defvjp(np.power,        lambda g, y, a, b: g * (b * np.power(a, _less_one(a, b, y))),
+                        lambda g, y, a, b: g * (y * _log(a, y)))
+defvjp(np.float_power,  lambda g, y, a, b: g * (b * np.float_power(a, _less_one(a, b, y))),
+                        lambda g, y, a, b: g * (y * _log(a, y)))
 defvjp(np.positive,     lambda g, y, x: g)
 defvjp(np.negative,     lambda g, y, x: -g)
 defvjp(np.conjugate,    lambda g, y, x: g)

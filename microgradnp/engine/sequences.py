@@ -1,6 +1,7 @@
 """Sequences: differences and integrals, convolution, interpolation, polynomials, evenly spaced numbers."""
 
 import math
+import operator
 
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
@@ -86,7 +87,8 @@ def _slope(f, spacing, axis, edge_order):
             first = -(2 * a + b) / (a * (a + b)) * f[:1] + (a + b) / (a * b) * f[1:2] - a / (b * (a + b)) * f[2:3]
             a, b = h[-2:-1], h[-1:]
             last = b / (a * (a + b)) * f[-3:-2] - (a + b) / (a * b) * f[-2:-1] + (2 * b + a) / (b * (a + b)) * f[-1:]
-    return np.moveaxis(np.concatenate((first, inner, last)), 0, axis)
+    y = np.moveaxis(np.concatenate((first, inner, last)), 0, axis)
+    return y.astype(f.dtype, copy=False) if f.dtype.kind == "f" else y  # whatever the spacing is, as NumPy's
 
 
 @implements(np.trapezoid)
@@ -165,6 +167,7 @@ def correlate(a, v, mode="valid"):
 def bincount(x, /, weights=None, minlength=0):
     """Counts of whole numbers, or for each the sum of its weights."""
     x = np.asarray(fixed(x, "the numbers that np.bincount counts"))
+    x = x.astype(np.intp) if x.dtype == np.bool else x
     counts = np.bincount(x, minlength=minlength)
     if weights is None:
         return counts
@@ -201,6 +204,9 @@ def interp(x, xp, fp, left=None, right=None, period=None):
     if xp.ndim != 1 or xp.shape != fp.shape or not xp.size:
         raise ValueError(f"np.interp takes points and values of one length, at least 1; got {xp.shape} and {fp.shape}.")
     if period is not None:
+        period = np.absolute(period)
+        if not being_recorded() and period == 0:
+            raise ValueError("np.interp: period may not be 0; leave it away if the function is not periodic.")
         x, xp = np.remainder(x, period), np.remainder(xp, period)
         order = constant(np.argsort, (xp,), {})
         xp, fp = np.take(xp, order), np.take(fp, order)
@@ -223,19 +229,26 @@ def interp(x, xp, fp, left=None, right=None, period=None):
 def linspace(start, stop, num=50, endpoint=True, retstep=False, dtype=None, axis=0, *, device=None):
     """Evenly spaced numbers."""
     start, stop = (float(x) if type(x) in (int, float) else lift(x) * 1.0 for x in (start, stop))
+    if (num := operator.index(num)) < 0:
+        raise ValueError(f"np.linspace takes num >= 0; got {num}.")
     parts = num - 1 if endpoint else num
     step = (stop - start) / parts if parts > 0 else (stop - start) * math.nan
     t = np.arange(num).astype(step.dtype) / max(parts, 1)
     t = np.reshape(t, (-1,) + (1,) * step.ndim)
     y = start + t * (stop - start)
     y = np.moveaxis(y, 0, axis)
-    y = y if dtype is None else y.astype(dtype)
+    if dtype is not None:
+        y = (np.floor(y) if np.issubdtype(dtype, np.integer) else y).astype(dtype)
     return (y, step) if retstep else y
 
 
 @implements(np.logspace)
 def logspace(start, stop, num=50, endpoint=True, base=10.0, dtype=None, axis=0):
     """Powers of a base with evenly spaced exponents."""
+    if np.ndim(base):
+        ndim = np.broadcast(*(np.empty(np.shape(x)) for x in (start, stop, base))).ndim
+        start, stop, base = (np.array(lift(x), like=lift(x), ndmin=ndim) for x in (start, stop, base))
+        base = np.expand_dims(base, axis)
     y = base ** np.linspace(start, stop, num, endpoint, axis=axis)
     return y if dtype is None else y.astype(dtype)
 
@@ -258,6 +271,8 @@ def geomspace(start, stop, num=50, endpoint=True, dtype=None, axis=0):
 @implements(np.polyval)
 def polyval(p, x):
     """The value of a polynomial, by Horner's rule."""
+    if isinstance(x, np.poly1d):
+        raise TypeError("np.polyval of a Tensor does not take a polynomial as x; combine the two with np.polymul.")
     p, x = lift(p), lift(x)
     y = np.zeros_like(x)
     for i in range(len(p)):
@@ -287,6 +302,8 @@ def _trimmed(p):
 def polyder(p, m=1):
     """Coefficients of the derivative."""
     p = lift(p)
+    if m < 0:
+        raise ValueError(f"np.polyder takes m >= 0; got {m}. For an integral use np.polyint.")
     for _ in range(m):
         p = p[:-1] * np.arange(len(p) - 1, 0, -1)
     return p

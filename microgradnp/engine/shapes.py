@@ -106,7 +106,7 @@ def squeeze(a, axis=None):
 
 
 @implements(np.broadcast_to)
-def broadcast_to(array, shape):
+def broadcast_to(array, shape, subok=False):
     """Stretched to a shape."""
     return apply(RULES[np.broadcast_to], (lift(array),), {"shape": shape_of(shape)})
 
@@ -146,6 +146,8 @@ _at_least(np.atleast_3d, 3, lambda shape: ((1, *shape, 1) if len(shape) < 2 else
 def resize(a, new_shape):
     """Another shape and size, repeating the elements as often as needed."""
     a, shape = np.ravel(a), shape_of(new_shape)
+    if any(n < 0 for n in shape):
+        raise ValueError(f"np.resize: lengths may not be negative; got {shape}.")
     if not a.size:
         return wrap(np.zeros(shape, a.dtype))
     return np.reshape(np.take(a, np.arange(math.prod(shape)) % a.size), shape)
@@ -188,20 +190,20 @@ def stack(arrays, axis=0, *, dtype=None, casting="same_kind"):
     axis = normalize_axis_index(axis, arrays[0].ndim + 1)
     shape = arrays[0].shape
     one = {"shape": (*shape[:axis], 1, *shape[axis:])}
-    return concatenate([apply(RULES[np.reshape], (a,), one) for a in arrays], axis, dtype=dtype)
+    return concatenate([apply(RULES[np.reshape], (a,), one) for a in arrays], axis, dtype=dtype, casting=casting)
 
 
 @implements(np.hstack)
 def hstack(tup, *, dtype=None, casting="same_kind"):
     """Join side by side."""
     arrays = [np.atleast_1d(lift(a)) for a in tup]
-    return np.concatenate(arrays, axis=0 if arrays and arrays[0].ndim == 1 else 1, dtype=dtype)
+    return np.concatenate(arrays, axis=0 if arrays and arrays[0].ndim == 1 else 1, dtype=dtype, casting=casting)
 
 
 @implements(np.vstack)
 def vstack(tup, *, dtype=None, casting="same_kind"):
     """Join one below the other."""
-    return np.concatenate([np.atleast_2d(lift(a)) for a in tup], axis=0, dtype=dtype)
+    return np.concatenate([np.atleast_2d(lift(a)) for a in tup], axis=0, dtype=dtype, casting=casting)
 
 
 @implements(np.dstack)
@@ -315,7 +317,7 @@ def roll(a, shift, axis=None):
         return np.reshape(np.roll(np.ravel(a), shift, 0), a.shape)
     shifts, axes = np.broadcast_arrays(shift, axis)
     order = normalize_axis_tuple(axes.ravel().tolist(), a.ndim, allow_duplicate=True)
-    for s, i in zip(shifts.ravel().tolist(), order, strict=True):
+    for s, i in zip(map(int, shifts.ravel().tolist()), order, strict=True):
         if n := a.shape[i]:
             before = (slice(None),) * i
             a = np.concatenate((a[(*before, slice(n - s % n, None))], a[(*before, slice(None, n - s % n))]), axis=i)
@@ -364,7 +366,10 @@ def pad(array, pad_width, mode="constant", **options):
     if isinstance(pad_width, dict):
         given = {normalize_axis_index(i, a.ndim): n for i, n in pad_width.items()}
         pad_width = [np.broadcast_to(given.get(i, 0), 2) for i in range(a.ndim)]
-    widths = np.broadcast_to(np.asarray(fixed(pad_width, "the pad_width of np.pad")), (a.ndim, 2)).tolist()
+    pad_width = np.asarray(fixed(pad_width, "the pad_width of np.pad"))
+    if pad_width.dtype.kind not in "iu":
+        raise TypeError(f"np.pad takes whole numbers as pad_width; got dtype {pad_width.dtype}.")
+    widths = np.broadcast_to(pad_width, (a.ndim, 2)).tolist()
     if any(n < 0 for pair in widths for n in pair):
         raise ValueError(f"np.pad: widths may not be negative; got {widths}.")
     constants = options.pop("constant_values", 0) if mode == "constant" else None
@@ -398,7 +403,11 @@ def pad(array, pad_width, mode="constant", **options):
             matrix = np.pad(np.eye(n), ((before, after), (0, 0)), mode, **own).astype(a.dtype)
             a = np.moveaxis(np.tensordot(matrix, a, (1, axis)), 0, axis)
             if mode == "linear_ramp":
-                ramp = np.pad(np.zeros(n), (before, after), mode, end_values=tuple(ends)).astype(a.dtype)
+                low, high = (
+                    np.pad(np.zeros(n), (before, after), mode, end_values=unit).astype(a.dtype)
+                    for unit in ((1, 0), (0, 1))
+                )
+                ramp = lift(low * ends[0] + high * ends[1]).astype(a.dtype, copy=False)
                 a = a + np.reshape(ramp, (-1,) + (1,) * (a.ndim - axis - 1))
         else:
             raise ValueError(

@@ -58,6 +58,8 @@ def average(a, axis=None, weights=None, returned=False, *, keepdims=False):
         total = np.full(y.shape, float(_counted(a, axis)), y.dtype)
     else:
         weights = lift(weights)
+        kind = a.dtype if a.dtype.kind == "f" else np.float64  # a mean of whole numbers is float64
+        weights = weights.astype(np.result_type(kind, weights.dtype), copy=False)
         if weights.shape != a.shape:
             axes = axes_of(axis, a.ndim)
             if axes is None or weights.shape != tuple(a.shape[i] for i in axes):
@@ -155,8 +157,9 @@ def _between(ordered, place, kind):
     part = (place - low).astype(kind)
     low = low.astype(np.intp)
     below = np.take_along_axis(ordered, low, axis=-1)
-    above = np.take_along_axis(ordered, np.minimum(low + 1, last), axis=-1)
-    return below + (above - below) * part
+    above = np.take_along_axis(ordered, np.minimum(low + (part > 0), last), axis=-1)  # it may be NaN, where not wanted
+    endless = np.isinf(below) & (above != -below)
+    return below + (np.where(endless, 0, above) - np.where(endless, 0, below)) * part
 
 
 def _arranged(y, shape, lengths, keepdims):
