@@ -463,7 +463,7 @@ def test_a_function_of_another_library_is_checked_by_hand_alone() -> None:
         ((1, 2), {}, TypeError, "no float32 or float64 argument"),
         ((1.0, 2.0), {"argnums": 5}, ValueError, "argnums=5"),
         ((1.0, 2.0), {"order": 4}, ValueError, "order is 1, 2 or 3"),
-        ((1.0, 2.0), {"hand": lambda a, b: 1.0}, TypeError, "hand returned 1 gradients, and add has 2"),
+        ((1.0, 2.0), {"hand": lambda a, b: 1.0}, TypeError, r"each float argument of add .*: 2\); it returned 1\."),
         ((1.0, 2.0), {"hand": lambda a, b: (1.0, None)}, TypeError, "hand returned None"),
         ((np.ones(2, np.float16), 1.0), {}, TypeError, "float16"),
         ((1.0, 2.0), {"strategy": st.floats()}, TypeError, "not both"),

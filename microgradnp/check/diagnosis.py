@@ -18,6 +18,7 @@ from microgradnp.check.gradcheck import differentiate, fraction
 from microgradnp.check.mistakes import Candidate, Point, candidates, data_names
 from microgradnp.check.problem import Function, Leaf, NotFiniteError, Problem
 from microgradnp.check.program import Graph
+from microgradnp.check.report import Outcome
 from microgradnp.engine.tensor import Tensor, state, wrap
 from microgradnp.engine.transforms import leaves_of
 
@@ -39,8 +40,8 @@ class Finding:
     alternatives: list[str] = field(default_factory=list)
 
 
-@dataclass(slots=True)
-class Diagnosis:
+@dataclass(slots=True, repr=False)
+class Diagnosis(Outcome):
     """What `microgradnp.check.diagnose` found; prints as text."""
 
     hand: str
@@ -65,35 +66,14 @@ class Diagnosis:
         also = f"; by {_list(right)} it is right" if right else ""
         return f"{self.hand} is wrong: the gradient of {self.function} by {wrong}{also}"
 
-    def lines(self) -> list[tuple[str, str]]:
-        """What is known about each wrong parameter, as labelled lines."""
-        out = []
+    def rows(self) -> list[tuple[str, ...]]:
+        """What is known about each wrong parameter, as labels and texts."""
+        out: list[tuple[str, ...]] = []
         for finding in self.findings:
             out += [(finding.parameter, finding.text), ("", f"{finding.sure}: {finding.evidence}")]
             out += [("", f"or: {text}") for text in finding.alternatives]
             out.append(("", finding.example))
         return out + [("note", note) for note in self.notes]
-
-    def __str__(self) -> str:
-        lines = self.lines()
-        width = max((len(label) for label, _ in lines), default=0)
-        return "\n".join([self.title, *(f"  {label:<{width}}  {text}" for label, text in lines)])
-
-    __repr__ = __str__
-
-    def _repr_html_(self) -> str:
-        import html
-
-        rows = "".join(
-            f"<tr><th style='text-align:left'>{html.escape(label)}</th>"
-            f"<td style='text-align:left'>{html.escape(text)}</td></tr>"
-            for label, text in self.lines()
-        )
-        colour = "#009E73" if self.ok else "#D55E00"
-        return (
-            f"<div style='border-left:4px solid {colour};padding-left:0.8em'><strong>{html.escape(self.title)}</strong>"
-            f"<table>{rows}</table></div>"
-        )
 
 
 def _list(names: Sequence[str]) -> str:

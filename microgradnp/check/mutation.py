@@ -14,6 +14,7 @@ import numpy as np
 
 from microgradnp.check.gradcheck import GradientError, judge
 from microgradnp.check.problem import Array, Function, NotFiniteError, Problem
+from microgradnp.check.report import Outcome
 from microgradnp.engine.backward import sweep
 from microgradnp.engine.rules import RULES, Rule
 from microgradnp.engine.tensor import Tensor, state, wrap
@@ -219,8 +220,8 @@ class Mutant:
     how: str = ""
 
 
-@dataclass(slots=True)
-class MutantReport:
+@dataclass(slots=True, repr=False)
+class MutantReport(Outcome):
     """What `microgradnp.check.mutants` found; prints as a table."""
 
     function: str
@@ -249,26 +250,9 @@ class MutantReport:
         inputs = f"{self.draws} input{'s' if self.draws > 1 else ''}"
         return f"{len(self.caught)} of {n} wrong versions of {self.function} are caught, with {inputs}"
 
-    def rows(self) -> list[tuple[str, str, str, str]]:
+    def rows(self) -> list[tuple[str, ...]]:
         """The table: rule and argument, mutation, outcome, how."""
         return [(f"{m.rule} argument {m.argument}", m.mutation, m.outcome, m.how) for m in self.mutants]
-
-    def __str__(self) -> str:
-        rows = self.rows()
-        widths = [max((len(row[k]) for row in rows), default=0) for k in range(3)]
-        lines = ["".join(f"  {cell:<{w}}" for cell, w in zip(row, [*widths, 0], strict=True)) for row in rows]
-        return "\n".join([self.title, *(line.rstrip() for line in lines)])
-
-    __repr__ = __str__
-
-    def _repr_html_(self) -> str:
-        import html
-
-        rows = "".join(
-            "<tr>" + "".join(f"<td style='text-align:left'>{html.escape(cell)}</td>" for cell in row) + "</tr>"
-            for row in self.rows()
-        )
-        return f"<strong>{html.escape(self.title)}</strong><table>{rows}</table>"
 
 
 def mutants(

@@ -227,8 +227,8 @@ def hand_leaves(result: Any, problem: Problem) -> list[Any]:
         parts = tuple(part for i, part in zip(problem.picked, parts, strict=True) if i in arguments)
     if len(parts) != len(arguments):
         raise TypeError(
-            f"hand returned {len(parts)} gradients, and {problem.name} has {len(arguments)} float arguments to take "
-            f"them by ({', '.join(problem.names)}). Return one for each, in order, or say with argnums= which they are."
+            f"hand must return one gradient for each float argument of {problem.name} ({', '.join(problem.names)}: "
+            f"{len(arguments)}); it returned {len(parts)}. Return them in order, or say with argnums= which they are."
         )
     out: list[Any] = []
     for i, part in zip(arguments, parts, strict=True):
@@ -240,7 +240,8 @@ def hand_leaves(result: Any, problem: Problem) -> list[Any]:
             found = [found[leaf.place - first] for leaf in own]
         if len(found) != len(own):
             raise TypeError(
-                f"hand returned {len(found)} arrays for {problem.arguments[i]}, which holds {len(own)} of floats."
+                f"hand must return one array for each of floats in {problem.arguments[i]} ({len(own)}); it returned "
+                f"{len(found)}."
             )
         out += [g.data if isinstance(g, Tensor) else g for g in found]
     if any(g is None for g in out):

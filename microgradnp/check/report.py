@@ -4,6 +4,50 @@ import math
 from dataclasses import dataclass, field
 
 
+class Outcome:
+    """What a check found: a verdict in one line, and rows of cells below it; text in a terminal, HTML in a notebook."""
+
+    __slots__ = ()
+
+    @property
+    def ok(self) -> bool:
+        """Whether everything is right."""
+        raise NotImplementedError
+
+    @property
+    def title(self) -> str:
+        """The verdict in one line."""
+        raise NotImplementedError
+
+    def rows(self) -> list[tuple[str, ...]]:
+        """What is below the title."""
+        raise NotImplementedError
+
+    def __str__(self) -> str:
+        rows = self.rows()
+        widths = [max(map(len, column)) for column in zip(*(row[:-1] for row in rows), strict=True)]
+        lines = ["".join(f"  {cell:<{w}}" for cell, w in zip(row, [*widths, 0], strict=True)) for row in rows]
+        return "\n".join([self.title, *(line.rstrip() for line in lines)])
+
+    __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        import html
+
+        rows = "".join(
+            "<tr>"
+            + "".join(f"<td style='text-align:left;padding-right:1em'>{html.escape(cell)}</td>" for cell in row)
+            + "</tr>"
+            for row in self.rows()
+        )
+        # Okabe-Ito's bluish green and vermilion: told apart by the colour-blind, and the title says it in words.
+        colour = "#009E73" if self.ok else "#D55E00"
+        return (
+            f"<div style='border-left:4px solid {colour};padding-left:0.8em'><strong>{html.escape(self.title)}</strong>"
+            f"<table>{rows}</table></div>"
+        )
+
+
 @dataclass(slots=True)
 class Entry:
     """One entry of a gradient: what each method gives, and the verdict."""
@@ -41,9 +85,9 @@ class Entry:
         size = max(abs(self.returned), abs(self.reference))
         return self.absolute / size if size else 0.0
 
-    def lines(self) -> list[tuple[str, str]]:
-        """The entry as labelled lines."""
-        out = []
+    def rows(self) -> list[tuple[str, ...]]:
+        """The entry as labels and texts."""
+        out: list[tuple[str, ...]] = []
         for label, value in self.values.items():
             doubt = f" ± {self.uncertainty:.1g}" if label == "finite differences" and self.uncertainty else ""
             out.append((label, f"{value:.10g}{doubt}"))
@@ -55,8 +99,8 @@ class Entry:
         return out
 
 
-@dataclass(slots=True)
-class Report:
+@dataclass(slots=True, repr=False)
+class Report(Outcome):
     """The outcome of `microgradnp.check.gradients`; prints as text, and as a table in a notebook."""
 
     function: str
@@ -107,14 +151,14 @@ class Report:
             return f"wrong: the gradient{order} of {self.function} by {by}, in {self.wrong} of {self.entries} entries"
         return f"wrong: the gradient{order} of {self.function}: {self.faults[0]}"
 
-    def lines(self) -> list[tuple[str, str]]:
-        """The report below its title, as labelled lines."""
-        out = (
+    def rows(self) -> list[tuple[str, ...]]:
+        """The report below its title, as labels and texts."""
+        out: list[tuple[str, ...]] = (
             [("compared", " = ".join(self.compared) if self.ok else ", ".join(self.compared))] if self.compared else []
         )
         if self.worst is not None:
             out.append(("worst entry", self.worst.name))
-            out += self.worst.lines()
+            out += self.worst.rows()
         if self.hint:
             out.append(("perhaps", self.hint))
         out += [("fault", fault) for fault in self.faults]
@@ -124,28 +168,6 @@ class Report:
             out.append(("kink", f"and {len(kinks) - _MOST} more"))
         out += [("note", note) for note in self.notes]
         return out
-
-    def __str__(self) -> str:
-        lines = self.lines()
-        width = max((len(label) for label, _ in lines), default=0)
-        return "\n".join([self.title, *(f"  {label:<{width}}  {text}" for label, text in lines)])
-
-    __repr__ = __str__
-
-    def _repr_html_(self) -> str:
-        import html
-
-        left = "text-align:left"
-        rows = "".join(
-            f"<tr><th style='{left}'>{html.escape(label)}</th><td style='{left}'>{html.escape(text)}</td></tr>"
-            for label, text in self.lines()
-        )
-        # Okabe-Ito's bluish green and vermilion: told apart by the colour-blind, and the title says it in words.
-        colour = "#009E73" if self.ok else "#D55E00"
-        return (
-            f"<div style='border-left:4px solid {colour};padding-left:0.8em'><strong>{html.escape(self.title)}</strong>"
-            f"<table>{rows}</table></div>"
-        )
 
 
 _MOST = 8
