@@ -255,7 +255,8 @@ def test_what_cannot_be_told_is_not_passed() -> None:
 # -- Precision ---------------------------------------------------------------------------------------------------------
 
 
-@given(strategies.arrays(min_side=1, dtype=np.float32))
+# Further out tanh is so flat that float32's rounding of it is more than a percent of its slope.
+@given(strategies.arrays(min_side=1, dtype=np.float32, low=-2.0, high=2.0))
 def test_a_correct_float32_function_passes_and_1_percent_does_not(x: Any) -> None:
     assert check.gradients(np.tanh, x).ok
     with pytest.raises(check.GradientError):
