@@ -1,6 +1,7 @@
 """The backward sweep: right on any graph, adding up, sharing nothing, and honest about what is freed."""
 
 import contextlib
+import inspect
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
@@ -12,7 +13,7 @@ from hypothesis.extra import numpy as hnp
 
 import microgradnp as mg
 from microgradnp import Tensor
-from microgradnp.engine.rules import Rule
+from microgradnp.engine.rules import Rule, parameters_of
 from microgradnp.engine.tensor import _PLAIN, _state, apply
 
 
@@ -554,3 +555,13 @@ def test_a_constant_that_is_thawed_after_forward_gets_no_part_of_a_gradient():
         y.backward()
     np.sum(x * c).backward()
     np.testing.assert_array_equal(c.grad, [1.0, 2.0])
+
+
+def test_the_inputs_of_a_ufunc_have_numpys_names() -> None:
+    assert [p.name for p in parameters_of(np.tanh)] == ["x"]
+    assert [p.name for p in parameters_of(np.add)] == ["x1", "x2"]
+    if not hasattr(np.add, "__signature__"):
+        pytest.skip("before 2.4 NumPy does not tell them")
+    for f in vars(np).values():
+        if isinstance(f, np.ufunc):
+            assert [p.name for p in parameters_of(f)] == list(inspect.signature(f).parameters)[: f.nin]

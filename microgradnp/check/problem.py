@@ -1,6 +1,5 @@
 """A function and its arguments, seen as a function of one flat vector: what every check works on."""
 
-import inspect
 from collections.abc import Callable, Sequence
 from copy import copy
 from dataclasses import dataclass
@@ -9,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from microgradnp.engine.rules import parameters_of
 from microgradnp.engine.tensor import Tensor
 from microgradnp.engine.transforms import leaves_of, like, paths_of
 
@@ -150,11 +150,7 @@ class Problem:
 def argument_names(f: Function, n: int) -> list[str]:
     """The names of the first ``n`` positional arguments, as the function's signature has them."""
     names: list[str] = []
-    try:
-        parameters = inspect.signature(f).parameters.values()
-    except (TypeError, ValueError):
-        parameters = {}.values()
-    for p in parameters:
+    for p in parameters_of(f):
         if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD):
             names.append(p.name)
         elif p.kind == p.VAR_POSITIONAL:

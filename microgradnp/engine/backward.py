@@ -8,14 +8,13 @@ A node is any object with the attributes that ``tensor.py`` gives a Tensor: ``_r
 ``_options``, ``_order``, ``_value`` and ``_tracked``.
 """
 
-import inspect
 from collections.abc import Container
 from heapq import heapify, heappop, heappush
 from typing import Any
 
 import numpy as np
 
-from microgradnp.engine.rules import Rule
+from microgradnp.engine.rules import Rule, parameters_of
 
 
 def _freed(*_: Any, **__: Any) -> Any:
@@ -234,10 +233,8 @@ def _not_an_array(gx: Any, rule: Rule, i: int) -> Any:
 
 def _argument(rule: Rule, i: int) -> str:
     """An argument as errors name it: by its place, and by its name where the function tells it."""
-    try:
-        return f"argument {i} ({list(inspect.signature(rule.function).parameters)[i]})"
-    except (ValueError, TypeError, IndexError):
-        return f"argument {i}"
+    parameters = parameters_of(rule.function)
+    return f"argument {i} ({parameters[i].name})" if i < len(parameters) else f"argument {i}"
 
 
 def _unbroadcast(gx: Any, given: tuple[int, ...], shape: tuple[int, ...], rule: Rule, i: int) -> Any:

@@ -9,6 +9,7 @@ A rule never asks for a value in an ``if`` (only for shapes and options), so it 
 function that can be *composed* of others is composed, in ``functions.py``, and needs no row at all.
 """
 
+import inspect
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -134,6 +135,17 @@ def primitive(function: Callable[..., Any]) -> Callable[..., Any]:
 
     overridable._implementation = function  # type: ignore[attr-defined]  # the mark NumPy's own functions carry
     return overridable
+
+
+def parameters_of(function: Callable[..., Any]) -> list[inspect.Parameter]:
+    """A function's parameters, as far as it tells them; a ufunc's inputs, which NumPy itself tells only since 2.4."""
+    if isinstance(function, np.ufunc):
+        names = ["x"] if function.nin == 1 else [f"x{i}" for i in range(1, function.nin + 1)]
+        return [inspect.Parameter(name, inspect.Parameter.POSITIONAL_ONLY) for name in names]
+    try:
+        return list(inspect.signature(function).parameters.values())
+    except (TypeError, ValueError):
+        return []
 
 
 def name_of(function: Callable[..., Any]) -> str:

@@ -17,7 +17,7 @@ from microgradnp.engine.replay.optimise import fuse, mark_constants, needed, rep
 from microgradnp.engine.replay.program import MISS, Program
 from microgradnp.engine.replay.record import RECORD_CODE, Operation, Tracer, Value, assignment, copied, owner
 from microgradnp.engine.replay.surroundings import Guard, Surroundings
-from microgradnp.engine.rules import RULES, getitem
+from microgradnp.engine.rules import RULES, getitem, parameters_of
 from microgradnp.engine.tensor import _PLAIN, Array, RecordingError, State, Tensor, _state, state, wrap
 
 PATIENCE = 8
@@ -211,7 +211,7 @@ class Compiled:
         tracer = Tracer()
         surroundings = tracer.surroundings = Surroundings(function)
         tracer.watch([random, np.random, *surroundings.generators])
-        structure, arguments = _inputs((args, kwargs), tracer, _parameter_names(function))
+        structure, arguments = _inputs((args, kwargs), tracer, [p.name for p in parameters_of(function)])
         before = {t: t.grad for r in self._known.values() if (t := r()) is not None}
         try:
             with state(tracer=tracer):
@@ -395,15 +395,6 @@ def _mapped(tree: Any, f: Callable[[Any], Any]) -> Any:
 def _function_name(function: Callable[..., Any]) -> str:
     name = getattr(function, "__name__", type(function).__name__)
     return name if name.isidentifier() else "step"
-
-
-def _parameter_names(function: Callable[..., Any]) -> list[str]:
-    import inspect
-
-    try:
-        return list(inspect.signature(function).parameters)
-    except (TypeError, ValueError):
-        return []
 
 
 def _inputs(arguments: tuple[Any, Any], tracer: Tracer, names: list[str]) -> tuple[Any, Any]:
