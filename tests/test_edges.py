@@ -449,6 +449,15 @@ def test_quantiles_have_numpys_dtype(f: Any, q: Any, dtype: Any) -> None:
         same(lambda x: f(x, q, method="lower"), np.arange(6, dtype=dtype))
 
 
+@both
+@pytest.mark.parametrize("method", ["lower", "higher", "nearest", "midpoint", "inverted_cdf", "averaged_inverted_cdf"])
+def test_quantiles_choose_the_elements_that_numpy_chooses(method: str, dtype: Any) -> None:
+    for n in (24, 25, 26):  # 0.6 * 25 is 15, and in float32 a little more
+        for q in range(0, 101, 5):
+            same(lambda x, q=q: np.percentile(x, q, method=method), np.arange(n, dtype=dtype))
+            same(lambda x, q=q: np.quantile(x, q / 100, method=method), np.arange(n, dtype=dtype))
+
+
 @pytest.mark.parametrize("axis", [None, 0, 1])
 @pytest.mark.parametrize("name", ["sum", "prod", "max", "min", "mean", "var", "std"])
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")  # some are left without a number, and NumPy warns

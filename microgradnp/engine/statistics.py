@@ -131,7 +131,7 @@ def quantile(a, q, axis=None, *, method="linear", keepdims=False, overwrite_inpu
     a = lift(a)
     rows, lengths = _rows(a, axis)
     n = rows.shape[-1]
-    q = fixed(q, "the q of np.quantile")
+    q = _as_numpy_takes(fixed(q, "the q of np.quantile"), a.dtype)
     ordered = np.sort(rows, axis=-1)
     place = np.asarray(np.quantile(np.arange(n, dtype=np.float64), q, method=method))  # of n elements 0, 1, 2, ...
     kind = np.quantile(np.ones(1, a.dtype), q, method=method).dtype
@@ -169,15 +169,27 @@ def _arranged(y, shape, lengths, keepdims):
     return np.reshape(y, shape + tuple(1 if n is None else n for n in lengths)) if keepdims else y
 
 
-def _per_cent(q):
-    """A Python number stays one: it does not decide the dtype."""
-    return q / 100 if type(q) in (int, float) else np.true_divide(fixed(q, "a percentage"), 100)
+_ROUNDS_Q = np.lib.NumpyVersion(np.__version__) < "2.4.0"
+
+
+def _as_numpy_takes(q, dtype):
+    """Before 2.4 NumPy rounds a number q to the data's dtype, which in float32 may choose another element."""
+    return np.asarray(q, dtype) if _ROUNDS_Q and isinstance(q, int | float) and dtype.kind == "f" else q
+
+
+def _per_cent(q, dtype):
+    """A Python number does not decide the dtype; all else is an array, which np.quantile takes as it is."""
+    q = fixed(q, "a percentage")
+    if type(q) in (int, float) and not _ROUNDS_Q:
+        return q / 100
+    return np.asarray(np.true_divide(q, dtype.type(100) if _ROUNDS_Q and dtype.kind == "f" else 100))
 
 
 @implements(np.percentile)
 def percentile(a, q, axis=None, *, method="linear", keepdims=False, overwrite_input=False):
     """Quantiles at percentages."""
-    return quantile(a, _per_cent(q), axis, method=method, keepdims=keepdims)
+    a = lift(a)
+    return quantile(a, _per_cent(q, a.dtype), axis, method=method, keepdims=keepdims)
 
 
 @implements(np.median)
@@ -259,7 +271,7 @@ def nanquantile(a, q, axis=None, *, method="linear", keepdims=False, overwrite_i
             "method=...) of each row."
         )
     a = lift(a)
-    q = fixed(q, "the q of np.nanquantile")
+    q = _as_numpy_takes(fixed(q, "the q of np.nanquantile"), a.dtype)
     if not a.size:
         return np.nanmean(a, axis=axis, keepdims=keepdims)  # NaN, with NumPy's own warning
     rows, lengths = _rows(a, axis)
@@ -273,7 +285,8 @@ def nanquantile(a, q, axis=None, *, method="linear", keepdims=False, overwrite_i
 @implements(np.nanpercentile)
 def nanpercentile(a, q, axis=None, *, method="linear", keepdims=False, overwrite_input=False):
     """Quantiles at percentages of what is not NaN."""
-    return nanquantile(a, _per_cent(q), axis, method=method, keepdims=keepdims)
+    a = lift(a)
+    return nanquantile(a, _per_cent(q, a.dtype), axis, method=method, keepdims=keepdims)
 
 
 @implements(np.nanmedian)
