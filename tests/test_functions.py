@@ -80,6 +80,27 @@ def test_methods_give_what_those_of_ndarray_give(name: str) -> None:
     assert values.dtype == np.asarray(expected).dtype
 
 
+OPTIONS: dict[str, dict[str, Any]] = {
+    **{name: {"axis": 1, "where": X > -1, "keepdims": True} for name in ("mean", "var", "std", "any", "all")},
+    **{name: {"axis": 0, "where": X > 0, "initial": 0.5} for name in ("sum", "prod", "max", "min")},
+    **{name: {"axis": 1, "dtype": np.float32} for name in ("cumsum", "cumprod")},
+    "trace": {"dtype": np.float32},
+    "take": {"indices": [4, -9], "mode": "wrap"},
+    "argsort": {"axis": 0, "kind": "stable"},
+    "argpartition": {"kth": 1, "axis": None, "kind": "introselect"},
+}
+
+
+@pytest.mark.parametrize("name", OPTIONS)
+def test_methods_take_numpys_options(name: str) -> None:
+    result, expected = (getattr(x, name)(**OPTIONS[name]) for x in (tensor(), X))
+    values = result.data if isinstance(result, mg.Tensor) else np.asarray(result)
+    np.testing.assert_allclose(values, expected, rtol=1e-6)
+    assert values.dtype == expected.dtype
+    assert np.searchsorted(X[0], 0.3, sorter=[1, 0, 2]) == tensor(X[0]).searchsorted(0.3, sorter=[1, 0, 2])
+    assert tensor().var(0, np.float32).dtype == np.float32
+
+
 @pytest.mark.parametrize("name", ["sort", "put", "fill", "partition", "resize", "tobytes"])
 def test_methods_left_out_name_what_to_use(name: str) -> None:
     with pytest.raises(AttributeError, match=rf"no attribute '{name}'. Use (np|microgradnp|t\.data)\."):
@@ -290,6 +311,11 @@ ERRORS: dict[str, tuple[Callable[[Any], Any], type[Exception], str]] = {
     "quantiles with weights": (
         lambda x: np.quantile(x, 0.5, weights=X, method="inverted_cdf"), TypeError, "np.quantile on a Tensor does not"
     ),
+    "an option that means nothing to a method": (lambda x: x.sum(foo=1), TypeError, "it takes: a, axis, dtype"),
+    "a method's out": (lambda x: x.sum(out=np.zeros(())), TypeError, "np.sum with out= cannot write"),
+    "axes of a ufunc": (lambda x: np.matmul(x, x, axes=[(0, 1)] * 3), TypeError, "axes=:.*np.moveaxis"),
+    "a span of time": (lambda x: x * np.timedelta64(1), TypeError, "real numbers; got timedelta64"),
+    "fewer destinations": (lambda x: np.moveaxis(x, (0, 1), 0), ValueError, "as many destinations as sources; got 1"),
     "unequal parts": (lambda x: np.split(x, 2, axis=1), ValueError, "axis of length 3; use np.array_split"),
     "no parts": (lambda x: np.array_split(x, 0), ValueError, "at least 1"),
     "a cross product in the plane": (lambda x: np.cross(x[:, :2], x[:, :2]), ValueError, r"a\[..., 0\] \* b\[..., 1\]"),

@@ -70,6 +70,10 @@ def swapaxes(a, axis1, axis2):
 def moveaxis(a, source, destination):
     """Axes moved elsewhere, the others in their order."""
     source, destination = normalize_axis_tuple(source, a.ndim), normalize_axis_tuple(destination, a.ndim)
+    if len(source) != len(destination):
+        raise ValueError(
+            f"np.moveaxis takes as many destinations as sources; got {len(destination)} and {len(source)}."
+        )
     order = [i for i in range(a.ndim) if i not in source]
     for to, axis in sorted(zip(destination, source, strict=True)):
         order.insert(to, axis)

@@ -108,7 +108,8 @@ def no_grad() -> Scope:
 _NO_OPTIONS: dict[str, Any] = {}
 _ndarray = np.ndarray
 _asarray = np.asarray
-_SCALARS = [t for t in np.sctypeDict.values() if issubclass(t, np.floating | np.integer | np.bool)]
+_REALS = [t for t in np.sctypeDict.values() if issubclass(t, np.floating | np.integer | np.bool)]
+_SCALARS = [t for t in _REALS if not issubclass(t, np.timedelta64)]  # which NumPy counts among the integers
 _READY = frozenset({float, int, bool, *_SCALARS})
 _REAL = frozenset(np.dtype(t) for t in _SCALARS)
 
@@ -437,7 +438,10 @@ def _unsupported(function: Callable[..., Any], options: dict[str, Any]) -> str:
         return f"{name} has no gradient here: {reason}"
     if options:
         keywords = ", ".join(f"{key}=" for key in options)
-        return f"{name} on a Tensor does not take {keywords}: choose with np.where, cast with .astype()."
+        return (
+            f"{name} on a Tensor does not take {keywords}: choose with np.where, cast with .astype(), move axes with "
+            "np.moveaxis."
+        )
     known = {name_of(f): f for f in (*FUNCTIONS, *RULES)}
     short = {known_name.rpartition(".")[2]: known_name for known_name in known}
     near = difflib.get_close_matches(name.rpartition(".")[2], short, n=1)
@@ -1026,45 +1030,51 @@ class Tensor:
 
     # -- The methods of ndarray
 
-    def sum(self, axis: Axis = None, dtype: DTypeLike | None = None, *, keepdims: bool = False) -> Tensor:
+    def sum(
+        self, axis: Axis = None, dtype: DTypeLike | None = None, *, keepdims: bool = False, **options: Any
+    ) -> Tensor:
         """As `numpy.sum`."""
-        return self._call(np.sum, axis=axis, dtype=dtype, keepdims=keepdims)
+        return self._with(np.sum, options, axis=axis, dtype=dtype, keepdims=keepdims)
 
-    def mean(self, axis: Axis = None, dtype: DTypeLike | None = None, *, keepdims: bool = False) -> Tensor:
+    def mean(
+        self, axis: Axis = None, dtype: DTypeLike | None = None, *, keepdims: bool = False, **options: Any
+    ) -> Tensor:
         """As `numpy.mean`."""
-        return self._call(np.mean, axis=axis, dtype=dtype, keepdims=keepdims)
+        return self._with(np.mean, options, axis=axis, dtype=dtype, keepdims=keepdims)
 
-    def prod(self, axis: Axis = None, dtype: DTypeLike | None = None, *, keepdims: bool = False) -> Tensor:
+    def prod(
+        self, axis: Axis = None, dtype: DTypeLike | None = None, *, keepdims: bool = False, **options: Any
+    ) -> Tensor:
         """As `numpy.prod`."""
-        return self._call(np.prod, axis=axis, dtype=dtype, keepdims=keepdims)
+        return self._with(np.prod, options, axis=axis, dtype=dtype, keepdims=keepdims)
 
-    def max(self, axis: Axis = None, *, keepdims: bool = False) -> Tensor:
+    def max(self, axis: Axis = None, *, keepdims: bool = False, **options: Any) -> Tensor:
         """As `numpy.max`; ties share the gradient evenly."""
-        return self._call(np.max, axis=axis, keepdims=keepdims)
+        return self._with(np.max, options, axis=axis, keepdims=keepdims)
 
-    def min(self, axis: Axis = None, *, keepdims: bool = False) -> Tensor:
+    def min(self, axis: Axis = None, *, keepdims: bool = False, **options: Any) -> Tensor:
         """As `numpy.min`; ties share the gradient evenly."""
-        return self._call(np.min, axis=axis, keepdims=keepdims)
+        return self._with(np.min, options, axis=axis, keepdims=keepdims)
 
-    def var(self, axis: Axis = None, *, ddof: float = 0, keepdims: bool = False) -> Tensor:
+    def var(self, axis: Axis = None, dtype: DTypeLike | None = None, **options: Any) -> Tensor:
         """As `numpy.var`."""
-        return self._call(np.var, axis=axis, ddof=ddof, keepdims=keepdims)
+        return self._with(np.var, options, axis=axis, dtype=dtype)
 
-    def std(self, axis: Axis = None, *, ddof: float = 0, keepdims: bool = False) -> Tensor:
+    def std(self, axis: Axis = None, dtype: DTypeLike | None = None, **options: Any) -> Tensor:
         """As `numpy.std`; of constants the gradient is 0."""
-        return self._call(np.std, axis=axis, ddof=ddof, keepdims=keepdims)
+        return self._with(np.std, options, axis=axis, dtype=dtype)
 
-    def cumsum(self, axis: int | None = None) -> Tensor:
+    def cumsum(self, axis: int | None = None, dtype: DTypeLike | None = None, **options: Any) -> Tensor:
         """As `numpy.cumsum`."""
-        return self._call(np.cumsum, axis=axis)
+        return self._with(np.cumsum, options, axis=axis, dtype=dtype)
 
-    def cumprod(self, axis: int | None = None) -> Tensor:
+    def cumprod(self, axis: int | None = None, dtype: DTypeLike | None = None, **options: Any) -> Tensor:
         """As `numpy.cumprod`."""
-        return self._call(np.cumprod, axis=axis)
+        return self._with(np.cumprod, options, axis=axis, dtype=dtype)
 
-    def trace(self, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Tensor:
+    def trace(self, offset: int = 0, axis1: int = 0, axis2: int = 1, dtype: DTypeLike | None = None) -> Tensor:
         """As `numpy.trace`."""
-        return self._call(np.trace, offset=offset, axis1=axis1, axis2=axis2)
+        return self._call(np.trace, offset=offset, axis1=axis1, axis2=axis2, dtype=dtype)
 
     def dot(self, b: Operand) -> Tensor:
         """As `numpy.dot`."""
@@ -1102,9 +1112,9 @@ class Tensor:
         """As `numpy.repeat`."""
         return self._call(np.repeat, repeats, axis=axis)
 
-    def take(self, indices: ArrayLike, axis: int | None = None) -> Tensor:
+    def take(self, indices: ArrayLike, axis: int | None = None, *, mode: str = "raise") -> Tensor:
         """As `numpy.take`."""
-        return self._call(np.take, indices, axis=axis)
+        return self._call(np.take, indices, axis=axis, mode=mode)
 
     def diagonal(self, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Tensor:
         """As `numpy.diagonal`."""
@@ -1145,21 +1155,21 @@ class Tensor:
         """As `numpy.argmin`."""
         return constant(np.argmin, (self,), {"axis": axis, "keepdims": keepdims})
 
-    def argpartition(self, kth: Any, axis: int | None = -1) -> Any:
+    def argpartition(self, kth: Any, axis: int | None = -1, **options: Any) -> Any:
         """As `numpy.argpartition`."""
-        return constant(np.argpartition, (self, kth), {"axis": axis})
+        return constant(np.argpartition, (self, kth), {"axis": axis, **options})
 
-    def argsort(self, axis: int | None = -1) -> Any:
+    def argsort(self, axis: int | None = -1, **options: Any) -> Any:
         """As `numpy.argsort`."""
-        return constant(np.argsort, (self,), {"axis": axis})
+        return constant(np.argsort, (self,), {"axis": axis, **options})
 
-    def any(self, axis: Axis = None, *, keepdims: bool = False) -> Any:
+    def any(self, axis: Axis = None, *, keepdims: bool = False, **options: Any) -> Any:
         """As `numpy.any`."""
-        return constant(np.any, (self,), {"axis": axis, "keepdims": keepdims})
+        return constant(np.any, (self,), {"axis": axis, "keepdims": keepdims, **options})
 
-    def all(self, axis: Axis = None, *, keepdims: bool = False) -> Any:
+    def all(self, axis: Axis = None, *, keepdims: bool = False, **options: Any) -> Any:
         """As `numpy.all`."""
-        return constant(np.all, (self,), {"axis": axis, "keepdims": keepdims})
+        return constant(np.all, (self,), {"axis": axis, "keepdims": keepdims, **options})
 
     def round(self, decimals: int = 0) -> Any:
         """As `numpy.round`; a plain array, as its gradient is 0."""
@@ -1169,9 +1179,15 @@ class Tensor:
         """As `numpy.nonzero`."""
         return constant(np.nonzero, (self,), {})
 
-    def searchsorted(self, v: Any, side: str = "left") -> Any:
+    def searchsorted(self, v: Any, side: str = "left", **options: Any) -> Any:
         """As `numpy.searchsorted`."""
-        return constant(np.searchsorted, (self, v), {"side": side})
+        return constant(np.searchsorted, (self, v), {"side": side, **options})
+
+    def _with(self, function: Callable[..., Any], options: dict[str, Any], **known: Any) -> Tensor:
+        """A reduction: the short way, or with where=, initial= and what else NumPy may take."""
+        if options:
+            return call(function, (self,), known | options)  # type: ignore[no-any-return]  # a Tensor
+        return FUNCTIONS[function](self, **known)  # type: ignore[no-any-return]  # a Tensor
 
     def _call(self, function: Callable[..., Any], *args: Any, **options: Any) -> Tensor:
         return FUNCTIONS[function](self, *args, **options)  # type: ignore[no-any-return]  # a Tensor
