@@ -619,7 +619,7 @@ def test_a_period_may_be_negative_and_a_base_an_array():
         same(lambda x, b, axis=axis: np.logspace(x, 1.0, 4, base=b, axis=axis), np.array([1.0, 2.0]), base)
     assert check.gradients(lambda b: np.logspace(0.0, 1.0, 2, base=b), base)
     same(lambda x: np.linspace(x, 9.0, 4, dtype=int), np.array(-1.5))
-    same(lambda x: np.roll(x, 1.7), np.arange(3.0))
+    np.testing.assert_array_equal(np.roll(_leaf(0.0, 1.0, 2.0), 1.7).data, [2, 0, 1])  # NumPy 2.0 refuses 1.7
     same(lambda x: np.cumsum(x, axis=0), np.array(2.0))
     ends = np.array(2.0)
     same(lambda x: np.pad(x, 2, "linear_ramp", end_values=(1, 5)), np.arange(3.0))
