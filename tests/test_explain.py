@@ -305,10 +305,20 @@ def test_names():
         ("coef_", r"\mathrm{coef\_}_{i}"),
         ("w_2", "w_{2,i}"),
         ("w_hat", r"\mathrm{w\_hat}_{i}"),
+        ("w*", r"{\text{w} \ast}_{i}"),
+        ("p|q", r"{\text{p} \vert \text{q}}_{i}"),
+        (r"C:\{w}", r"{\text{C:} \backslash \lbrace \text{w} \rbrace}_{i}"),
+        ("50%_$", r"\text{50\%\_\$}_{i}"),
     ],
 )
 def test_a_name_in_latex_keeps_its_letters_and_its_index(name, latex):
     assert rf"\partial {latex}}} &=" in show.derivation(np.sum(leaf(3, name=name) ** 2)).markdown()
+
+
+def test_names_do_not_format_the_markdown_around_them():
+    text = show.derivation(np.sum(leaf(3, name="*w*") * leaf(3, name="a|b") * leaf(3, name="_c_"))).markdown()
+    assert r"derived by \*w\*, a\|b, \_c\_:" in text
+    assert {row.count("|") for row in text.splitlines() if row.startswith("|")} == {8}
 
 
 def test_it_changes_nothing():
@@ -327,7 +337,9 @@ def test_every_formula_is_latex_that_renders():
 
     parser = MathTextParser("agg")
     a, v = leaf(3, 3, name="A"), leaf(3, name="step_size")
-    graphs = [f(a, v) for name, f in GRAPHS.items() if name != "a diamond of doublings"]
+    odd = leaf(3, name="a|b*{c}^`~\\d")
+    graphs = [np.sum(odd * odd)]
+    graphs += [f(a, v) for name, f in GRAPHS.items() if name != "a diamond of doublings"]
     for loss in (network(3, 2, sigmoid)[0], np.sum(np.sqrt(v)) * np.abs(v[1]) * np.logaddexp(v[0], 1e-9), *graphs):
         markdown = show.derivation(loss).markdown()
         formulas = re.findall(r"\$([^$]+)\$", markdown.split("$$")[0])

@@ -364,7 +364,8 @@ class Derivation:
             lines.append("\\sigma(z) &= \\frac{1}{1 + e^{-z}}, \\quad \\sigma'(z) = \\frac{e^{-z}}{(1 + e^{-z})^2}")
         aligned = " \\\\\n".join(lines)
         formulas = f"$$\n\\begin{{aligned}}\n{aligned}\n\\end{{aligned}}\n$$"
-        return "\n".join([self._title(), "", *table, "", self._verdict(), "", formulas, ""])
+        title, verdict = (re.sub(r"([\\`*_|<>\[\]$~])", r"\\\1", text) for text in (self._title(), self._verdict()))
+        return "\n".join([title, "", *table, "", verdict, "", formulas, ""])
 
     _repr_markdown_ = markdown
 

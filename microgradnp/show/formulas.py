@@ -301,7 +301,31 @@ _GREEK = {
 }
 _TEX_FUNCTIONS = {"exp", "log", "sin", "cos", "tan", "sinh", "cosh", "tanh", "arcsin", "arccos", "arctan", "max", "min"}
 
+_SIGNS = {
+    "|": r"\vert",
+    "*": r"\ast",
+    "\\": r"\backslash",
+    "{": r"\lbrace",
+    "}": r"\rbrace",
+    "^": r"\wedge",
+    "~": r"\sim",
+    "`": r"\prime",
+}
+"""What neither LaTeX's text nor a table in Markdown takes as it is."""
+
 SUM, PRODUCT, POWER, ATOM = range(4)
+
+
+def _word(name: str, font: str = "text") -> str:
+    """A name in upright letters."""
+    parts = []
+    for part in re.split(r"([|*\\{}^~`])", name):
+        if part in _SIGNS:
+            parts.append(_SIGNS[part])
+        elif part:
+            escaped = re.sub(r"([_%&#$])", r"\\\1", part)
+            parts.append(f"\\{font}{{{escaped}}}")
+    return parts[0] if len(parts) == 1 else f"{{{' '.join(parts)}}}"
 
 
 class Writer:
@@ -393,8 +417,7 @@ class Writer:
     def named(self, name: str, letters: str) -> str:
         """A name in LaTeX: ``z3`` as a numbered step, ``b0`` with a subscript, a word upright."""
         if not name.replace("_", "").isalnum():
-            escaped = re.sub(r"([_%&#$])", r"\\\1", name)
-            return f"\\text{{{escaped}}}" + (f"_{{{letters}}}" if letters else "")
+            return _word(name) + (f"_{{{letters}}}" if letters else "")
         step = re.fullmatch(r"z(\d+)", name)
         if step:
             return f"z^{{({step[1]})}}" + (f"_{{{letters}}}" if letters else "")
@@ -403,8 +426,7 @@ class Writer:
         if stem in _GREEK:
             stem = f"\\{stem}"
         elif len(stem) > 1:
-            escaped = re.sub(r"([_%&#$])", r"\\\1", stem)
-            stem = f"\\mathrm{{{escaped}}}"
+            stem = _word(stem, "mathrm")
         return stem + (f"_{{{below}}}" if below else "")
 
     def function(self, x: Function) -> str:
