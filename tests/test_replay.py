@@ -803,3 +803,14 @@ def test_a_thousand_layers():
     for _ in range(3):
         assert_same(compiled(x, y), step(x, y))
     assert_same([p.data for p in ours[0].parameters()], [p.data for p in eager[0].parameters()])
+
+
+def test_a_place_seen_through_a_read_only_view_is_written_again():
+    def f(x):
+        ends = np.broadcast_to(np.array([x[0, 0], 1.0], like=x), (2, 2))
+        return np.sum(np.sin((np.ones(3, np.float32) * ends[0][0]).astype(np.float32)))
+
+    step, x = with_gradient(f), np.array([[0.5, 2.0]], np.float32)
+    compiled = mg.compile(step)
+    for k in range(3):
+        assert_same(compiled(x + k), step(x + k))

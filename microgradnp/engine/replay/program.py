@@ -194,7 +194,7 @@ class Program:
 
     def _object(self, array: Array) -> Array:
         """One array object for each place: a ufunc then sees at once that ``out`` is its argument (0.3 us, not 0.4)."""
-        key = (array.ctypes.data, array.shape, array.strides, array.dtype.str)
+        key = (array.ctypes.data, array.shape, array.strides, array.dtype.str, array.flags.writeable)
         return self._objects.setdefault(key, array)
 
     def _ones(self, n: int, dtype: Any) -> str:
