@@ -34,6 +34,7 @@ def identity_jacobian(f: Callable[[Any], Any], x: Any) -> None:
 SYMMETRIC_FORMS: dict[str, Callable[[Any], Any]] = {
     "eigh": lambda x: (lambda w, v: (v * w) @ v.mT)(*np.linalg.eigh(x)),
     "eigh of the upper triangle": lambda x: (lambda w, v: (v * w) @ v.mT)(*np.linalg.eigh(x, "U")),
+    "svd": lambda x: (lambda u, s, vt: (u * s) @ vt)(*np.linalg.svd(x, hermitian=True)),
     "cholesky": lambda x: (lambda root: root @ root.mT)(np.linalg.cholesky(x)),
     "upper cholesky": lambda x: (lambda root: root.mT @ root)(np.linalg.cholesky(x, upper=True)),
 }
@@ -191,6 +192,16 @@ def test_the_dtype_is_kept_through_second_order(dtype: Any) -> None:
         first = mg.grad(lambda x, f=f: np.sum(f(x)))
         assert first(x).dtype == dtype
         assert mg.grad(lambda x, first=first: np.sum(first(x) ** 2))(x).dtype == dtype
+
+
+@given(small.flatmap(lambda n: matrices(n, n)))
+def test_singular_values_of_a_symmetric_matrix_are_its_eigenvalues_without_their_signs(x: Any) -> None:
+    x = x - 3 * np.eye(len(x))  # some are negative
+    u, s, vt = np.linalg.svd(mg.Tensor(x, requires_grad=True), hermitian=True)
+    for got, expected in zip((u, s, vt), np.linalg.svd(x, hermitian=True), strict=True):
+        np.testing.assert_allclose(got.data, expected, atol=ATOL)
+    only = mg.grad(lambda x: np.sum(np.linalg.svd(x, compute_uv=False, hermitian=True) ** 2))(x)
+    np.testing.assert_allclose(only, mg.grad(lambda x: np.sum(np.linalg.eigvalsh(x) ** 2))(x), atol=ATOL)
 
 
 ERRORS: dict[str, tuple[Callable[[Any], Any], type[Exception], str]] = {

@@ -214,8 +214,12 @@ def eigvalsh(a, UPLO="L"):
 def svd(a, full_matrices=True, compute_uv=True, hermitian=False):
     """Singular values, with the vectors that belong to them."""
     a = _matrices(a, "np.linalg.svd")
-    if hermitian:
-        raise ValueError("np.linalg.svd of a Tensor has no hermitian=True; for a symmetric matrix use np.linalg.eigh.")
+    if hermitian:  # the eigenvalues without their signs, the largest first
+        w, v = np.linalg.eigh(a)
+        order = np.argsort(np.absolute(w), axis=-1)[..., ::-1]
+        s, u = (np.take_along_axis(x, i, -1) for x, i in ((w, order), (v, order[..., None, :])))
+        vh = (u * np.sign(s)[..., None, :]).mT
+        return SVDResult(u, np.absolute(s), vh) if compute_uv else np.absolute(s)
     m, n = a.shape[-2:]
     if compute_uv and full_matrices and m != n:
         raise ValueError(
