@@ -314,7 +314,7 @@ ERRORS: dict[str, tuple[Callable[[Any], Any], type[Exception], str]] = {
     "an option that means nothing to a method": (lambda x: x.sum(foo=1), TypeError, "it takes: a, axis, dtype"),
     "a method's out": (lambda x: x.sum(out=np.zeros(())), TypeError, "np.sum with out= cannot write"),
     "axes of a ufunc": (lambda x: np.matmul(x, x, axes=[(0, 1)] * 3), TypeError, "axes=:.*np.moveaxis"),
-    "a span of time": (lambda x: x * np.timedelta64(1), TypeError, "real numbers; got timedelta64"),
+    "a span of time": (lambda x: x * np.timedelta64(1, "s"), TypeError, "real numbers; got timedelta64"),
     "fewer destinations": (lambda x: np.moveaxis(x, (0, 1), 0), ValueError, "as many destinations as sources; got 1"),
     "unequal parts": (lambda x: np.split(x, 2, axis=1), ValueError, "axis of length 3; use np.array_split"),
     "no parts": (lambda x: np.array_split(x, 0), ValueError, "at least 1"),
