@@ -814,3 +814,37 @@ def test_a_place_seen_through_a_read_only_view_is_written_again():
     compiled = mg.compile(step)
     for k in range(3):
         assert_same(compiled(x + k), step(x + k))
+
+
+COPIES = {
+    "copied": lambda x: x.copy(),
+    "times 1": lambda x: x * 1.0,
+    "1 times": lambda x: 1 * x,
+    "over 1": lambda x: x / 1.0,
+    "cast": lambda x: x.astype(np.float64),
+}
+PARTS = {
+    "rows reversed": lambda x: x[::-1],
+    "columns reversed": lambda x: x[:, ::-1],
+    "some columns": lambda x: x[:, :2],
+    "every other": lambda x: x[:, ::2],
+    "a row repeated": lambda x: np.broadcast_to(x[0], (2, 3)),
+    "a column repeated": lambda x: np.broadcast_to(x[:, :1], (2, 3)),
+    "transposed": lambda x: x.T,
+    "all": lambda x: x,
+}
+
+
+@pytest.mark.parametrize("copied", COPIES)
+@pytest.mark.parametrize("part", PARTS)
+def test_a_copy_of_a_part_is_dense_in_a_replay_too(part, copied):
+    def f(x):
+        y = COPIES[copied](PARTS[part](x * x))
+        z = np.reshape(y, -1)
+        twice = np.stack((y, y))
+        return np.sum(np.sin(z) * np.arange(z.size)), np.sum(twice * np.arange(twice.size).reshape(twice.shape))
+
+    step, x = with_gradient(f), np.array([[0.5, 1.0, -1.5], [2.0, -0.25, 0.75]])
+    compiled = mg.compile(step)
+    for k in range(3):
+        assert_same(compiled(x + k), step(x + k))

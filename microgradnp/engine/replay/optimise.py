@@ -157,18 +157,25 @@ def _same_as(operation: Operation, changing: set[int]) -> Value | None:
         if x.shape == result.shape and (f in (np.reshape, np.broadcast_to, identity) or _whole(operation)):
             return x  # type: ignore[no-any-return]  # what a view shows is a Value
         return None
-    if f is np.positive and type(arguments[0]) is Value and arguments[0].dtype == result.dtype:
+    if f is np.positive and type(arguments[0]) is Value and _alike(arguments[0], result):
         x = arguments[0]
         return x if x.root.kind != "bound" or id(owner(x.root.array)) not in changing else None
     if f is np.multiply:
         for one, x in (arguments, arguments[::-1]):
-            if type(x) is Value and _is_one(one) and x.shape == result.shape and x.dtype == result.dtype:
+            if type(x) is Value and _is_one(one) and _alike(x, result):
                 return x
     if f is np.divide and _is_one(arguments[1]):
         x = arguments[0]
-        if type(x) is Value and x.shape == result.shape and x.dtype == result.dtype:
+        if type(x) is Value and _alike(x, result):
             return x
     return None
+
+
+def _alike(x: Value, y: Value) -> bool:
+    """Whether one may stand for the other: a view of a dense array may be none of one that is reversed or has gaps."""
+    a, b = x.array, y.array
+    same = a.strides == b.strides or (a.flags.c_contiguous and b.flags.c_contiguous)
+    return same and a.shape == b.shape and a.dtype == b.dtype
 
 
 def _whole(operation: Operation) -> bool:

@@ -283,7 +283,10 @@ class Plan:
         if v.kind in ("bound", "constant"):
             return v.array
         if v.base is not None:
-            return view(v, self.array(v.base))
+            base = self.array(v.base)
+            array = view(v, base)
+            assert not array.size or np.may_share_memory(array, base), "a copy would keep the first call's values"
+            return array
         if id(v) in self.bound:
             return self.bound[id(v)]
         offset = 0
