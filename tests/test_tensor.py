@@ -261,8 +261,8 @@ def test_detach_is_the_same_data_and_no_gradient():
 
 # -- In place -------------------------------------------------------------------------------------------------------
 
-IN_PLACE = [operator.iadd, operator.isub, operator.imul, operator.itruediv, operator.ipow]
-OUT_OF_PLACE = [operator.add, operator.sub, operator.mul, operator.truediv, operator.pow]
+IN_PLACE = [operator.iadd, operator.isub, operator.imul, operator.itruediv, operator.ipow, operator.imod]
+OUT_OF_PLACE = [operator.add, operator.sub, operator.mul, operator.truediv, operator.pow, operator.mod]
 
 
 @pytest.mark.parametrize(("in_place", "plain"), list(zip(IN_PLACE, OUT_OF_PLACE, strict=True)))
@@ -296,6 +296,30 @@ def test_in_place_under_no_grad_updates_a_parameter(in_place, plain):
     assert y is x
     assert x.requires_grad
     same(x, plain(before, 3.0))
+
+
+def test_a_matrix_product_in_place():
+    x = Tensor([[1.0, 2.0], [3.0, 4.0]], requires_grad=True)
+    before, m = x.data.copy(), np.array([[0.0, 1.0], [2.0, 0.0]])
+    with pytest.raises(TypeError, match=r"no_grad\(\) or let an optimizer"):
+        operator.imatmul(x, m)
+    with mg.no_grad():
+        assert operator.imatmul(x, m) is x
+        with pytest.raises(ValueError, match="they must agree"):
+            operator.imatmul(x, np.ones(2))
+    same(x, before @ m)
+
+
+@pytest.mark.parametrize("index", [lambda i: i, lambda i: (i,), lambda i: (i, i), lambda i: (slice(None), i)])
+def test_a_list_as_an_index_may_change_afterwards(index):
+    x, numbers = Tensor(np.arange(9.0).reshape(3, 3), requires_grad=True), [0, 1]
+    y = x[index(numbers)]
+    expected = np.zeros((3, 3))
+    expected[index([0, 1])] = 1.0
+    numbers[:] = [2, 2]
+    np.sum(y).backward()
+    np.testing.assert_array_equal(x.grad, expected)
+    assert x[[]].shape == (0, 3)
 
 
 def test_assignment_to_elements():

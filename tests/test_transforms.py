@@ -309,6 +309,29 @@ def test_argnums(transform):
     assert transform(f, ())(*args) == ()
 
 
+@pytest.mark.parametrize("transform", [mg.grad, mg.hessian, mg.jacobian, mg.value_and_grad])
+def test_argnums_of_any_kind_mean_the_same_at_every_call(transform):
+    def f(a, b):
+        return a * a * b**3
+
+    for one in (np.int64(1), np.array(1), -1):
+        assert transform(f, one)(2.0, 3.0) == transform(f, 1)(2.0, 3.0)
+    for several in (iter([1, 0]), [1, 0], np.array([1, 0]), (i for i in (-1, -2))):
+        derivative = transform(f, several)
+        assert derivative(2.0, 3.0) == transform(f, (1, 0))(2.0, 3.0)
+        assert derivative(2.0, 3.0) == transform(f, (1, 0))(2.0, 3.0)
+
+
+@pytest.mark.parametrize("transform", [mg.grad, mg.hessian, mg.jacobian])
+def test_an_option_may_have_any_name(transform):
+    def f(x, f=1.0, argnums=1.0, args=1.0):
+        return x**2 * f * argnums * args
+
+    options = {"f": 3.0, "argnums": 5.0, "args": 7.0}
+    assert transform(f)(2.0, **options) == transform(lambda x: x**2 * 105.0)(2.0)
+    assert mg.vjp(lambda x, f: x * f, 2.0, f=3.0)[1](1.0) == (3.0,)
+
+
 def test_a_hessian_by_several_arguments_is_a_table_of_blocks():
     a, b = np.array([1.0, 2.0]), np.array([3.0, 4.0, 5.0])
     (aa, ab), (ba, bb) = mg.hessian(lambda a, b: np.sum(np.outer(a * a, b)), (0, 1))(a, b)
@@ -426,6 +449,29 @@ def test_an_argument_that_is_not_of_floats_is_named(bad):
         mg.grad(total)(NESTED | {"w": [np.ones(2), bad]})
     with pytest.raises(TypeError, match=r"argument 1 of power is .* leave it out of argnums"):
         mg.vjp(np.power, 1.0, bad)
+
+
+@pytest.mark.filterwarnings("ignore::PendingDeprecationWarning")
+@pytest.mark.parametrize(
+    ("make", "remedy"),
+    [(lambda: np.ma.array([1.0, 2.0], mask=[0, 1]), "fill it first"), (lambda: np.matrix([1.0, 2.0]), r"np\.asarray")],
+)
+def test_arrays_that_compute_in_their_own_way_are_refused(make, remedy):
+    bad = make()
+    plain = np.asarray(bad)
+    _, pullback = mg.vjp(np.square, plain)
+    for transform in (
+        lambda: mg.grad(np.sum)(bad),
+        lambda: mg.hessian(lambda p: np.sum(p["w"]))({"w": bad}),
+        lambda: mg.vjp(lambda x: bad, plain),
+        lambda: mg.jvp(np.square, (plain,), (bad,)),
+        lambda: mg.hvp(np.sum, (plain,), (bad,)),
+        lambda: pullback(bad),
+        lambda: (mg.Tensor(plain, requires_grad=True) * 2).backward(bad),
+        lambda: setattr(mg.Tensor(plain), "data", bad),
+    ):
+        with pytest.raises(TypeError, match=remedy):
+            transform()
 
 
 @pytest.mark.parametrize("bad", ["text", None, 1j, object()])

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ContextDecorator, contextmanager
+from contextlib import AbstractContextManager, ContextDecorator
 from contextvars import ContextVar
 from inspect import isasyncgenfunction, iscoroutinefunction, isgeneratorfunction
 from itertools import count
@@ -51,15 +51,20 @@ REFUSED: dict[Callable[..., Any] | str, str] = {}
 """Functions, and by name whole modules, that Tensors refuse, each with the reason and what to use instead."""
 
 
-@contextmanager
-def state(**changes: Any) -> Iterator[State]:
+class state:
     """Change the current state for a while; put it back whatever happens."""
-    new = _STATE.get()._replace(**changes)
-    token = _STATE.set(_PLAIN if new == _PLAIN else new)
-    try:
-        yield new
-    finally:
-        _STATE.reset(token)
+
+    __slots__ = ("_changes", "_token")
+
+    def __init__(self, **changes: Any) -> None:
+        self._changes = changes
+
+    def __enter__(self) -> None:
+        new = _state()._replace(**self._changes)
+        self._token = _STATE.set(_PLAIN if new == _PLAIN else new)
+
+    def __exit__(self, *_: object) -> None:
+        _STATE.reset(self._token)
 
 
 class Scope(AbstractContextManager[None], ContextDecorator):
@@ -290,21 +295,27 @@ def assign(target: Array, value: Any) -> None:
         np.copyto(target, plain(value), casting="same_kind")
 
 
-def constant_array(x: Any) -> Any:
-    """Bring an operand that is no Tensor to an array or a number that the rules can work with."""
+def plain_array(x: Any) -> Array:
+    """`numpy.asarray`, but for arrays that would lose their own way of computing: they are refused."""
     if isinstance(x, np.ma.MaskedArray):
         raise TypeError(
             "a masked array would lose its mask here: fill it first (x.filled(0.0)), or select with np.where."
         )
     if isinstance(x, np.matrix):
         raise TypeError("np.matrix multiplies in its own way: pass np.asarray(m), and write @ for matrix products.")
+    return np.asarray(x)
+
+
+def constant_array(x: Any) -> Any:
+    """Bring an operand that is no Tensor to an array or a number that the rules can work with."""
     given = type(x).__name__
     if not isinstance(x, np.ndarray | np.generic):
         if isinstance(x, int) and not isinstance(x, bool):  # a Python number stays one: it does not decide the dtype
             return int(x)
         if isinstance(x, float):
             return float(x)
-        x = np.asarray(x)
+    if not isinstance(x, np.generic):
+        x = plain_array(x)
     if x.dtype.kind not in "fiub":
         raise TypeError(
             f"Tensors compute with real numbers; got {given} of dtype {x.dtype}. "
@@ -595,7 +606,7 @@ class Tensor:
 
     @data.setter
     def data(self, value: ArrayLike) -> None:
-        array = np.asarray(value)
+        array = plain_array(value)
         if array.shape != self._value.shape or array.dtype != self._value.dtype:
             raise ValueError(
                 f"new data of shape {array.shape} and dtype {array.dtype} for a Tensor of shape {self._value.shape} "
@@ -769,7 +780,7 @@ class Tensor:
                 )
             dtype = self._value.dtype
             return np.ones(self._value.shape, dtype) if self._value.ndim else dtype.type(1)
-        seed = np.asarray(gradient)
+        seed = plain_array(gradient)
         if seed.shape != self._value.shape:
             raise ValueError(
                 f"backward(gradient) of shape {seed.shape} for a Tensor of shape {self._value.shape}: they must be the "
@@ -1011,6 +1022,12 @@ class Tensor:
     def __ipow__(self, other: Operand) -> Tensor:
         return self._in_place(_POWER, other)
 
+    def __imod__(self, other: Operand) -> Tensor:
+        return self._in_place(_REMAINDER, other)
+
+    def __imatmul__(self, other: Operand) -> Tensor:
+        return self._in_place(_MATMUL, other)
+
     # -- The protocols
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **options: Any) -> Any:
@@ -1233,9 +1250,12 @@ def _plain_astype(x: Any, dtype: Any) -> Any:
 
 
 def _plain_index(index: Any) -> Any:
-    """An index without Tensors: an integer or boolean Tensor stands for its values."""
+    """An index without Tensors and lists: a Tensor stands for its values, and a list may change before backward."""
     if type(index) is tuple:
         return tuple(map(_plain_index, index))
+    if type(index) is list:
+        array = np.array(index)
+        return array if array.size else array.astype(np.intp)
     if type(index) is Tensor:
         if index._value.dtype.kind not in "iub":
             raise TypeError(f"an index must be of integers or booleans; got a Tensor of dtype {index._value.dtype}.")

@@ -14,23 +14,24 @@ import numpy as np
 
 from microgradnp.engine.backward import FREED, _freed, sweep
 from microgradnp.engine.rules import RULES, identity
-from microgradnp.engine.tensor import Array, Tensor, _next_order, _state, apply, native, state, wrap
+from microgradnp.engine.tensor import Array, Tensor, _next_order, _state, apply, native, plain_array, state, wrap
 
 Function = Callable[..., Any]
 
 # -- Nested tuples, lists and dicts of arrays ---------------------------------------
 
 
-_SEQUENCES = (tuple, list)  # made once: `tuple | list` is a new union at every use
+_SEQUENCES, _NESTED = (tuple, list), (tuple, list, dict)  # made once: `tuple | list` is a new union at every use
+_FLOATS = (np.float32, np.float64)
 
 
 def leaves_of(tree: Any) -> list[Any]:
     """The arrays of a nested structure, in order."""
+    if not isinstance(tree, _NESTED):
+        return [tree]
     if isinstance(tree, _SEQUENCES):
         return [leaf for part in tree for leaf in leaves_of(part)]
-    if isinstance(tree, dict):
-        return [leaf for part in tree.values() for leaf in leaves_of(part)]
-    return [tree]
+    return [leaf for part in tree.values() for leaf in leaves_of(part)]
 
 
 def paths_of(tree: Any, name: str) -> Iterator[tuple[str, Any]]:
@@ -54,12 +55,12 @@ def like(tree: Any, leaves: Iterable[Any]) -> Any:
 
 
 def _build(tree: Any, leaves: Iterator[Any]) -> Any:
-    if isinstance(tree, _SEQUENCES):
-        parts = [_build(part, leaves) for part in tree]
-        return type(tree)(*parts) if hasattr(tree, "_fields") else type(tree)(parts)
+    if not isinstance(tree, _NESTED):
+        return next(leaves)
     if isinstance(tree, dict):
         return {key: _build(part, leaves) for key, part in tree.items()}
-    return next(leaves)
+    parts = [_build(part, leaves) for part in tree]
+    return type(tree)(*parts) if hasattr(tree, "_fields") else type(tree)(parts)
 
 
 # -- The one transform on which the others rest -------------------------------------
@@ -70,7 +71,7 @@ def _variables(tree: Any, i: int, f: Function) -> list[Tensor]:
     variables = []
     for k, x in enumerate(leaves := leaves_of(tree)):
         t = _variable(x)
-        if t._value.dtype not in (np.float32, np.float64):
+        if t._value.dtype.type not in _FLOATS:
             remedy = "leave it out of argnums" if len(leaves) == 1 else "pass it in an argument that argnums leaves out"
             raise TypeError(
                 f"{_path(tree, k, f'argument {i}')} of {_name(f)} is {_kind(x)}; only float32 and float64 have "
@@ -89,7 +90,7 @@ def _variable(x: Any) -> Tensor:
     """A fresh variable of the value of ``x``: a node above it where it is part of a recorded graph, else a leaf."""
     if type(x) is Tensor and x._tracked and _state().recording:
         return apply(RULES[identity], (x,))
-    t = wrap(x._value if type(x) is Tensor else native(np.asarray(x)))
+    t = wrap(x._value if type(x) is Tensor else native(plain_array(x)))
     t._tracked = True
     t._order = _next_order()
     return t
@@ -162,7 +163,7 @@ def _kind(x: Any) -> str:
 
 
 def vjp(
-    f: Function, *args: Any, argnums: int | Sequence[int] | None = None, **options: Any
+    f: Function, /, *args: Any, argnums: int | Sequence[int] | None = None, **options: Any
 ) -> tuple[Any, Callable[[Any], Any]]:
     """Return ``f(*args)`` and a function that multiplies a vector by its Jacobian from the left (a *pullback*).
 
@@ -188,8 +189,8 @@ def vjp(
     >>> pullback(np.array([1.0, 1.0]))
     (array([ 1., -1.]),)
     """
-    picked = _pick(argnums, args, f)
-    value, pullback, _ = _vjp(f, args, picked, options)
+    argnums = _argnums(argnums)
+    value, pullback, _ = _vjp(f, args, _pick(argnums, args, f), options)
     if isinstance(argnums, int):
         return value, lambda v: pullback(v)[0]
     return value, pullback
@@ -240,7 +241,7 @@ def _vjp(
 def _result(r: Any, k: int, value: Any, f: Function) -> Tensor:
     if type(r) is Tensor:
         return r
-    array = np.asarray(r)
+    array = plain_array(r)
     if array.dtype.kind not in "fiub":
         raise TypeError(
             f"{_path(value, k, 'the result')} of {_name(f)} is {_kind(r)}; a transform needs real numbers as results: "
@@ -288,10 +289,11 @@ def value_and_grad(f: Function, argnums: int | Sequence[int] = 0) -> Function:
     >>> float(value), gradient
     (5.0, array([2., 4.]))
     """
+    chosen = _argnums(argnums)
 
     @wraps(f, updated=())
     def value_and_gradient(*args: Any, **options: Any) -> tuple[Any, Any]:
-        value, pullback = vjp(f, *args, argnums=argnums, **options)
+        value, pullback, _ = _vjp(f, args, _pick(chosen, args, f), options)
         results = leaves_of(value)
         if len(results) != 1 or np.size(results[0]) != 1:
             given = [np.shape(r) for r in results]
@@ -299,7 +301,8 @@ def value_and_grad(f: Function, argnums: int | Sequence[int] = 0) -> Function:
                 f"the gradient of {_name(f)} needs a single number as its result; got results of shapes {given}. "
                 "Reduce it (np.sum), or use microgradnp.jacobian."
             )
-        return value, pullback(like(value, [np.ones(np.shape(results[0]))]))
+        gradients = pullback(like(value, [np.ones(np.shape(results[0]))]))
+        return value, gradients[0] if isinstance(chosen, int) else gradients
 
     return value_and_gradient
 
@@ -374,7 +377,7 @@ def _directions(name: str, args: Any, directions: Any) -> tuple[Any, ...]:
 
 
 def _array(x: Any) -> Array:
-    return x._value if type(x) is Tensor else np.asarray(x)
+    return x._value if type(x) is Tensor else plain_array(x)
 
 
 def jacobian(f: Function, argnums: int | Sequence[int] = 0) -> Function:
@@ -387,11 +390,12 @@ def jacobian(f: Function, argnums: int | Sequence[int] = 0) -> Function:
     array([[2., 0.],
            [0., 4.]])
     """
+    chosen = _argnums(argnums)
 
     @wraps(f, updated=())
     def jacobian_of(*args: Any, **options: Any) -> Any:
-        picked = _pick(argnums, args, f)
-        value, pullback = vjp(f, *args, argnums=picked, **options)
+        picked = _pick(chosen, args, f)
+        value, pullback, _ = _vjp(f, args, picked, options)
         arguments = [x for i in picked for x in leaves_of(args[i])]
         results = leaves_of(value)
         zeros = [np.zeros(np.shape(r), _array(r).dtype) for r in results]
@@ -410,7 +414,7 @@ def jacobian(f: Function, argnums: int | Sequence[int] = 0) -> Function:
                 )
             structures = iter(columns)
             parts = tuple(like(args[i], structures) for i in picked)
-            blocks.append(parts[0] if isinstance(argnums, int) else parts)
+            blocks.append(parts[0] if isinstance(chosen, int) else parts)
         return like(value, blocks)
 
     return jacobian_of
@@ -426,7 +430,8 @@ def hessian(f: Function, argnums: int | Sequence[int] = 0) -> Function:
     array([[ 6.,  0.],
            [ 0., 12.]])
     """
-    return jacobian(grad(f, argnums), argnums)
+    chosen: Any = _argnums(argnums)
+    return jacobian(grad(f, chosen), chosen)
 
 
 def hvp(f: Function, args: Sequence[Any], vectors: Sequence[Any]) -> Any:
