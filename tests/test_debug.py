@@ -59,7 +59,17 @@ def by_constant(x):
     return np.sum(c / x), c.data, "argument 0, of shape (3,), of np.divide"
 
 
-CAPTURES = [by_argument, by_index, by_condition, by_value, by_result, by_leaf, by_constant]
+@mg.custom_vjp(lambda g, y, x, *, table: g * table["numbers"][0])
+def scaled(x, *, table):
+    return x * table["numbers"][0]
+
+
+def by_number(x):
+    numbers = [2.0, 3.0]
+    return np.sum(scaled(x, table={"numbers": numbers})), numbers, "the number given as table of scaled"
+
+
+CAPTURES = [by_number, by_argument, by_index, by_condition, by_value, by_result, by_leaf, by_constant]
 
 
 @pytest.mark.parametrize("capture", CAPTURES)
@@ -67,7 +77,7 @@ def test_a_changed_array_is_noticed_and_the_operation_named(capture):
     x = leaf(1.0, 2.0, 4.0, name="x")
     with mg.debug():
         loss, array, what = capture(x)
-        array[0] = not array[0] if array.dtype == bool else array[0] + 1
+        array[0] = not array[0] if np.asarray(array).dtype == bool else array[0] + 1
         with pytest.raises(RuntimeError, match="changed between forward and backward") as error:
             loss.backward()
     assert what in str(error.value)
@@ -87,6 +97,16 @@ def test_an_array_changed_afterwards_is_nobodys_business(capture):
         loss.backward()
         array[0] = 0
     np.testing.assert_array_equal(x.grad, expected)
+
+
+@pytest.mark.parametrize("change", [lambda numbers: numbers.append(1.0), lambda numbers: numbers.clear()])
+def test_an_option_that_grows_or_shrinks_is_noticed(change):
+    x, numbers = leaf(1.0, 2.0), [2.0, 3.0]
+    with mg.debug():
+        y = np.sum(scaled(x, table={"numbers": numbers}))
+        change(numbers)
+        with pytest.raises(RuntimeError, match=r"an option of scaled, called at .*changed between forward and backward"):
+            y.backward()
 
 
 def test_new_data_under_an_old_graph_is_noticed():

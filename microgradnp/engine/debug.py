@@ -117,7 +117,9 @@ class Watch:
         if now != site.prints:
             rule = node._rule
             assert rule is not None
-            what = next(w for w, a, b in zip(_captured(node), now, site.prints, strict=True) if a != b)
+            named = zip(_captured(node), now, site.prints, strict=False)
+            differs = (what for what, a, b in named if a != b)
+            what = next(differs) if len(now) == len(site.prints) else "an option"  # a list or dict, longer or shorter
             raise ChangedError(
                 f"{what} of {rule.name}, called at {site.place}, was changed between forward and backward, so its "
                 "gradient would be wrong. Run backward() before changing it, or compute with a copy (x.copy())."
@@ -167,8 +169,8 @@ def _called(site: Any) -> str:
 
 
 def _prints(node: Tensor) -> tuple[int, ...]:
-    """A fingerprint of every array that the rules of ``node`` will see."""
-    options = _arrays_in(node._options) if node._options else ()
+    """A fingerprint of every array that the rules of ``node`` will see, and of the numbers among its options."""
+    options = _leaves_in(node._options) if node._options else ()
     return tuple([_print(x) for x in (*node._values, *options, node._value)])
 
 
@@ -180,24 +182,27 @@ def _captured(node: Tensor) -> list[str]:
         name = f" ({x.name})" if isinstance(x, Tensor) and x.name else f" (the result of {made})" if made else ""
         names.append(f"argument {i}{name}, of shape {np.shape(x)},")
     for option, value in node._options.items():
-        names += [f"the array given as {option}" for _ in _arrays_in(value)]
+        kinds = ("array" if isinstance(x, np.ndarray) else "number" for x in _leaves_in(value))
+        names += [f"the {kind} given as {option}" for kind in kinds]
     return [*names, f"the value, of shape {node.shape},"]
 
 
-def _arrays_in(options: Any) -> Iterator[Any]:
+def _leaves_in(options: Any) -> Iterator[Any]:
     if isinstance(options, dict):
         options = tuple(options.values())
     if isinstance(options, tuple | list):
         for part in options:
-            yield from _arrays_in(part)
-    elif isinstance(options, np.ndarray):
+            yield from _leaves_in(part)
+    elif isinstance(options, np.ndarray | int | float):
         yield options
 
 
 def _print(x: Any) -> int:
     """64 bits of the bytes: 0.2 us for a small array, 2.5 GB a second for a large one, and nothing is kept."""
     x = _array(x)
-    return hash(x.tobytes()) if isinstance(x, np.ndarray) else 0
+    if isinstance(x, np.ndarray):
+        return hash(x.tobytes())
+    return hash(x) if isinstance(x, int | float) and x == x else 0  # each nan has a hash of its own
 
 
 def _array(x: Any) -> Any:
