@@ -105,7 +105,7 @@ def differences(
         edge_value[active] = np.where(better, rung.edge_value, edge_value[active])
         edge_error[active] = np.where(better, rung.edge_error, edge_error[active])
         size = np.abs(value) + highest / scales[:, None]
-        certain = (highest > crumb) | (apart <= 1e-2 * np.abs(value))
+        certain = (highest > crumb) | (highest == 0) | (apart <= 1e-2 * np.abs(value))
         # What is nothing beside the other entries is the rounding of their common computation.
         largest = np.max(np.abs(value), initial=0.0, where=np.isfinite(value) & (error <= 1e-2 * size))
         nothing = np.maximum(1e-12 * largest, common)
