@@ -630,3 +630,29 @@ def test_joining_casts_as_it_is_told():
     for join in (np.stack, np.hstack, np.vstack, np.concatenate):
         same(lambda x, join=join: join((x, x), dtype=np.float16, casting="safe"), np.ones(2))
         same(lambda x, join=join: join((x, x), dtype=np.float64, casting="safe"), np.ones(2, np.float32))
+
+
+def test_a_point_that_is_no_number_leaves_the_gradient_of_interp_to_the_others():
+    places, values = np.array([0.0, 1.0, 2.5]), np.array([3.0, 1.0, 2.0])
+    for bad in (math.inf, -math.inf, math.nan):
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            q = np.array([0.5, bad, 2.0])
+            same(np.interp, q, places, values)
+            got = gradient(lambda v, q=q: np.interp(q, places, v)[::2], values)
+        np.testing.assert_allclose(got, gradient(lambda v: np.interp([0.5, 2.0], places, v), values))
+    for values in ([1.0, 2.0, math.inf], [math.inf, 2.0, 1.0], [1.0, math.inf, 2.0], [1.0, math.nan, 2.0]):
+        same(np.interp, np.array([0.0, 0.5, 1.0, 2.0, 2.5]), places, np.array(values))
+    got = gradient(lambda v: np.interp([0.5, 1.0], places, v), [1.0, 2.0, math.inf])
+    assert got.tolist() == [0.5, 1.5, 0]
+
+
+@pytest.mark.parametrize("places", [[0.0, 0.0, 1.0], [0.0, 1.0, 1.0], [1.0, 1.0, 1.0], [0.0, 1.0, 1.0, 2.0]])
+def test_where_interp_jumps_there_is_no_slope(places: list[float]) -> None:
+    q, values = np.array([-0.5, 0.0, 0.25, 1.0, 1.5]), np.array([3.0, 1.0, 2.0, 5.0][: len(places)])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        same(np.interp, q, np.array(places), values)
+        jacobian = mg.jacobian(lambda v: np.interp(q, places, v))(values)
+    columns = np.stack([np.interp(q, places, unit) for unit in np.eye(len(places))], axis=1)
+    np.testing.assert_allclose(jacobian, columns)

@@ -215,14 +215,16 @@ def interp(x, xp, fp, left=None, right=None, period=None):
         left = right = None
     left = fp[0] if left is None else left
     right = fp[-1] if right is None else right
-    if len(xp) == 1:
-        y = np.broadcast_to(fp[0], x.shape)
-    else:
-        i = np.clip(constant(np.searchsorted, (xp, x), {"side": "right"}) - 1, 0, len(xp) - 2)
-        a, b = np.take(xp, i), np.take(xp, i + 1)
-        y0, y1 = np.take(fp, i), np.take(fp, i + 1)
-        y = (y1 - y0) / (b - a) * (x - a) + y0
-    return np.where(x < xp[0], left, np.where(x > xp[-1], right, y))
+    i = np.clip(constant(np.searchsorted, (xp, x), {"side": "right"}) - 1, 0, max(len(xp) - 2, 0))
+    j = np.minimum(i + 1, len(xp) - 1)
+    a, b, y0, y1 = np.take(xp, i), np.take(xp, j), np.take(fp, i), np.take(fp, j)
+    # What stands for no point of a line, or for a line without an end, is taken out before it meets any other number.
+    within = (x >= xp[0]) & (x <= xp[-1]) & (a < b)
+    t, width = np.where(within, x - a, 0), np.where(within, b - a, 1)
+    known = np.isfinite(y0) & np.isfinite(y1)
+    y = np.where(known & within, y1 - y0, 0) / width * t + np.where(a < b, y0, y1)
+    y = np.where(known, y, np.where(x == b, y1, np.where(x == a, y0, y0 + y1)))
+    return np.where(x < xp[0], left, np.where(x > xp[-1], right, np.where(np.isnan(x), math.nan, y)))
 
 
 @implements(np.linspace)
