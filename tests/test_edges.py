@@ -656,3 +656,34 @@ def test_where_interp_jumps_there_is_no_slope(places: list[float]) -> None:
         jacobian = mg.jacobian(lambda v: np.interp(q, places, v))(values)
     columns = np.stack([np.interp(q, places, unit) for unit in np.eye(len(places))], axis=1)
     np.testing.assert_allclose(jacobian, columns)
+
+
+@both
+@pytest.mark.parametrize("bad", [math.inf, -math.inf, math.nan])
+def test_padding_leaves_inf_and_nan_where_they_are(bad: float, dtype: Any) -> None:
+    x = np.array([1.0, 4.0, bad, 2.0, 7.0], dtype)
+    for options in (
+        {"mode": "linear_ramp"},
+        {"mode": "linear_ramp", "end_values": (1, 5)},
+        {"mode": "reflect", "reflect_type": "odd"},
+        {"mode": "symmetric", "reflect_type": "odd"},
+    ):
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            same(lambda x, options=options: np.pad(x, 2, **options), x)
+            got = gradient(lambda x, options=options: np.pad(x, 2, **options)[[0, 1, -2, -1]], x, dtype=dtype)
+        assert np.isfinite(got).all()
+
+
+def test_padding_of_whole_numbers_is_numpys():
+    for kind in (np.uint8, np.int16, np.int64):
+        x = np.array([[200, 4, 25], [7, 0, 9]], kind)
+        for options in ({"mode": "linear_ramp", "end_values": 3}, {"mode": "reflect", "reflect_type": "odd"}):
+            np.testing.assert_array_equal(np.pad(mg.Tensor(x), 3, **options).data, np.pad(x, 3, **options))
+
+
+@pytest.mark.parametrize("mode", ["edge", "mean", "median", "maximum", "linear_ramp", "reflect", "wrap"])
+def test_nothing_cannot_be_padded_with_itself(mode: str) -> None:
+    same(lambda x: np.pad(x, 1, mode), np.zeros((0, 2)))
+    if mode in ("mean", "median", "maximum"):
+        same(lambda x: np.pad(x, 1, mode, stat_length=-1), np.ones(3))

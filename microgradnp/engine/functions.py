@@ -67,6 +67,11 @@ def shape_of(shape: Any) -> tuple[int, ...]:
     return tuple(map(operator.index, shape)) if np.iterable(shape) else (operator.index(shape),)
 
 
+def along(axis: int, part: Any) -> tuple[Any, ...]:
+    """The index that takes a part of one axis and all of those before it."""
+    return (slice(None),) * axis + (part,)
+
+
 # -- Reductions --------------------------------------------------------------------------------------------------------
 
 

@@ -6,18 +6,13 @@ import operator
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
 
-from microgradnp.engine.functions import fixed, lift, stop_gradient
+from microgradnp.engine.functions import along, fixed, lift, stop_gradient
 from microgradnp.engine.rules import RULES, scatter_take
 from microgradnp.engine.tensor import apply, being_recorded, constant, implements
 
 # mypy: allow-untyped-defs, allow-untyped-calls
 
 # -- Differences and integrals -----------------------------------------------------------------------------------------
-
-
-def _along(axis, part):
-    """The index that takes a part of one axis and all of those before it."""
-    return (slice(None),) * axis + (part,)
 
 
 @implements(np.diff)
@@ -35,7 +30,7 @@ def diff(a, n=1, axis=-1, prepend=None, append=None):
     if before or after:
         a = np.concatenate([*before, a, *after], axis=axis)
     for _ in range(n):
-        a = a[_along(axis, slice(1, None))] - a[_along(axis, slice(None, -1))]
+        a = a[along(axis, slice(1, None))] - a[along(axis, slice(None, -1))]
     return a
 
 
@@ -100,7 +95,7 @@ def trapezoid(y, x=None, dx=1.0, axis=-1):
         x = lift(x)
         one = x.ndim == 1
         dx = np.reshape(np.diff(x), (-1,) + (1,) * (y.ndim - axis - 1)) if one else np.diff(x, axis=axis)
-    heights = y[_along(axis, slice(1, None))] + y[_along(axis, slice(None, -1))]
+    heights = y[along(axis, slice(1, None))] + y[along(axis, slice(None, -1))]
     return np.sum(dx * heights / 2.0, axis=axis)
 
 
@@ -190,7 +185,7 @@ def trim_zeros(filt, trim="fb", axis=None):
         n = filt.shape[i]
         first = (hits[0] if hits.size else n) if "f" in trim.lower() else 0
         last = (hits[-1] + 1 if hits.size else first) if "b" in trim.lower() else n
-        filt, marks = (t[_along(i, slice(int(first), int(last)))] for t in (filt, marks))
+        filt, marks = (t[along(i, slice(int(first), int(last)))] for t in (filt, marks))
     return filt
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
 
-from microgradnp.engine.functions import fixed, lift, shape_of
+from microgradnp.engine.functions import along, fixed, lift, shape_of
 from microgradnp.engine.rules import RULES, scatter
 from microgradnp.engine.tensor import apply, implements, plain, tensors_in, wrap
 
@@ -265,7 +265,7 @@ def array_split(ary, indices_or_sections, axis=0):
             raise ValueError(f"np.array_split into {places} parts: it takes at least 1.")
         each, more = divmod(n, int(places))
         cuts = np.cumsum([0] + [each + 1] * more + [each] * (int(places) - more)).tolist()
-    return [ary[(slice(None),) * axis + (slice(a, b),)] for a, b in pairwise(cuts)]
+    return [ary[along(axis, slice(a, b))] for a, b in pairwise(cuts)]
 
 
 @implements(np.split)
@@ -385,6 +385,8 @@ def pad(array, pad_width, mode="constant", **options):
     rest = {key: value for key, value in options.items() if key not in each}
     for axis in range(a.ndim):
         before, after = widths[axis]
+        if not a.shape[axis] and before + after and mode != "constant":
+            raise ValueError(f"np.pad of shape {a.shape} with mode={mode!r}: axis {axis} has no element to pad with.")
         own = {key: value[axis] for key, value in each.items()} | rest
         if mode == "constant":
             low, high = _per_axis(constants, a.ndim)[axis]
@@ -394,25 +396,30 @@ def pad(array, pad_width, mode="constant", **options):
             low, high = own.pop("stat_length", (None, None))
             _only(own, mode)
             n = a.shape[axis]
+            if any(k is not None and k < 0 for k in (low, high)):
+                raise ValueError(f"np.pad takes no negative stat_length; got {(low, high)}.")
             statistic: Any = {"maximum": np.max, "minimum": np.min, "mean": np.mean, "median": np.median}[mode]
             first = np.take(a, np.arange(n if low is None else min(low, n)), axis=axis)
             last = np.take(a, np.arange(0 if high is None else max(n - high, 0), n), axis=axis)
             a = _joined(a, axis, before, after, *(statistic(part, axis=axis, keepdims=True) for part in (first, last)))
         elif mode in ("edge", "wrap") or (mode in ("reflect", "symmetric") and own.get("reflect_type") != "odd"):
             a = np.take(a, np.pad(np.arange(a.shape[axis]), (before, after), mode, **own), axis=axis)
-        elif mode in ("linear_ramp", "reflect", "symmetric"):  # linear in the elements: NumPy pads the unit vectors
-            n = a.shape[axis]
-            ends = own.pop("end_values", (0, 0))
-            own |= {"end_values": ((0, 0), (0, 0))} if mode == "linear_ramp" else {}
-            matrix = np.pad(np.eye(n), ((before, after), (0, 0)), mode, **own).astype(a.dtype)
-            a = np.moveaxis(np.tensordot(matrix, a, (1, axis)), 0, axis)
-            if mode == "linear_ramp":
-                low, high = (
-                    np.pad(np.zeros(n), (before, after), mode, end_values=unit).astype(a.dtype)
-                    for unit in ((1, 0), (0, 1))
-                )
-                ramp = lift(low * ends[0] + high * ends[1]).astype(a.dtype, copy=False)
-                a = a + np.reshape(ramp, (-1,) + (1,) * (a.ndim - axis - 1))
+        elif mode == "linear_ramp":
+            low, high = own.pop("end_values", (0, 0))
+            _only(own, mode)
+            first, last = a[along(axis, 0)], a[along(axis, -1)]
+            rising, falling = (
+                np.linspace(end, edge, n, endpoint=False, dtype=a.dtype, axis=axis)
+                for end, edge, n in ((low, first, before), (high, last, after))
+            )
+            a = np.concatenate((rising, a, np.flip(falling, axis)), axis=axis)
+        elif mode in ("reflect", "symmetric"):  # odd: NumPy pads the unit vectors, and few elements make each new one
+            matrix = np.pad(np.eye(a.shape[axis]), ((before, after), (0, 0)), mode, **own)
+            y = lift(np.zeros((), a.dtype))
+            for i in np.argsort(matrix == 0, axis=1, kind="stable")[:, :3].T:
+                factor = np.reshape(matrix[np.arange(len(i)), i].astype(a.dtype), (-1,) + (1,) * (a.ndim - axis - 1))
+                y = y + factor * np.where(factor == 0, 0, np.take(a, i, axis=axis))
+            a = y
         else:
             raise ValueError(
                 f"np.pad of a Tensor does not take mode={mode!r}; it takes 'constant', 'edge', 'reflect', 'symmetric', "
