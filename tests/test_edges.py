@@ -687,3 +687,16 @@ def test_nothing_cannot_be_padded_with_itself(mode: str) -> None:
     same(lambda x: np.pad(x, 1, mode), np.zeros((0, 2)))
     if mode in ("mean", "median", "maximum"):
         same(lambda x: np.pad(x, 1, mode, stat_length=-1), np.ones(3))
+
+
+@both
+def test_the_quotient_of_a_remainder_is_the_one_that_was_taken(dtype: Any) -> None:
+    """1.0 holds 0.1 nine times and 0.0999... is left over, though 1.0 / 0.1 is 10 when rounded."""
+    a = np.array([1.0, 6.0, 0.6, -0.6, -1.0, 7.5, -7.5, 0.0], dtype)
+    b = np.array([0.1, 0.2, 0.1, 0.1, -0.1, 2.0, 2.0, 3.0], dtype)
+    for f in (np.remainder, np.fmod):
+        by_a, by_b = gradient(f, a, b, argnums=(0, 1), dtype=dtype)
+        assert by_a.tolist() == [1] * 8
+        np.testing.assert_allclose(f(a, b), a + by_b * b, atol=8 * np.finfo(dtype).eps)  # y = a - k b
+    for f in (np.remainder, np.fmod):
+        assert gradient(f, 5.0, math.inf, argnums=(0, 1), dtype=dtype) == (1, 0)

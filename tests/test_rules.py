@@ -32,6 +32,7 @@ ATOL = {np.dtype(np.float64): 1e-11, np.dtype(np.float32): 1e-5}
 EQUIVALENT = {
     (np.unwrap, 0, "wrong axis"): "the gradient is the same along every axis",
     (np.copysign, 0, "stale output"): "only the sign of the output is used",
+    (np.fmod, 1, "stale output"): "only the whole quotient that it leaves is used",
 }
 ZERO = {(np.copysign, 1), (np.heaviside, 0)}
 

@@ -217,8 +217,8 @@ defvjp(np.add,          lambda g, y, a, b: g,                              lambd
 defvjp(np.subtract,     lambda g, y, a, b: g,                              lambda g, y, a, b: -g)
 defvjp(np.multiply,     lambda g, y, a, b: g * b,                          lambda g, y, a, b: g * a)
 defvjp(np.divide,       lambda g, y, a, b: g / b,                          lambda g, y, a, b: -g * y / b)
-defvjp(np.remainder,    lambda g, y, a, b: g,                              lambda g, y, a, b: -g * np.floor(a / b))
-defvjp(np.fmod,         lambda g, y, a, b: g,                              lambda g, y, a, b: -g * np.trunc(a / b))
+defvjp(np.remainder,    lambda g, y, a, b: g,                              lambda g, y, a, b: -g * (a // b))
+defvjp(np.fmod,         lambda g, y, a, b: g,                              lambda g, y, a, b: -g * np.rint((a - y) / b))
 defvjp(np.power,        lambda g, y, a, b: g * (b * np.power(a, _less_one(a, b, y))),
                         lambda g, y, a, b: g * (y * _log(a, y)))
 defvjp(np.float_power,  lambda g, y, a, b: g * (b * np.float_power(a, _less_one(a, b, y))),
