@@ -848,3 +848,42 @@ def test_a_copy_of_a_part_is_dense_in_a_replay_too(part, copied):
     compiled = mg.compile(step)
     for k in range(3):
         assert_same(compiled(x + k), step(x + k))
+
+
+def run_alike(make, *calls):
+    """Call a step eagerly and compiled; ``make`` gives a fresh step and the Tensors that it changes."""
+    (ours, mine), (eager, theirs) = make(), make()
+    compiled = mg.compile(ours)
+    for args in calls:
+        assert_same(compiled(*args), eager(*map(mg.Tensor, args)))
+        assert_same([t.data for t in mine], [t.data for t in theirs])
+        assert [t.grad is None for t in mine] == [t.grad is None for t in theirs]
+        assert_same([t.grad for t in mine if t.grad is not None], [t.grad for t in theirs if t.grad is not None])
+    return compiled
+
+
+FRESH = [(np.array([1.0, -2.0, 3.0]) + k,) for k in range(4)]
+
+
+def test_no_argument_is_written_over_while_it_is_read():
+    def clipped():
+        def step(x):
+            top = x * 2
+            return np.clip(top, x - 0.5, top)  # written in two lines, of which the second reads top once more
+
+        return step, []
+
+    def turned():
+        w = mg.Tensor(np.zeros(3))
+
+        def step(x):
+            y = x * 2
+            np.positive(y, out=w.data)
+            z = np.concatenate((y[1:], y[:1]))  # would be computed where y lies
+            np.positive(z, out=w.data)
+            return z * 1
+
+        return step, [w]
+
+    run_alike(clipped, *FRESH)
+    run_alike(turned, *FRESH)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right, insort
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -133,13 +134,18 @@ class Plan:
         if sum(i <= k < j for k in writes) or any(j < k <= self.last[id(root)] for k in writes):
             return False
         birth = self.operations[i]
-        safe = self.shares(birth)
         there = owner(target.array)
-        return not any(
-            position not in safe or not _same_place(v.array, target.array)
-            for position, x in enumerate((*birth.arguments, birth.options))
-            for v in values_in(x)
-            if v.root.kind == "bound" and owner(v.root.array) is there
+        return self._lies_like(target.array, birth, [v for v in birth.reads if self._memory(v) is there])
+
+    def _lies_like(self, array: Array, operation: Operation, there: list[Value]) -> bool:
+        """Whether the result may be computed where ``array`` lies, of whose memory the operation reads ``there``.
+
+        Only an argument that lies just there itself, and that is not read again after a first line has been written.
+        """
+        safe = self.shares(operation)
+        late = [x for i, x in enumerate((*operation.arguments, operation.options)) if i not in safe]
+        return all(_same_place(v.array, array) for v in there) and not any(
+            v is x for v in there for x in values_in(late)
         )
 
     # -- Pieces of a concatenation
@@ -181,6 +187,12 @@ class Plan:
             root = self.home[id(root)][0]
         return root
 
+    def _memory(self, v: Value) -> Any:
+        """What owns the bound memory that a value lies in; None if it lies in the program's own."""
+        place = self.place_of(v)
+        array = place.array if place.kind == "bound" else self.bound.get(id(place))
+        return None if array is None else owner(array)
+
     def _place(self) -> None:
         self.space = _Space()
         lengths: dict[int, int] = {}
@@ -220,7 +232,7 @@ class Plan:
                 and self.last[id(place)] == i
                 and _same_layout(v.array, result.array)
                 and v.array.nbytes == place.array.nbytes
-                and all(self.place_of(w) is not place or _same_place(w.array, v.array) for w in operation.reads)
+                and self._lies_like(v.array, operation, [w for w in operation.reads if self.place_of(w) is place])
             ):
                 return place
         return None
@@ -257,11 +269,13 @@ class Plan:
                 continue
             if self.last[id(result)] == w and not all(
                 _same_layout(x.array, writer.result.array) and position_ in self.shares(writer)
-                for position_, x in enumerate(writer.arguments)
-                if type(x) is Value and x.root is result
+                for position_, part in enumerate((*writer.arguments, writer.options))
+                for x in values_in(part)
+                if x.root is result
             ):
                 continue
-            if any(w_ is not v and w_.root is v.root and not _same_place(w_.array, v.array) for w_ in operation.reads):
+            there = owner(array)
+            if not self._lies_like(v.array, operation, [x for x in operation.reads if self._memory(x) is there]):
                 continue
             self.bound[id(result)] = array.reshape(result.shape)
             for k in self.users[id(result)]:
