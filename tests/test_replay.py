@@ -887,3 +887,18 @@ def test_no_argument_is_written_over_while_it_is_read():
 
     run_alike(clipped, *FRESH)
     run_alike(turned, *FRESH)
+
+
+@pytest.mark.parametrize("copied", ["times 1", "1 times", "over 1"])
+def test_a_copy_of_what_the_step_writes_keeps_the_old_values(copied):
+    def make():
+        w = mg.Tensor([1.0, 2.0, 3.0])
+
+        def step(x):
+            before = COPIES[copied](w)
+            w.data += x
+            return before
+
+        return step, [w]
+
+    run_alike(make, *FRESH)

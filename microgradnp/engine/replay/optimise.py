@@ -157,17 +157,15 @@ def _same_as(operation: Operation, changing: set[int]) -> Value | None:
         if x.shape == result.shape and (f in (np.reshape, np.broadcast_to, identity) or _whole(operation)):
             return x  # type: ignore[no-any-return]  # what a view shows is a Value
         return None
-    if f is np.positive and type(arguments[0]) is Value and _alike(arguments[0], result):
-        x = arguments[0]
-        return x if x.root.kind != "bound" or id(owner(x.root.array)) not in changing else None
-    if f is np.multiply:
-        for one, x in (arguments, arguments[::-1]):
-            if type(x) is Value and _is_one(one) and _alike(x, result):
-                return x
-    if f is np.divide and _is_one(arguments[1]):
-        x = arguments[0]
+    candidates: tuple[Any, ...] = ()
+    if f is np.positive or (f in (np.multiply, np.divide) and _is_one(arguments[1])):
+        candidates = arguments[:1]
+    elif f is np.multiply and _is_one(arguments[0]):
+        candidates = arguments[1:]
+    for x in candidates:
         if type(x) is Value and _alike(x, result):
-            return x
+            lasts = x.root.kind != "bound" or id(owner(x.root.array)) not in changing
+            return x if lasts else None
     return None
 
 
