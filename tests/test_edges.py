@@ -700,3 +700,46 @@ def test_the_quotient_of_a_remainder_is_the_one_that_was_taken(dtype: Any) -> No
         np.testing.assert_allclose(f(a, b), a + by_b * b, atol=8 * np.finfo(dtype).eps)  # y = a - k b
     for f in (np.remainder, np.fmod):
         assert gradient(f, 5.0, math.inf, argnums=(0, 1), dtype=dtype) == (1, 0)
+
+
+def test_spaced_numbers_end_where_they_are_told_and_are_numpys_to_the_bit():
+    a, b = np.linspace(-3.3, 5.1, 40), np.linspace(2.7, 0.1, 40)
+    for n in (1, 2, 7):
+        for endpoint in (True, False):
+            x, y = mg.Tensor(a, requires_grad=True), mg.Tensor(b, requires_grad=True)
+            got = np.linspace(x, y, n, endpoint=endpoint).data
+            np.testing.assert_array_equal(got, np.linspace(a, b, n, endpoint=endpoint))
+            rising = np.geomspace(abs(x) + 1, y, n, endpoint=endpoint).data
+            np.testing.assert_array_equal(rising, np.geomspace(abs(a) + 1, b, n, endpoint=endpoint))
+    for kind in (int, float):
+        same(lambda x, kind=kind: np.geomspace(x, 1000.0, 4, dtype=kind), np.array(1.0))
+        same(lambda x, kind=kind: np.geomspace(x, -256.0, 9, dtype=kind), np.array([-1.0, -3.0]))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        same(lambda x: np.geomspace(x, 1e300, 4), np.array(1e-300))
+
+
+def test_zeros_before_a_polynomial_have_a_gradient_too():
+    p, q = np.array([0.0, 0.0, 1.0, -2.0]), np.array([0.0, 3.0, 0.5])
+    same(np.polymul, p, q)
+    for argument in (0, 1):
+        by_polynomials = gradient(lambda p, q: np.polymul(p, q) ** 2, p, q, argnums=argument)
+        by_numbers = gradient(lambda p, q: np.convolve(p, q) ** 2, p, q, argnums=argument)
+        np.testing.assert_allclose(by_polynomials, by_numbers)
+
+
+def test_the_rest_of_a_division_without_rest_has_a_gradient():
+    u, v = np.array([1.0, 2.0, 1.0]), np.array([1.0, 1.0])
+    assert gradient(lambda u: np.polydiv(u, v)[1], u).tolist() == [1, -1, 1]  # the rest is the value at -1
+    for u, v in (([1, 2, 1 + 1e-9, 2e-9], [1, 1, 0]), ([0, 0], [1, 2, 3]), ([0, 5], [1, 2, 3]), ([1, 2, 1], [1, 1])):
+        for part in (0, 1):
+            same(lambda u, v, part=part: np.polydiv(u, v)[part], np.array(u, float), np.array(v, float))
+
+
+def test_of_the_polynomials_that_fit_the_shortest_has_a_gradient():
+    x, y = np.array([-1.0, 0.5, 2.0]), np.array([1.0, 3.0, -1.0])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", np.exceptions.RankWarning)
+        same(lambda x, y: np.polyfit(x, y, 4), x, y)
+        check.gradients(lambda x, y: np.polyfit(x, y, 4), x, y, order=2, atol=1e-9)
+    same(lambda p, k: np.polyint(p, 2, k), y, np.array([1.0, 2.0, 3.0]))

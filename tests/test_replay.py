@@ -70,7 +70,7 @@ def arrays_of(args):
 
 # -- Every function, whole programs ------------------------------------------------------------------------------------
 
-BY_VALUE = {"piecewise", "trim_zeros", "polymul", "polyfit", "lstsq"}
+BY_VALUE = {"piecewise", "trim_zeros", "polymul", "polydiv", "polyfit", "lstsq"}
 """Functions whose result's shape, or whose choice of calls, depends on values: recording refuses them."""
 
 

@@ -6,7 +6,7 @@ import operator
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
 
-from microgradnp.engine.functions import along, fixed, lift, stop_gradient
+from microgradnp.engine.functions import along, fixed, lift
 from microgradnp.engine.rules import RULES, scatter_take
 from microgradnp.engine.tensor import apply, being_recorded, constant, implements
 
@@ -229,14 +229,24 @@ def linspace(start, stop, num=50, endpoint=True, retstep=False, dtype=None, axis
     if (num := operator.index(num)) < 0:
         raise ValueError(f"np.linspace takes num >= 0; got {num}.")
     parts = num - 1 if endpoint else num
-    step = (stop - start) / parts if parts > 0 else (stop - start) * math.nan
-    t = np.arange(num).astype(step.dtype) / max(parts, 1)
-    t = np.reshape(t, (-1,) + (1,) * step.ndim)
-    y = start + t * (stop - start)
-    y = np.moveaxis(y, 0, axis)
+    step = (stop - start) / max(parts, 1)
+    t = np.reshape(np.arange(num).astype(step.dtype), (-1,) + (1,) * step.ndim)
+    y = t * step + start
+    y = np.moveaxis(_ended(y, None, stop if endpoint else None), 0, axis)
     if dtype is not None:
         y = (np.floor(y) if np.issubdtype(dtype, np.integer) else y).astype(dtype)
-    return (y, step) if retstep else y
+    return (y, step if parts > 0 else math.nan) if retstep else y
+
+
+def _ended(y, first, last):
+    """The rows of ``y`` with the numbers asked for at the ends, where their computation was rounded."""
+    first, last = (
+        [] if e is None else [np.broadcast_to(lift(e).astype(y.dtype), (1, *y.shape[1:]))] for e in (first, last)
+    )
+    n = len(y)
+    if n > 1:
+        return np.concatenate([*first, y[len(first) : n - len(last)], *last]) if first or last else y
+    return first[0] if n and first else y
 
 
 @implements(np.logspace)
@@ -256,9 +266,10 @@ def geomspace(start, stop, num=50, endpoint=True, dtype=None, axis=0):
     start, stop = lift(start).astype(np.float64), lift(stop).astype(np.float64)
     if not being_recorded() and not (np.all(start) and np.all(stop)):
         raise ValueError("np.geomspace: neither start nor stop can be 0, as no ratio leads from or to it.")
-    t = np.linspace(0.0, 1.0, num, endpoint)
-    ratio = stop / start
-    y = np.moveaxis(start * ratio ** np.reshape(t, (-1,) + (1,) * ratio.ndim), 0, axis)
+    sign = np.sign(start)
+    start, stop = start / sign, stop / sign
+    y = _ended(np.logspace(np.log10(start), np.log10(stop), num, endpoint), start, stop if endpoint else None)
+    y = np.moveaxis(sign * y, 0, axis)
     return y if dtype is None else y.astype(dtype)
 
 
@@ -286,13 +297,15 @@ def _sum_of(a, b, sign):
 
 implements(np.polyadd)(lambda a1, a2: _sum_of(a1, a2, 1))
 implements(np.polysub)(lambda a1, a2: _sum_of(a1, a2, -1))
-implements(np.polymul)(lambda a1, a2: np.convolve(_trimmed(a1), _trimmed(a2)))
 
 
-def _trimmed(p):
-    """Without leading zeros, as NumPy has it."""
-    p = np.trim_zeros(np.atleast_1d(lift(p)), "f")
-    return p if len(p) else lift(np.zeros(1, p.dtype))
+@implements(np.polymul)
+def polymul(a1, a2):
+    """Product of polynomials, without the leading zeros of either: those of the product, which they are part of."""
+    a, b = (np.atleast_1d(lift(p)) for p in (a1, a2))
+    zeros = sum(len(p) - max(len(np.trim_zeros(p, "f")), 1) for p in (a, b) if len(p))
+    a, b = (p if len(p) else lift(np.zeros(1, p.dtype)) for p in (a, b))
+    return np.convolve(a, b)[zeros:]
 
 
 @implements(np.polyder)
@@ -310,7 +323,7 @@ def polyder(p, m=1):
 def polyint(p, m=1, k=None):
     """Coefficients of an integral."""
     p = lift(p)
-    k = np.broadcast_to(lift(0.0 if k is None else k), (m,))
+    k = np.broadcast_to(np.atleast_1d(lift(0.0 if k is None else k))[:m], (m,))
     for i in range(m):
         p = np.concatenate((p / np.arange(len(p), 0, -1), k[i : i + 1]))
     return p
@@ -320,14 +333,15 @@ def polyint(p, m=1, k=None):
 def polydiv(u, v):
     """Quotient and remainder of polynomials, by long division."""
     u, v = np.atleast_1d(lift(u)) * 1.0, np.atleast_1d(lift(v)) * 1.0
-    if len(u) < len(v):
-        return lift(np.zeros(1, u.dtype)), u
+    zero = lift(np.zeros(1, u.dtype))
     quotient = []
     for _ in range(len(u) - len(v) + 1):
         quotient.append(u[0] / v[0])
         u = np.concatenate((u[1 : len(v)] - quotient[-1] * v[1:], u[len(v) :]))
-    rest = np.trim_zeros(u, "f") if len(u) else u
-    return np.stack(quotient), rest if len(rest) else lift(np.zeros(1, u.dtype))
+    if len(u) > 1:
+        small = constant(np.less_equal, (np.absolute(u.detach()), 1e-8), {})  # to NumPy that is nothing
+        u = u[int(np.argmin([*fixed(small, "what np.polydiv leaves")[:-1], False])) :]
+    return np.stack(quotient) if quotient else zero, u if len(u) else zero
 
 
 @implements(np.poly)
@@ -371,7 +385,7 @@ def polyfit(x, y, deg, rcond=None, *, w=None):
         w = lift(w)
         matrix = matrix * w[:, None]
         y = y * (w if y.ndim == 1 else w[:, None])
-    scale = stop_gradient(np.sqrt(np.sum(matrix * matrix, axis=0)))
+    scale = np.sqrt(np.sum(matrix * matrix, axis=0))  # its gradient counts where several polynomials fit
     rcond = len(x) * float(np.finfo(x.dtype).eps) if rcond is None else rcond
     c = np.matmul(np.linalg.pinv(matrix / scale, rcond), y)
     return c / (scale if y.ndim == 1 else scale[:, None])
