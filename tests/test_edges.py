@@ -13,6 +13,7 @@ from hypothesis.extra import numpy as hnp
 
 import microgradnp as mg
 from microgradnp import check
+from microgradnp.engine.tensor import plain
 
 both = pytest.mark.parametrize("dtype", [np.float32, np.float64])
 
@@ -743,3 +744,81 @@ def test_of_the_polynomials_that_fit_the_shortest_has_a_gradient():
         same(lambda x, y: np.polyfit(x, y, 4), x, y)
         check.gradients(lambda x, y: np.polyfit(x, y, 4), x, y, order=2, atol=1e-9)
     same(lambda p, k: np.polyint(p, 2, k), y, np.array([1.0, 2.0, 3.0]))
+
+
+@both
+def test_what_stands_in_for_nan_and_infinity_is_not_replaced_in_turn(dtype: Any) -> None:
+    x, inf, nan = np.array([1.0, math.nan, math.inf, -math.inf], dtype), math.inf, math.nan
+    for options in ({"nan": inf}, {"nan": -inf}, {"posinf": -inf}, {"posinf": nan, "neginf": np.float64(3)}):
+        same(lambda x, options=options: np.nan_to_num(x, **options), x)
+        got = gradient(lambda x, options=options: np.nan_to_num(x, **options)[:1], x, dtype=dtype)
+        assert got.tolist() == [1, 0, 0, 0]
+    same(lambda x: np.nan_to_num(x, nan=[1.0, 2.0, 3.0, 4.0]), x)
+
+
+@pytest.mark.parametrize("f", [np.median, np.nanmedian])
+def test_a_median_is_the_mean_of_the_middle_to_the_bit(f: Any) -> None:
+    rows = np.sin(np.arange(60.0)).reshape(10, 6)
+    for x in (rows, rows[:, :5], rows.astype(np.float32), np.array([[-1.7e308, 1.7e308]]), np.array([[True, False]])):
+        got = f(mg.Tensor(x, requires_grad=x.dtype.kind == "f"), axis=1)
+        np.testing.assert_array_equal(got.data, f(x, axis=1))
+        assert got.dtype == f(x, axis=1).dtype
+
+
+def test_numpys_numbers_do_not_decide_the_dtype_of_a_reduction():
+    x = np.array([[1.0, 2.0, 4.0], [3.0, 5.0, 9.0]], np.float32)
+    for number in (np.float64(1.5), np.int64(1), np.array(1.5)):
+        for f in (np.sum, np.prod, np.max, np.min, np.nansum, np.nanmax, np.add.reduce, np.maximum.reduce):
+            same(lambda x, f=f, n=number: f(x, axis=1, initial=n), x)
+            same(lambda x, f=f, n=number: f(x, axis=1, initial=n, where=x > 3), x)
+    for f in (np.var, np.std, np.nanvar, np.nanstd):
+        for options in ({"ddof": np.int64(1)}, {"correction": np.float64(0.5)}, {"ddof": np.int64(1), "where": x > 1}):
+            same(lambda x, f=f, options=options: f(x, axis=1, **options), x)
+        same(lambda x, f=f: f(x, axis=1, mean=np.float64(2)), x)
+        same(lambda x, f=f: f(x, ddof=1, correction=1), x)
+
+
+def test_whole_numbers_stay_whole_where_numpy_leaves_them_so():
+    x = np.array([[3, -1], [2, 5]], np.int8)
+    for f in (lambda x: np.modf(x)[0], lambda x: np.modf(x)[1], np.nanmax, lambda x: np.nanmin(x, initial=3)):
+        got = np.asarray(plain(f(mg.Tensor(x))))
+        assert got.dtype == f(x).dtype
+        np.testing.assert_array_equal(got, f(x))
+
+
+@pytest.mark.parametrize("f", [np.nanmax, np.nanmin, np.nanmedian, lambda x, axis: np.nanquantile(x, 0.3, axis=axis)])
+def test_nothing_but_nan_is_warned_of_as_numpy_does(f: Any) -> None:
+    with pytest.warns(RuntimeWarning, match="All-NaN slice"):
+        assert np.isnan(f(mg.Tensor([[math.nan, math.nan], [1.0, 2.0]], requires_grad=True), axis=1).data[0])
+    for name in ("nanmax", "nanmin"):
+        same(lambda x, name=name: getattr(np, name)(x, axis=1, initial=math.nan), np.array([[1.0, 3.0]]))
+
+
+def test_differences_of_whole_numbers_do_not_leave_their_range():
+    for kind in (np.uint8, np.int8):
+        x = np.array([1, 120, 3, 100], kind)
+        np.testing.assert_array_equal(np.gradient(mg.Tensor(x)).data, np.gradient(x))
+        same(lambda y, x=x: np.gradient(y, x), np.array([1.0, 2.0, 5.0, 3.0]))
+
+
+def test_sequences_take_the_shapes_that_numpy_takes():
+    same(lambda y, x: np.trapezoid(y, x), np.arange(24.0).reshape(2, 3, 4), np.arange(12.0).reshape(3, 4) ** 2)
+    for f in filter(None, [getattr(np, "cumulative_sum", None), getattr(np, "cumulative_prod", None)]):
+        same(lambda x, f=f: f(x, include_initial=True), np.array(2.0))
+    with pytest.raises(ValueError, match="takes trim 'f', 'b' or 'fb'; got 'x'"):
+        np.trim_zeros(_leaf(0.0, 1.0), "x")
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_weights_of_a_covariance_are_numpys_or_errors():
+    x = np.array([[1.0, 2.0, 4.0, 3.0], [0.5, -1.0, 2.0, 5.0]])
+    same(lambda x: np.cov(x, fweights=[1, 1, 0, 0], ddof=3), x)
+    same(lambda x: np.cov(x, fweights=[2, 1, 3, 0], aweights=[0.5, 1.0, 2.0, 1.0]), x)
+    for options, message in (
+        ({"fweights": [1.5, 1, 1, 1]}, "4 whole fweights"),
+        ({"fweights": [-1, 1, 1, 1]}, "none negative"),
+        ({"fweights": [1, 1]}, "one an observation"),
+        ({"aweights": [-1, 1, 1, 1]}, "aweights cannot be negative"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            np.cov(_leaf(*x), **options)

@@ -38,6 +38,11 @@ def lift(x: Any) -> Any:
     return x if type(x) is Tensor else wrap(np.asarray(constant_array(x)))
 
 
+def weakly(x: Any, dtype: Any) -> Any:
+    """A number beside floats of a dtype, which it does not decide: what Python's are, and NumPy casts its own."""
+    return x if type(x) in (int, float, bool) or dtype.kind != "f" else lift(x).astype(dtype, copy=False)
+
+
 def stop_gradient(x: Any) -> Any:
     """The value of ``x`` as a constant: no gradient flows through."""
     return x.detach() if type(x) is Tensor and x._tracked else x
@@ -83,6 +88,7 @@ def _reduction(
 
     def reduce(a, axis=None, dtype=None, *, keepdims=False, initial=None, where=True):
         a = lift(a) if dtype is None else lift(a).astype(dtype)
+        initial = None if initial is None else weakly(initial, a.dtype)
         options: dict[str, Any] = {"axis": axes_of(axis, a.ndim), "keepdims": bool(keepdims)}
         if where is not True:
             fill = initial if neutral is None else neutral
@@ -285,7 +291,7 @@ def divmod_(x1, x2, /):
 @implements(np.modf)
 def modf(x, /):
     """Fractional part, and whole part as a plain array."""
-    whole = constant(np.trunc, (x,), {})
+    _, whole = constant(np.modf, (x,), {})
     return np.copysign(np.where(np.isinf(x), 0, x - np.where(np.isinf(x), 0, whole)), stop_gradient(x)), whole
 
 
@@ -303,9 +309,11 @@ def nan_to_num(x, copy=True, nan=0.0, posinf=None, neginf=None):
     if x.dtype.kind != "f":
         return x
     limits = np.finfo(x.dtype)
-    x = np.where(np.isnan(x), nan, x)
-    x = np.where(np.isposinf(x), float(limits.max) if posinf is None else posinf, x)
-    return np.where(np.isneginf(x), float(limits.min) if neginf is None else neginf, x)
+    posinf, neginf = limits.max if posinf is None else posinf, limits.min if neginf is None else neginf
+    y = x
+    for test, value in ((np.isnan, nan), (np.isposinf, posinf), (np.isneginf, neginf)):
+        y = np.where(test(x), weakly(value, x.dtype), y)
+    return y
 
 
 @implements(np.real, np.real_if_close)

@@ -45,7 +45,7 @@ def ediff1d(ary, to_end=None, to_begin=None):
 @implements(np.gradient)
 def gradient(f, *varargs, axis=None, edge_order=1):
     """Slopes of a function given on a grid, by central differences."""
-    f = lift(f)
+    f = _not_whole(f)
     axes = tuple(range(f.ndim)) if axis is None else normalize_axis_tuple(axis, f.ndim)
     if len(varargs) not in (0, 1, len(axes)):
         raise TypeError(
@@ -54,6 +54,12 @@ def gradient(f, *varargs, axis=None, edge_order=1):
     spacings = varargs if len(varargs) == len(axes) else (varargs or (1.0,)) * len(axes)
     slopes = tuple(_slope(f, h, i, edge_order) for i, h in zip(axes, spacings, strict=True))
     return slopes[0] if len(slopes) == 1 else slopes
+
+
+def _not_whole(x):
+    """Whole numbers as floats: the difference of two may leave their range."""
+    x = lift(x)
+    return x.astype(np.float64) if x.dtype.kind in "iu" else x
 
 
 def _slope(f, spacing, axis, edge_order):
@@ -69,7 +75,7 @@ def _slope(f, spacing, axis, edge_order):
             first = (-1.5 * f[:1] + 2.0 * f[1:2] - 0.5 * f[2:3]) / spacing
             last = (1.5 * f[-1:] - 2.0 * f[-2:-1] + 0.5 * f[-3:-2]) / spacing
     else:
-        x = lift(spacing)
+        x = _not_whole(spacing)
         if x.shape != (n,):
             raise ValueError(f"np.gradient: coordinates of shape {x.shape} for an axis of length {n}.")
         h = np.reshape(np.diff(x), (-1,) + (1,) * (f.ndim - 1))
@@ -89,19 +95,19 @@ def _slope(f, spacing, axis, edge_order):
 @implements(np.trapezoid)
 def trapezoid(y, x=None, dx=1.0, axis=-1):
     """Integral by the trapezoidal rule."""
-    y = lift(y)
+    y, of_x = lift(y), axis
     axis = normalize_axis_index(axis, y.ndim)
     if x is not None:
         x = lift(x)
         one = x.ndim == 1
-        dx = np.reshape(np.diff(x), (-1,) + (1,) * (y.ndim - axis - 1)) if one else np.diff(x, axis=axis)
+        dx = np.reshape(np.diff(x), (-1,) + (1,) * (y.ndim - axis - 1)) if one else np.diff(x, axis=of_x)
     heights = y[along(axis, slice(1, None))] + y[along(axis, slice(None, -1))]
     return np.sum(dx * heights / 2.0, axis=axis)
 
 
 def _cumulative(name, running, first):
     def cumulative(x, /, *, axis=None, dtype=None, include_initial=False):
-        x = lift(x)
+        x = np.atleast_1d(lift(x))
         if axis is None:
             if x.ndim != 1:
                 raise ValueError(f"np.{name} of shape {x.shape} needs axis=: which axis to run along.")
@@ -176,6 +182,8 @@ def bincount(x, /, weights=None, minlength=0):
 def trim_zeros(filt, trim="fb", axis=None):
     """Without the zeros at the ends."""
     filt = lift(filt)
+    if trim.lower() not in ("fb", "bf", "f", "b"):
+        raise ValueError(f"np.trim_zeros takes trim 'f', 'b' or 'fb'; got {trim!r}.")
     marks = constant(np.not_equal, (filt, 0), {})
     axes = range(filt.ndim) if axis is None else normalize_axis_tuple(axis, filt.ndim)
     for i in axes:

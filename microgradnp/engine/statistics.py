@@ -1,10 +1,12 @@
 """Statistics: means, variances, order statistics, and the functions that pass over NaN; all are compositions."""
 
 import math
+import operator
+import warnings
 
 import numpy as np
 
-from microgradnp.engine.functions import axes_of, fixed, lift
+from microgradnp.engine.functions import axes_of, fixed, lift, weakly
 from microgradnp.engine.tensor import being_recorded, implements
 
 # mypy: allow-untyped-defs, allow-untyped-calls
@@ -25,10 +27,17 @@ def var(a, axis=None, dtype=None, *, ddof=0, keepdims=False, where=True, mean=No
     rest = a - (np.mean(a, axis=axis, keepdims=True, where=where) if mean is None else mean)
     rest = rest if where is True else np.where(where, rest, 0)
     total = np.sum(rest * rest, axis=axis, keepdims=keepdims)
-    ddof = ddof if correction is None else correction
+    ddof = _ddof(ddof, correction)
     if where is True:
         return total / max(_counted(a, axis) - ddof, 0.0)
     return total / np.maximum(_chosen(a, where, axis, keepdims) - ddof, 0)
+
+
+def _ddof(ddof, correction):
+    """What is taken from the count, by either of its names."""
+    if correction is not None and ddof != 0:
+        raise ValueError(f"give ddof= or correction=, not both; got {ddof} and {correction}.")
+    return float(fixed(ddof if correction is None else correction, "the degrees of freedom"))
 
 
 def _chosen(a, where, axis, keepdims):
@@ -45,7 +54,7 @@ def _counted(a, axis):
 @implements(np.std)
 def std(a, axis=None, dtype=None, *, ddof=0, keepdims=False, where=True, mean=None, correction=None):
     """Standard deviation; of constants the gradient is 0."""
-    ddof = ddof if correction is None else correction
+    ddof = _ddof(ddof, correction)
     return safe_sqrt(var(a, axis, dtype, ddof=ddof, keepdims=keepdims, where=where, mean=mean))
 
 
@@ -89,19 +98,28 @@ def cov(m, y=None, rowvar=True, bias=False, ddof=None, fweights=None, aweights=N
     x = _variables(m, rowvar, dtype)
     if y is not None:
         x = np.concatenate((x, _variables(y, rowvar, dtype)), axis=0)
-    ddof = (0 if bias else 1) if ddof is None else ddof
+    ddof = (0 if bias else 1) if ddof is None else operator.index(ddof)
     if fweights is None and aweights is None:
         rest = x - np.mean(x, axis=1, keepdims=True)
         c = np.matmul(rest, rest.T) / max(x.shape[1] - ddof, 0.0)
     else:
         w = lift(np.ones(x.shape[1], x.dtype))
-        w = w if fweights is None else w * fixed(fweights, "the fweights of np.cov")
+        w = w if fweights is None else w * _repetitions(fweights, x.shape[1])
         w = w if aweights is None else w * aweights
+        if aweights is not None and not being_recorded() and np.any(lift(aweights) < 0):
+            raise ValueError(f"np.cov: aweights cannot be negative; got {aweights!r}.")
         total = np.sum(w)
         count = total - ddof if aweights is None else total - ddof * np.sum(w * aweights) / total
         rest = x - np.average(x, axis=1, weights=w, keepdims=True)
-        c = np.matmul(rest, (rest * w).T) / (total if ddof == 0 else count)
+        c = np.matmul(rest, (rest * w).T) / (total if ddof == 0 else np.maximum(count, 0))
     return np.squeeze(c)
+
+
+def _repetitions(fweights, n):
+    w = np.asarray(fixed(fweights, "the fweights of np.cov"))
+    if w.shape != (n,) or np.any(w < 0) or np.any(w != np.round(w)):
+        raise ValueError(f"np.cov takes {n} whole fweights, none negative, one an observation; got {fweights!r}.")
+    return w
 
 
 def _variables(m, rowvar, dtype):
@@ -195,9 +213,20 @@ def percentile(a, q, axis=None, *, method="linear", keepdims=False, overwrite_in
 @implements(np.median)
 def median(a, axis=None, *, overwrite_input=False, keepdims=False):
     """The middle one in order, or the mean of the two."""
-    if not lift(a).size:
-        return np.mean(a, axis=axis, keepdims=keepdims)  # NaN, with NumPy's own warning
-    return quantile(a, 0.5, axis, keepdims=keepdims)
+    return _median(a, axis, keepdims, skip=False)
+
+
+def _median(a, axis, keepdims, skip):
+    a = lift(a)
+    if not a.size:
+        return (np.nanmean if skip else np.mean)(a, axis=axis, keepdims=keepdims)  # NaN, with NumPy's own warning
+    rows, lengths = _rows(a, axis)
+    ordered = np.sort(rows, axis=-1)  # NaN comes last
+    n = _count_known(rows) if skip else np.full((*rows.shape[:-1], 1), rows.shape[-1])
+    pair = np.concatenate((np.maximum(n - 1, 0) // 2, n // 2), axis=-1)
+    y = np.mean(np.take_along_axis(ordered, pair, axis=-1), axis=-1, keepdims=True)
+    last = ordered[..., -1:]
+    return _arranged(y if skip else np.where(np.isnan(last), last, y), (), lengths, keepdims)
 
 
 # -- Passing over NaN --------------------------------------------------------------------------------------------------
@@ -219,13 +248,31 @@ _passing_over(np.nancumsum, np.cumsum, 0)
 _passing_over(np.nancumprod, np.cumprod, 1)
 
 
+def _warn_of_nothing(nothing):
+    """As NumPy does, where there is nothing but NaN."""
+    if not being_recorded() and np.any(nothing):
+        warnings.warn("All-NaN slice encountered", RuntimeWarning, stacklevel=2)
+
+
+def _count_known(rows):
+    """How many of each row are not NaN."""
+    n = np.sum((~np.isnan(rows)).astype(np.intp), axis=-1, keepdims=True)
+    _warn_of_nothing(n == 0)
+    return n
+
+
 def _nan_extreme(function, plain_function, value):
     @implements(function)
-    def extreme(a, axis=None, *, keepdims=False, **options):
-        y = plain_function(_filled(a, value), axis=axis, keepdims=keepdims, **options)
-        if options.get("initial") is not None:
-            return y
-        return np.where(np.all(np.isnan(lift(a)), axis=axis, keepdims=keepdims), math.nan, y)
+    def extreme(a, axis=None, *, keepdims=False, initial=None, where=True):
+        a, over = lift(a), {"axis": axis, "keepdims": keepdims}
+        if a.dtype.kind != "f":
+            return plain_function(a, initial=initial, where=where, **over)
+        if initial is None or (type(initial) is float and initial != initial):  # NaN is passed over, there too
+            y = plain_function(_filled(a, value), initial=initial and value, where=where, **over)
+            nothing = ~np.any(_known(a, where), **over)
+            _warn_of_nothing(nothing)
+            return np.where(nothing, math.nan, y)
+        return plain_function(_filled(a, value), initial=initial, where=where, **over)
 
 
 _nan_extreme(np.nanmax, np.max, -math.inf)
@@ -250,7 +297,8 @@ def nanvar(a, axis=None, dtype=None, *, ddof=0, keepdims=False, where=True, mean
     """Variance of what is not NaN."""
     a = lift(a)
     known = _known(a, where)
-    ddof = ddof if correction is None else correction
+    ddof = _ddof(ddof, correction)
+    mean = None if mean is None else weakly(mean, a.dtype)
     y = var(a, axis, dtype, ddof=ddof, keepdims=keepdims, where=known, mean=mean)
     return np.where(_chosen(a, known, axis, keepdims) > ddof, y, math.nan)
 
@@ -277,8 +325,7 @@ def nanquantile(a, q, axis=None, *, method="linear", keepdims=False, overwrite_i
     rows, lengths = _rows(a, axis)
     kind = np.quantile(np.ones(1, a.dtype), q).dtype
     ordered = np.sort(rows, axis=-1)  # NaN comes last
-    count = np.sum((~np.isnan(rows)).astype(np.float64), axis=-1, keepdims=True)
-    place = np.maximum(count - 1, 0) * np.ravel(q)
+    place = np.maximum(_count_known(rows) - 1, 0) * np.ravel(q)
     return _arranged(_between(ordered, place, kind), np.shape(q), lengths, keepdims)
 
 
@@ -292,4 +339,4 @@ def nanpercentile(a, q, axis=None, *, method="linear", keepdims=False, overwrite
 @implements(np.nanmedian)
 def nanmedian(a, axis=None, *, overwrite_input=False, keepdims=False):
     """Median of what is not NaN."""
-    return nanquantile(a, 0.5, axis, keepdims=keepdims)
+    return _median(a, axis, keepdims, skip=True)
