@@ -301,6 +301,50 @@ def test_out_and_where_are_refused_where_a_gradient_would_be_lost() -> None:
     np.testing.assert_array_equal(out, np.sin(X))
 
 
+BY_PLACE: dict[str, Callable[[Any], Any]] = {
+    "sum": lambda x: np.sum(x, 1, None, None, True, 2.0, X > 0),
+    "prod": lambda x: np.prod(x, 0, np.float32, None),
+    "mean": lambda x: np.mean(x, 0, None, None, True),
+    "max": lambda x: np.max(x, 1, None, True, 0.5),
+    "ptp": lambda x: np.ptp(x, 0, None, True),
+    "std": lambda x: np.std(x, 0, None, None, 1, True),
+    "nansum": lambda x: np.nansum(x, 1, None, None, True),
+    "nanmin": lambda x: np.nanmin(x, 1, None, True),
+    "median": lambda x: np.median(x, 0, None, False, True),
+    "quantile": lambda x: np.quantile(x, 0.3, 1, None, False, "lower", True),
+    "cumsum": lambda x: np.cumsum(x, 1, None, None),
+    "take": lambda x: np.take(x, [0, 7], 1, None, "wrap"),
+    "choose": lambda x: np.choose([1, -1, 5], x, None, "clip"),
+    "compress": lambda x: np.compress([True, False, True], x, 1, None),
+    "trace": lambda x: np.trace(x, 1, 0, 1, None, None),
+    "clip": lambda x: np.clip(x, -1.0, 1.0, None),
+    "stack": lambda x: np.stack((x, x), 1, None),
+    "multiply": lambda x: np.multiply(x, x, None),
+}
+
+
+@pytest.mark.parametrize("name", BY_PLACE)
+def test_what_numpy_takes_by_place_is_taken(name: str) -> None:
+    result, expected = (BY_PLACE[name](x) for x in (tensor(), X))
+    np.testing.assert_allclose(result.data, expected, rtol=1e-6)
+    assert (result.shape, result.dtype) == (expected.shape, expected.dtype)
+    assert result.requires_grad
+
+
+def test_an_array_to_write_into_is_refused_by_place_too() -> None:
+    for call in (lambda: np.sum(tensor(), 0, None, np.zeros(3)), lambda: np.take(tensor(), [0], None, np.zeros(1))):
+        with pytest.raises(TypeError, match=r"out= cannot write"):
+            call()
+
+
+def test_truth_values_are_copied() -> None:
+    t = mg.Tensor([True, False])
+    for result in (t.copy(), np.copy(t), t.astype(bool), np.nanmean(mg.Tensor(X > 0), axis=1), np.pad(t, 1, "maximum")):
+        assert type(result) is mg.Tensor
+    assert t.copy().data.tolist() == [True, False]
+    assert not np.shares_memory(t.copy().data, t.data)
+
+
 ERRORS: dict[str, tuple[Callable[[Any], Any], type[Exception], str]] = {
     "a gradient by q": (lambda x: np.quantile(x, tensor(0.5)), TypeError, "the q of np.quantile"),
     "a quantile above 1": (lambda x: np.quantile(x, 1.5), ValueError, "range"),

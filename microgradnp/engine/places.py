@@ -31,7 +31,7 @@ def _inside(indices, n, mode, name):
 
 
 @implements(np.take)
-def take(a, indices, axis=None, mode="raise"):
+def take(a, indices, axis=None, *, mode="raise"):
     """Elements at integer places along an axis."""
     a = lift(a)
     if axis is None:
@@ -281,7 +281,7 @@ def _common(choices):
 
 
 @implements(np.choose)
-def choose(a, choices, mode="raise"):
+def choose(a, choices, *, mode="raise"):
     """From several arrays, at each place the one with that number."""
     dtype = _common(choices)
     choices = [lift(c).astype(dtype, copy=False) for c in choices]

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ContextDecorator
 from contextvars import ContextVar
 from inspect import isasyncgenfunction, iscoroutinefunction, isgeneratorfunction
-from itertools import count
+from itertools import count, takewhile
 from types import FunctionType
 from typing import Any, NamedTuple, TypeAlias
 
@@ -358,8 +358,9 @@ def call(function: Callable[..., Any], args: tuple[Any, ...], options: dict[str,
         try:
             return f(*args, **options)
         except TypeError as error:
-            _explain_arguments(function, f, args, options, error)
-            raise
+            if (named := _by_name(function, f, args, options, error)) is None:
+                raise
+        return call(function, *named)
     rule = RULES.get(function)
     if rule is not None and not (options and isinstance(function, np.ufunc)):
         return apply(rule, args, options)
@@ -418,24 +419,38 @@ def _call_into(function: Callable[..., Any], args: tuple[Any, ...], options: dic
     return function(*plain(args), **plain(options))
 
 
-def _explain_arguments(
+def _by_name(
     function: Callable[..., Any],
     f: Callable[..., Any],
     args: tuple[Any, ...],
     options: dict[str, Any],
     error: TypeError,
-) -> None:
-    """Where a NumPy argument is not taken for Tensors, say which are."""
+) -> tuple[tuple[Any, ...], dict[str, Any]] | None:
+    """Arguments that ``f`` does not take by place, as NumPy does, by name; None if it took them.
+
+    Where a NumPy argument is not taken for Tensors at all, an error says which are.
+    """
     import inspect
 
+    own = inspect.signature(f)
     try:
-        inspect.signature(f).bind(*args, **options)
+        own.bind(*args, **options)
+        return None
     except TypeError:
-        taken = ", ".join(inspect.signature(f).parameters)
-        raise TypeError(
-            f"{name_of(function)} on a Tensor does not take these arguments ({str(error).split(') ')[-1]}); it takes: "
-            f"{taken}."
-        ) from None
+        pass
+    try:
+        given = inspect.signature(function).bind(*args, **options).arguments
+    except (TypeError, ValueError):
+        given = {}
+    by_place = [p.name for p in own.parameters.values() if p.kind is not p.KEYWORD_ONLY]
+    n = sum(takewhile(bool, (a == b for a, b in zip(given, by_place, strict=False))))
+    if 0 < n < len(args) and given.keys() - {"out"} <= own.parameters.keys():
+        named = {name: x for name, x in [*given.items()][n:] if x is not np._NoValue}
+        return args[:n], named
+    raise TypeError(
+        f"{name_of(function)} on a Tensor does not take these arguments ({str(error).split(') ')[-1]}); it takes: "
+        f"{', '.join(own.parameters)}."
+    ) from None
 
 
 def reason_against(function: Callable[..., Any]) -> str | None:
@@ -1153,6 +1168,8 @@ class Tensor:
 
     def copy(self) -> Tensor:
         """A Tensor of the same value, computed from this one: the gradient flows through."""
+        if self._value.dtype == np.bool:  # which NumPy calls neither positive nor negative
+            return apply(_row(np.maximum), (self, False))
         return unary(_row(np.positive), self)
 
     def astype(self, dtype: DTypeLike, *, copy: bool = True) -> Any:
