@@ -453,10 +453,17 @@ def matrix_norm(x, /, *, keepdims=False, ord="fro"):
 def cond(x, p=None):
     """Condition number."""
     x = _matrices(x, "np.linalg.cond")
-    if p in (None, 2, -2):
-        s = np.linalg.svdvals(x)
-        return s[..., 0] / s[..., -1] if p != -2 else s[..., -1] / s[..., 0]
-    return np.linalg.norm(x, p, axis=(-2, -1)) * np.linalg.norm(np.linalg.inv(x), p, axis=(-2, -1))
+    if not all(x.shape[-2:]):
+        raise np.linalg.LinAlgError(f"np.linalg.cond takes matrices that are not empty; got shape {x.shape}.")
+    with np.errstate(all="ignore"):
+        if p in (None, 2, -2):
+            s = np.linalg.svdvals(x)
+            y = s[..., 0] / s[..., -1] if p != -2 else s[..., -1] / s[..., 0]
+        else:
+            singular = np.linalg.slogdet(x)[0] == 0  # which has no inverse, and stays out of the way of the others
+            inverse = np.linalg.inv(np.where(singular[..., None, None], math.nan, x))
+            y = np.linalg.norm(x, p, axis=(-2, -1)) * np.linalg.norm(inverse, p, axis=(-2, -1))
+    return np.where(np.isnan(y) & ~np.any(np.isnan(x), axis=(-2, -1)), math.inf, y)
 
 
 # -- The array API's twins of functions in numpy itself ----------------------------------------------------------------
