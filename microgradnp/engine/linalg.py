@@ -460,9 +460,10 @@ def cond(x, p=None):
             s = np.linalg.svdvals(x)
             y = s[..., 0] / s[..., -1] if p != -2 else s[..., -1] / s[..., 0]
         else:
-            singular = np.linalg.slogdet(x)[0] == 0  # which has no inverse, and stays out of the way of the others
-            inverse = np.linalg.inv(np.where(singular[..., None, None], math.nan, x))
+            singular = np.linalg.slogdet(x)[0] == 0  # of such the inverse would raise, for the others too
+            inverse = np.linalg.inv(np.where(singular[..., None, None], np.eye(x.shape[-1], dtype=x.dtype), x))
             y = np.linalg.norm(x, p, axis=(-2, -1)) * np.linalg.norm(inverse, p, axis=(-2, -1))
+            y = np.where(singular, math.inf, y)
     return np.where(np.isnan(y) & ~np.any(np.isnan(x), axis=(-2, -1)), math.inf, y)
 
 
