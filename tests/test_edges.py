@@ -160,10 +160,22 @@ def test_ties_are_split_evenly(dtype: Any) -> None:
         assert gradient(lambda x, f=f: f(x, x), [1.0, -3.0], dtype=dtype).tolist() == [1, 1]
     x = [[1.0, 3.0, 3.0], [2.0, 2.0, 2.0]]
     third = dtype(1) / dtype(3)
-    for f in (lambda x: np.max(x, axis=1), lambda x: np.min(-x, axis=1), lambda x: np.maximum.reduce(x.T)):
+    for f in (
+        lambda x: np.max(x, axis=1),
+        lambda x: np.min(-x, axis=1),
+        lambda x: np.maximum.reduce(x.T),
+        lambda x: np.fmax.reduce(x.T),
+        lambda x: np.fmin.reduce(-x, axis=1),
+        lambda x: np.nanmax(x, axis=1),
+    ):
         g = np.abs(gradient(f, x, dtype=dtype))
         np.testing.assert_array_equal(g, np.array([[0, 0.5, 0.5], [third, third, third]], dtype))
     assert gradient(np.max, [[2.0, 2.0], [2.0, 2.0]], dtype=dtype).tolist() == [[0.25, 0.25], [0.25, 0.25]]
+    for order in (2, -2):  # the largest and the smallest singular value
+        assert gradient(lambda x, order=order: np.linalg.norm(x, order), np.eye(2), dtype=dtype).tolist() == [
+            [0.5, 0],
+            [0, 0.5],
+        ]
     assert gradient(lambda x: np.max(x, axis=0) - np.min(x, axis=0), [1.0, 1.0], dtype=dtype).tolist() == [0, 0]
 
 

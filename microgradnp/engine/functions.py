@@ -165,6 +165,12 @@ NEUTRAL |= dict.fromkeys((np.logaddexp, np.logaddexp2), -math.inf) | dict.fromke
 
 def fold(ufunc, a):
     """``ufunc.reduce`` along the first axis: by halving where the order does not matter, else one by one."""
+    if ufunc in (np.fmax, np.fmin):  # at once, so that all that are equal share alike
+        extreme, least = (np.max, -math.inf) if ufunc is np.fmax else (np.min, math.inf)
+        if a.dtype.kind != "f":
+            return extreme(a, axis=0)
+        missing = np.isnan(a)
+        return np.where(np.all(missing, axis=0), math.nan, extreme(np.where(missing, least, a), axis=0))
     if ufunc not in ASSOCIATIVE:
         y = a[0]
         for i in range(1, len(a)):
