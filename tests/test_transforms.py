@@ -209,6 +209,30 @@ def test_each_transform_lets_captured_tensors_take_part(transform):
     np.testing.assert_allclose(w.grad, 3 * 4.0 * 10.0)
 
 
+@pytest.mark.parametrize("empty", [(), {}, [], {"a": [()]}])
+def test_a_transform_by_no_array_at_all_cuts_nothing_off(empty):
+    """A layer without parameters, or argnums=(): the value still depends on what is outside."""
+    values = {
+        "vjp": lambda x: mg.vjp(lambda e, x: x**3, empty, x, argnums=0)[0],
+        "jvp": lambda x: mg.jvp(lambda e: x**3, (empty,), (empty,))[0],
+        "no argument": lambda x: mg.vjp(lambda: x**3)[0],
+        "value_and_grad": lambda x: mg.value_and_grad(lambda e, x: x**3)(empty, x)[0],
+        "argnums=()": lambda x: mg.value_and_grad(lambda x: x**3, ())(x)[0],
+    }
+    for name, f in values.items():
+        assert mg.grad(f)(2.0) == 12.0, name
+        assert mg.hessian(f)(2.0) == 12.0, name
+        assert isinstance(f(2.0), np.ndarray), name
+        w = mg.Tensor(2.0, requires_grad=True)
+        f(w).backward()
+        assert w.grad == 12.0, name
+
+    def own_leaf(e):
+        return mg.Tensor(5.0, requires_grad=True) ** 2
+
+    assert isinstance(mg.vjp(own_leaf, empty)[0], np.ndarray)
+
+
 def test_captured_constants_and_no_grad_leave_plain_arrays():
     w = mg.Tensor(2.0, requires_grad=True)
     assert isinstance(mg.grad(lambda x: mg.Tensor(3.0) * x * x)(1.0), np.ndarray)

@@ -204,11 +204,11 @@ def _vjp(
         raise TypeError(f"a transform takes a function as its first argument; got {type(f).__name__}.")
     groups = {i: _variables(args[i], i, f) for i in picked}
     variables = dict.fromkeys(v for group in groups.values() for v in group)
+    oldest = max((v._order for v in (*variables, *own)), default=_next_order())  # what f makes itself is younger
     outer = _state()
     with state(recording=True):
         value = f(*(like(a, groups[i]) if i in groups else a for i, a in enumerate(args)), **options)
     results = [_result(r, k, value, f) for k, r in enumerate(leaves_of(value))]
-    oldest = max((v._order for v in (*variables, *own)), default=0)
     between, outside, astray = _between(results, variables, oldest, own)
     outside = outside or any(v._rule is not None for v in variables)
     outside = (outside and outer.recording) or outer.tracer is not None
