@@ -440,7 +440,7 @@ def matrix_norm(x, /, *, keepdims=False, ord="fro"):
     if ord in ("nuc", 2, -2):
         s = np.linalg.svdvals(x)
         s = np.where(s == 0, 0, s)  # which has a kink there, as the absolute value has
-        y = {"nuc": np.sum, 2: np.max, -2: np.min}[ord](s, axis=-1)
+        y = np.sum(s, axis=-1) if ord == "nuc" else np.max(s, axis=-1) if ord == 2 else np.min(s, axis=-1)
     elif ord in (1, -1, math.inf, -math.inf):
         sums = np.sum(np.absolute(x), axis=-2 if abs(ord) == 1 else -1)
         y = np.max(sums, axis=-1) if ord > 0 else np.min(sums, axis=-1)
