@@ -902,3 +902,192 @@ def test_a_copy_of_what_the_step_writes_keeps_the_old_values(copied):
         return step, [w]
 
     run_alike(make, *FRESH)
+
+
+def test_an_argument_may_be_an_array_that_the_step_also_reads_as_its_own():
+    w = mg.Tensor([1.0, 2.0, 3.0], requires_grad=True)
+    compiled = mg.compile(lambda x: np.sum(w * x))
+    for x in (w.data, np.ones(3), np.arange(3.0)):  # recorded with x in the very array of w
+        assert_same(compiled(x), np.sum(w.data * x))
+
+
+def test_a_parameter_of_which_only_the_shape_is_read():
+    w = mg.Tensor(np.ones(3), requires_grad=True)
+    run_alike(lambda: (lambda x: x + np.zeros_like(w), [w]), *FRESH)
+
+
+def halve(w):
+    w.grad = w.grad * 0.5
+
+
+def halve_in_place(w):
+    w.grad *= 0.5
+
+
+def halve_through_a_name(w):
+    g = w.grad
+    g *= 0.5
+
+
+def add_the_value(w):
+    w.grad += w.data
+
+
+def clear(w):
+    w.grad = None
+
+
+def halve_and_clear(w):
+    halve(w)
+    clear(w)
+
+
+def read_before_the_sum(w):
+    g = w.grad
+    np.sum(w * w).backward()
+    w.grad = g * 0.5  # of the sum: backward adds to the array that g is
+
+
+def follow(w):
+    w.data -= 0.5 * w.grad
+
+
+TREATMENTS = (
+    halve,
+    halve_in_place,
+    halve_through_a_name,
+    add_the_value,
+    clear,
+    halve_and_clear,
+    read_before_the_sum,
+    follow,
+)
+
+
+@pytest.mark.filterwarnings("ignore:.*(recorded anew at each|without being compiled):RuntimeWarning")
+@pytest.mark.parametrize("treatment", TREATMENTS)
+@pytest.mark.parametrize("backward", [False, True])
+def test_a_gradient_from_before_the_step_is_read_anew(treatment, backward):
+    # backward() runs outside the step, or in it; the gradient may be the array of the call before, another one, or None
+    def make():
+        w = mg.Tensor([1.0, 2.0, 3.0], requires_grad=True)
+
+        def step(x):
+            y = np.sum(w * x)
+            if backward:
+                y.backward()
+            treatment(w)
+            return y
+
+        return w, step
+
+    (mine, step), (theirs, eager) = make(), make()
+    compiled = mg.compile(step)
+    for k in range(9):
+        for w in (mine, theirs):
+            if k % 3 == 0 or w.grad is None:
+                w.grad = np.full(3, 1.0 + k)
+            if k % 4 == 0:
+                np.sum(w * w).backward()
+        x = np.arange(3.0) + k
+        assert_same(compiled(x), eager(mg.Tensor(x)))
+        assert_same(mine.data, theirs.data)
+        assert (mine.grad is None) == (theirs.grad is None)
+        if mine.grad is not None:
+            assert_same(mine.grad, theirs.grad)
+
+
+@pytest.mark.filterwarnings("ignore:.*recorded anew at each:RuntimeWarning")
+def test_an_optimizers_step_alone():
+    def make():
+        w = mg.Tensor([1.0, 2.0, 3.0], requires_grad=True)
+        return w, optim.Adam([w], lr=0.1)
+
+    (mine, ours), (theirs, eager) = make(), make()
+    step = mg.compile(ours.step)
+    for k in range(10):
+        for w, optimizer in ((mine, ours), (theirs, eager)):
+            if k % 2:
+                optimizer.zero_grad()
+            np.sum(w * (k - 4.0)).backward()
+        step()
+        eager.step()
+        assert_same(mine.data, theirs.data)
+
+
+def test_gradients_are_cleared_that_were_not_there_when_the_step_was_recorded():
+    w = mg.Tensor(np.ones(3), requires_grad=True)
+
+    def step(x):
+        w.grad = None
+        return np.sum(w * x)
+
+    compiled = mg.compile(step)
+    for k in range(4):
+        compiled(np.ones(3))
+        assert w.grad is None
+        if k > 1:
+            np.sum(w).backward()
+
+
+def test_a_place_written_by_numpy_and_put_back_is_noticed():
+    scale = mg.Tensor(1.0)
+
+    def step(x):
+        scale.data[...] = 3.0
+        y = x * scale
+        scale.data[...] = 1.0
+        return y
+
+    compiled = mg.compile(step)
+    assert_same(compiled(FRESH[0][0]), FRESH[0][0] * 3)
+    with pytest.warns(RuntimeWarning, match="scale"):
+        compiled(FRESH[1][0])
+    assert_same(compiled(FRESH[2][0]), FRESH[2][0] * 3)
+
+
+def test_a_step_that_is_not_compiled_is_given_tensors_all_the_same():
+    log = {"calls": 0}
+
+    def step(x, parts):
+        log["calls"] += 1
+        return x.detach() * 2 + parts[0].detach()
+
+    compiled = mg.compile(step)
+    x = np.ones(3)
+    assert_same(compiled(x, (x,)), x * 3)
+    with pytest.warns(RuntimeWarning, match="without being compiled"):
+        compiled(x, (x,))
+    assert_same(compiled(x, (x,)), x * 3)
+    with mg.debug():
+        assert_same(mg.compile(lambda x: x.detach() * 2)(np.ones(2)), np.full(2, 2.0))
+
+
+def test_results_are_copies_of_what_they_show():
+    table = mg.Tensor(np.ones(3), requires_grad=True)
+    compiled = mg.compile(lambda x: (table.detach(), mg.Tensor([1.0, 2.0, 3.0]), table))
+    for (x,) in FRESH:
+        seen, made, same = compiled(x)
+        assert same is table
+        assert_same((seen, made), (np.ones(3), np.array([1.0, 2.0, 3.0])))
+        seen.data[...] = made.data[...] = 7.0
+
+
+def test_a_masked_argument_is_refused():
+    compiled = mg.compile(lambda x: x * 2)
+    with pytest.raises(TypeError, match="mask"):
+        compiled(np.ma.array([1.0, 2.0], mask=[True, False]))
+
+
+def test_a_seed_of_another_dtype_is_read_where_it_is():
+    w, seed = mg.Tensor(np.ones(3), requires_grad=True), np.ones(3, np.float32)
+
+    @mg.compile
+    def step(x):
+        w.grad = None
+        (w * x).backward(seed)
+
+    for k, (x,) in enumerate(FRESH):
+        seed[...] = k
+        step(x)
+        assert_same(w.grad, k * x)

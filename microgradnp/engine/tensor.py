@@ -778,10 +778,12 @@ class Tensor:
         seed = self._seed(gradient)
         now = _state()
         if now.tracer is None:
+            seed = seed.astype(self._value.dtype, copy=False)
             gradients = sweep({self: seed}, retain=retain_graph, watch=now.watch)
         else:
             with state(recording=False):
-                gradients = sweep({self: wrap(seed)}, retain=retain_graph, record=True, watch=now.watch)
+                seed = wrap(seed).astype(self._value.dtype)
+                gradients = sweep({self: seed}, retain=retain_graph, record=True, watch=now.watch)
         for leaf, g in gradients.items():
             if leaf._tracked:  # it may have been frozen since
                 leaf._deposit(g)
@@ -803,21 +805,25 @@ class Tensor:
             )
         if seed.dtype.kind not in "fiub":
             raise TypeError(f"backward(gradient) takes real numbers; got dtype {seed.dtype}.")
-        return seed.astype(self._value.dtype, copy=False)
+        return seed
 
     def _deposit(self, g: Any) -> None:
         """Add to ``.grad``, in memory of its own."""
-        if type(g) is Tensor:  # while a program is recorded
-            self.grad = g if self.grad is None else self.grad + g  # type: ignore[assignment]  # a Tensor
-        elif self.grad is None:
-            self.grad = np.array(g)
-        elif type(self.grad) is not np.ndarray or self.grad.shape != self.shape or self.grad.dtype != self.dtype:
+        tracer = _state().tracer
+        kinds = (np.ndarray,) if tracer is None else (np.ndarray, Tensor)
+        if self.grad is None:
+            self.grad = np.array(g) if tracer is None else +g
+        elif type(self.grad) not in kinds or self.grad.shape != self.shape or self.grad.dtype != self.dtype:
             raise TypeError(
                 f".grad was set to {type(self.grad).__name__} of shape {np.shape(self.grad)}; it must be None or an "
                 f"ndarray of shape {self.shape} and dtype {self.dtype}."
             )
-        else:
+        elif tracer is None:
             np.add(self.grad, g, out=self.grad)
+        elif isinstance(self.grad, Tensor):
+            tracer.write_gradient(self.grad, self.grad + g)
+        else:  # an array that the step has made by itself
+            self.grad = self.grad + g
 
     def detach(self) -> Tensor:
         """The same data, outside the graph."""
@@ -1009,14 +1015,19 @@ class Tensor:
 
     def _in_place(self, rule: Rule, other: Any) -> Tensor:
         """``t += x``: a new Tensor under the old name, as for a Python number; a leaf that wants a gradient refuses."""
+        tracer = _state().tracer
         if not self._tracked or self._rule is not None:
-            return apply(rule, (self, other))
+            y = apply(rule, (self, other))
+            if tracer is None or not tracer.is_gradient(self):
+                return y
+            tracer.write_gradient(self, y)
+            return self
         if _state().recording:
             raise TypeError(
                 f"an in-place {rule.name} on a leaf that requires a gradient would take the name from the leaf. Write "
                 "t = t + x for a new Tensor; to update a parameter, do it under no_grad() or let an optimizer do it."
             )
-        if _state().tracer is not None:
+        if tracer is not None:
             assign(self._value, apply(rule, (self, other)))
         else:
             self.data = rule.forward(self._value, plain(other))

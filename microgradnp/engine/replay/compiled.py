@@ -18,7 +18,18 @@ from microgradnp.engine.replay.program import MISS, Program
 from microgradnp.engine.replay.record import RECORD_CODE, Operation, Tracer, Value, assignment, copied, owner
 from microgradnp.engine.replay.surroundings import Guard, Surroundings
 from microgradnp.engine.rules import RULES, getitem, parameters_of
-from microgradnp.engine.tensor import _PLAIN, Array, RecordingError, State, Tensor, _state, state, wrap
+from microgradnp.engine.tensor import (
+    _PLAIN,
+    Array,
+    RecordingError,
+    State,
+    Tensor,
+    _state,
+    native,
+    plain_array,
+    state,
+    wrap,
+)
 
 PATIENCE = 8
 """After so many recordings in a row a compiled step complains."""
@@ -160,7 +171,7 @@ class Compiled:
     def _find(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         now = _state()
         if now.tracer is not None or now.watch is not None:  # part of another program, or to be watched step by step
-            return self._function(*args, **kwargs)
+            return self._unrecorded(args, kwargs)
         for program in self._programs:
             result = program.replay(args, kwargs)
             if result is not MISS:
@@ -181,9 +192,17 @@ class Compiled:
             self._moved = moved
         return result
 
+    def _unrecorded(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """The step itself, given Tensors as it is while it is recorded."""
+
+        def lifted(x: Any) -> Any:
+            return wrap(native(plain_array(x))) if isinstance(x, np.ndarray | np.generic) else x
+
+        return self._function(*_mapped(args, lifted), **_mapped(kwargs, lifted))
+
     def _give_up(self, moved: str) -> None:
         """A replay would leave out what the step changes by itself, so it is run as it is, and says so."""
-        self._run = lambda args, kwargs: self._function(*args, **kwargs)
+        self._run = self._unrecorded
         warnings.warn(
             f"{self!r} runs without being compiled: it changes {moved} at every call, which a recorded program would "
             "not repeat. Keep such state in a Tensor and change it in place by Tensors (t.data += 0.1 * (x.mean(0) - "
@@ -212,45 +231,52 @@ class Compiled:
         surroundings = tracer.surroundings = Surroundings(function)
         tracer.watch([random, np.random, *surroundings.generators])
         structure, arguments = _inputs((args, kwargs), tracer, [p.name for p in parameters_of(function)])
-        before = {t: t.grad for r in self._known.values() if (t := r()) is not None}
         try:
+            for t in (*surroundings.tensors, *(t for r in self._known.values() if (t := r()) is not None)):
+                tracer.see_gradient(t)
             with state(tracer=tracer):
                 result = function(*arguments[0], **arguments[1])
             tracer.check_draws()
         except BaseException:
-            for leaf in tracer.leaves.values():
-                t = leaf.tensor()
-                if t is not None and type(t.grad) is Tensor:
-                    t.grad = leaf.gradient
+            leaves = [t for leaf in tracer.leaves.values() if (t := leaf.tensor()) is not None]
+            for t in (*tracer.gradients, *leaves):
+                if isinstance(t.grad, Tensor):
+                    t.grad = tracer.gradients.get(t)
             raise
         del arguments
-        return self._finish(tracer, structure, result, before, now, surroundings)
+        return self._finish(tracer, structure, result, now, surroundings)
 
     def _finish(
         self,
         tracer: Tracer,
         structure: Any,
         result: Any,
-        before: dict[Tensor, Array | None],
         now: State,
         surroundings: Surroundings,
     ) -> tuple[Any, Program, str | None]:
         moved = surroundings.changed()
         if moved is not None:
             surroundings = Surroundings(self._function)
+        old = tracer.gradients
+        for t, before in old.items():
+            if getattr(t.grad, "_value", None) is before:
+                t.grad = before
         leaves = {t: leaf for leaf in tracer.leaves.values() if (t := leaf.tensor()) is not None}
         tracer.leaves.clear()
         values: dict[Tensor, Value] = {}
-        for t in leaves:
+        for t in {**old, **leaves}:
             if type(t.grad) is Tensor:
                 values[t] = tracer._value(t.grad._value)
+            elif t.grad is not old.get(t) and t.grad is not None:
+                moved = moved or f"the gradient of {_describe(t)}"
         given: list[Value] = []
+        stays = {*surroundings.tensors}  # what was there before the step comes back as it is
 
         def returned(x: Any) -> Any:
             if isinstance(x, Tensor):
-                v = tracer._value(x._value)
-                if x in leaves or v.kind == "bound":
+                if x in stays:
                     return x
+                v = tracer._value(x._value)
                 given.append(v)
                 return v
             if isinstance(x, np.ndarray) and id(x) in tracer.known and tracer.known[id(x)].kind in ("result", "input"):
@@ -260,42 +286,39 @@ class Compiled:
             return x
 
         shape = _mapped(result, returned)
-        first = _mapped(result, lambda x: wrap(x._value.copy()) if isinstance(x, Tensor) and x not in leaves else x)
-        old = {t: leaf.gradient for t, leaf in leaves.items()}
+        first = _mapped(result, lambda x: wrap(x._value.copy()) if isinstance(x, Tensor) and x not in stays else x)
+        read = {t for t in old if id(old[t]) in tracer.known}
         for t in values:
             t.grad = None
         del result
         mark_constants(list(tracer.known.values()))
         written = [o.arguments[0].array for o in tracer.operations if o.result is None]
-        changing = {id(owner(array)) for array in (*written, *old.values()) if array is not None}
-        operations = simplify(tracer.operations, changing)
+        operations = simplify(tracer.operations, {id(owner(array)) for array in written})
         values = {t: replaced(v) for t, v in values.items()}
         given = [replaced(v) for v in given]
         shape = _mapped(shape, replaced)
         guards: list[Guard] = []
         without_gradient: list[Tensor] = []
         gradients: dict[Tensor, Value] = {}
-        used: set[int] = set()
-        if any(start is not None for start in old.values()):
-            used = {id(v) for o in needed(operations, [*values.values(), *given]) for v in o.reads}
         places = _Places(operations)
+        shown = {id(owner(v.root.array)) for v in (*values.values(), *given)}
         for t, v in values.items():
-            start = old[t]
-            bound = None if start is None else tracer._value(start)
-            if bound is not None and id(bound) in used:  # added to what was there before the step
-                operations.append(Operation(assignment, (bound, v), {}, None, reads=(v,)))
-                assert start is not None
+            start = old.get(t)
+            if start is None:
+                without_gradient.append(t)
+            elif t in read and id(owner(start)) not in shown and (v.shape, v.dtype) == (start.shape, start.dtype):
+                operations.append(Operation(assignment, (tracer._value(start), v), {}, None, reads=(v,)))
                 np.copyto(start, v.array)
                 t.grad = start
-                guards.append(Guard("{t}.grad is {start}", {"t": t, "start": start}, "the gradient of " + _describe(t)))
                 continue
-            if not (t in before and before[t] is not None):
-                guards.append(Guard("{t}.grad is None", {"t": t}, "the gradient of " + _describe(t)))
-                without_gradient.append(t)
             gradients[t] = places.take(v)
-        cleared = [t for t in before if before[t] is not None and t.grad is None and t not in values and t in leaves]
+        cleared = [t for t in old if t.grad is None and t not in values]
         outputs = [*gradients.values(), *given]
         operations = fuse(needed(operations, outputs), outputs)
+        for t in {**old, **leaves, **dict.fromkeys(surroundings.tensors)}:
+            if t in read if t in old else t._tracked:  # one that is not there cannot be seen to be cleared
+                names = {"t": t, "start": old.get(t)}
+                guards.append(Guard("{t}.grad is {start}", names, "the gradient of " + _describe(t)))
         for t, leaf in leaves.items():
             names = {"t": t, "array": leaf.array}
             guards.append(
@@ -304,16 +327,16 @@ class Compiled:
                 )
             )
         guards += surroundings.guards
-        self._known = {id(t): weakref.ref(t) for t in (*before, *leaves)}
+        self._known |= {id(t): weakref.ref(t) for t in (*old, *leaves)}
         for v in tracer.known.values():
             if v.kind == "bound" and not v.name:
                 v.name = surroundings.name(v.array)
         for t, leaf in leaves.items():
-            v = tracer.known[id(leaf.array)]
+            v = tracer._value(leaf.array)  # new, where the step has asked for a shape alone
             v.name = v.name or t.name or ""
         for t, v in values.items():
             if v.kind == "result" and not v.name:
-                v.name = f"gradient_of_{tracer.known[id(leaves[t].array)].name or 'a_parameter'}"
+                v.name = f"gradient_of_{tracer._value(t._value).name or 'a_parameter'}"
         recording = Recording(
             _function_name(self._function),
             operations,
@@ -410,11 +433,10 @@ def _inputs(arguments: tuple[Any, Any], tracer: Tracer, names: list[str]) -> tup
                 )
             x = x._value
         if isinstance(x, np.ndarray | np.generic):
-            array = np.asarray(x)
+            array = native(plain_array(x))
             if array.dtype.kind not in "fiub":
                 raise TypeError(f"argument {name} of a compiled step must hold real numbers; got dtype {array.dtype}.")
-            if id(array) in tracer.known:  # the same array twice
-                array = array.view()
+            array = array.view()  # given twice, or read by the step besides as its own, it is another input, or none
             v = Value(array, "input", name)
             tracer.known[id(array)] = v
             tracer.inputs.append(v)

@@ -157,7 +157,6 @@ class Leaf:
     tensor: Any  # a weak reference: Tensors made by the step itself vanish with it
     array: Array
     tracked: bool
-    gradient: Array | None  # when first used
 
 
 @dataclass(slots=True)
@@ -176,6 +175,7 @@ class Tracer:
     inputs: list[Value] = field(default_factory=list)
     operations: list[Operation] = field(default_factory=list)
     leaves: dict[int, Leaf] = field(default_factory=dict)
+    gradients: dict[Tensor, Array] = field(default_factory=dict)  # what stood in .grad before the step
     assigned: dict[int, Value] = field(default_factory=dict)
     generators: dict[int, Draws] = field(default_factory=dict)
     known: dict[int, Value] = field(default_factory=dict)  # by the identity of its array
@@ -251,6 +251,27 @@ class Tracer:
         self.operations.append(operation)
         self.assigned[id(owner(target))] = place
 
+    def see_gradient(self, t: Tensor) -> None:
+        """Let the step find a gradient that was there before as a Tensor, so that what it does with it is recorded."""
+        if type(t.grad) is np.ndarray and t not in self.gradients:
+            self.gradients[t] = t.grad
+            t.grad = wrap(t.grad)  # type: ignore[assignment]  # a Tensor while a program is recorded
+
+    def write_gradient(self, gradient: Tensor, y: Tensor) -> None:
+        """Let a gradient be ``y`` for all who hold it: in eager mode it is an array, and this writes into it."""
+        if y.shape != gradient.shape:
+            raise ValueError(f"a gradient of shape {gradient.shape} cannot hold a result of shape {y.shape}.")
+        y = y.astype(gradient.dtype)
+        if self._value(gradient._value).kind == "bound":
+            self.assign(gradient._value, y)
+        else:
+            gradient._value = y._value
+
+    def is_gradient(self, t: Tensor) -> bool:
+        """Whether ``t`` stands in some ``.grad``."""
+        leaves = (leaf.tensor() for leaf in self.leaves.values())
+        return any(leaf is not None and leaf.grad is t for leaf in (*self.gradients, *leaves))
+
     def check_read(self, t: Tensor) -> None:
         """The plain array of ``t`` is asked for: fine for one that was there before, such as a parameter."""
         v = self.known.get(id(t._value))
@@ -315,6 +336,8 @@ class Tracer:
                 v = self.known[id(x)] = self.bound.setdefault(place, Value(x, "bound"))
                 if v.array is not x:
                     self._kept_alive.append(x)
+            if v.kind == "bound":
+                self.surroundings.reading(x)
             return v
         if isinstance(x, np.generic):
             return Value(np.asarray(x), "constant")
@@ -323,7 +346,8 @@ class Tracer:
     def _see_leaf(self, t: Tensor) -> None:
         v = self.known.get(id(t._value))
         if (v is None or v.kind == "bound") and id(t) not in self.leaves:
-            self.leaves[id(t)] = Leaf(weakref.ref(t), t._value, t._tracked, t.grad)
+            self.leaves[id(t)] = Leaf(weakref.ref(t), t._value, t._tracked)
+            self.see_gradient(t)
 
     def _add(self, operation: Operation, array: Array) -> None:
         operation.site = _site(self)

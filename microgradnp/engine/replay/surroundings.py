@@ -41,6 +41,7 @@ class Surroundings:
 
     def __init__(self, function: Callable[..., Any]) -> None:
         self.guards: list[Guard] = []
+        self.tensors: list[Tensor] = []
         self._names: dict[int, list[str]] = {}
         self.generators: list[np.random.Generator] = []
         self._copies: list[tuple[Any, Any, str]] = []
@@ -62,18 +63,25 @@ class Surroundings:
             if type(x) in _COMMON or id(x) in self._seen or isinstance(x, _OPAQUE):
                 continue
             self._seen.add(id(x))
+            if isinstance(x, Tensor):
+                self.tensors.append(x)
             self._kept.append(x)
             waiting.extend(reversed(list(self._inside(x, path))))
 
     @contextmanager
     def writing(self, target: Any) -> Iterator[None]:
         """The program writes into an array: that is no change that a replay would miss, one before it is."""
-        memory, print_, path = self._prints.get(id(owner(target)), (None, 0, ""))
-        if memory is not None and _print(memory) != print_:
-            self._moved = self._moved or path
+        self.reading(target)
         yield
+        memory, _, path = self._prints.get(id(owner(target)), (None, 0, ""))
         if memory is not None:
             self._prints[id(memory)] = (memory, _print(memory), path)
+
+    def reading(self, array: Any) -> None:
+        """The program reads an array: a replay finds there what the program has written, and nothing else."""
+        memory, print_, path = self._prints.get(id(owner(array)), (None, 0, ""))
+        if memory is not None and _print(memory) != print_:
+            self._moved = self._moved or path
 
     def changed(self) -> str | None:
         """What is no longer as it was found, apart from what the program itself has written."""
