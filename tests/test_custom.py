@@ -134,9 +134,54 @@ def test_an_argument_without_a_rule_is_named():
         mg.grad(add, 1)(1.0, mg.Tensor(2.0))
 
 
-def test_a_tensor_as_an_option_is_refused():
-    with pytest.raises(TypeError, match=r"scaled got a Tensor as its option scale.*rules for a, b"):
-        scaled(1.0, 2.0, scale=mg.Tensor(3.0))
+@pytest.mark.parametrize("value", [3.0, 0.0, [1.0, 2.0], []])
+def test_a_tensor_as_an_option_is_refused(value):
+    for option in (mg.Tensor(value), [mg.Tensor(value)]):
+        with pytest.raises(TypeError, match=r"scaled got a Tensor as its option scale.*rules for a, b"):
+            scaled(1.0, 2.0, scale=option)
+
+
+def test_a_default_before_an_array_given_by_name_is_an_argument():
+    @mg.custom_vjp(
+        lambda g, y, a, b, c: g,
+        lambda g, y, a, b, c: g * c,
+        lambda g, y, a, b, c: g * b,
+    )
+    def line(a, b=2.0, c=3.0):
+        return a + b * c
+
+    assert mg.grad(lambda c: line(1.0, c=c))(5.0) == 2.0
+    assert mg.grad(lambda a, c: line(c=c, a=a), (0, 1))(1.0, 5.0) == (1.0, 2.0)
+    with pytest.raises(TypeError, match="missing 1 required positional argument: 'a'"):
+        line(b=2.0)
+
+
+@pytest.mark.parametrize("kind", [int, np.int8, bool])
+def test_a_gradient_flows_through_a_result_of_integers(kind):
+    @mg.custom_vjp(lambda g, y, x: g)
+    def rounded(x):
+        return np.rint(x).astype(kind)
+
+    x, v = np.array([0.2, 1.4]), np.array([0.5, 0.25])
+    np.testing.assert_array_equal(mg.grad(lambda x: np.sum(rounded(x) * v))(x), v)
+    np.testing.assert_array_equal(mg.vjp(rounded, x)[1](v)[0], v)
+    np.testing.assert_array_equal(mg.jvp(rounded, (x,), (v,))[1], v)
+    np.testing.assert_array_equal(rounded(mg.Tensor(x)).data, [0.0, 1.0])
+
+
+@pytest.mark.filterwarnings("ignore::PendingDeprecationWarning")
+@pytest.mark.parametrize("make", [lambda x: np.ma.array(x, mask=[0, 1]), np.matrix])
+def test_a_result_that_would_lose_its_own_way_of_computing_is_refused(make):
+    f = mg.custom_vjp(lambda g, y, x: g)(lambda x: make(x))
+    with pytest.raises(TypeError, match=r"a masked array|np\.matrix"):
+        f(mg.Tensor([1.0, 2.0]))
+
+
+def test_tensors_inside_of_an_argument_do_not_pass_by_the_rule():
+    f = mg.custom_vjp(lambda g, y, x: 7 * g * np.ones(2))(lambda x: np.sum(np.stack(x)))
+    with pytest.raises(TypeError, match=r"np\.stack"):
+        mg.grad(lambda x: f([x, x]))(1.0)
+    assert mg.grad(lambda x: f(np.stack([x, x])))(1.0) == 14.0
 
 
 @pytest.mark.parametrize(("result", "what"), [((1.0, 2.0), "tuple"), ("1", "str"), (1j * np.ones(1), "complex128")])

@@ -13,14 +13,15 @@ from typing import Any
 import numpy as np
 
 from microgradnp.engine.rules import Rule, Vjp, check_signatures, name_of
-from microgradnp.engine.tensor import Tensor, apply, tensors_in
+from microgradnp.engine.tensor import apply, plain_array, tensors_in
 
 
 def custom_vjp(*rules: Vjp | None) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Give a function of arrays its derivative: a decorator that takes one rule for each array argument.
 
-    The function gets plain arrays, to read and not to change, and returns one array or number. Its leading parameters
-    are the arrays, as many as there are rules; all others are options, passed through and not differentiated.
+    The function gets plain arrays, to read and not to change, and returns one array or number; integers become
+    floats, so that a gradient can flow through. Its leading parameters are the arrays, as many as there are rules; all
+    others are options, passed through and not differentiated.
 
     Parameters
     ----------
@@ -69,32 +70,35 @@ def custom_vjp(*rules: Vjp | None) -> Callable[[Callable[..., Any]], Callable[..
                 f"custom_vjp got {len(rules)} rules for {name}, which has {len(positional)} positional parameters "
                 f"({', '.join(positional)}): give one rule for each array argument, in order."
             )
+        defaults = {p.name: p.default for p in parameters if p.default is not inspect.Parameter.empty}
         many = any(p.kind is inspect.Parameter.VAR_POSITIONAL for p in parameters)
         check_signatures(f"custom_vjp for {name}", rules, len(rules), math.inf if many else len(positional))
 
         def forward(*arrays: Any, **options: Any) -> Any:
             y = function(*arrays, **options)
-            array = np.asarray(y) if isinstance(y, np.ndarray | np.generic | int | float) else None
+            array = plain_array(y) if isinstance(y, np.ndarray | np.generic | int | float) else None
             if array is None or array.dtype.kind not in "fiub":
                 what = type(y).__name__ if array is None else f"an array of dtype {array.dtype}"
                 raise TypeError(
                     f"{name} is decorated with custom_vjp and must return one array of numbers; got {what}."
                 )
-            return array
+            # Between integers there is no gradient: one that comes back, 0.5, say, would be cast to 0.
+            return array if array.dtype.kind == "f" else array.astype(np.result_type(array, np.float32))
 
         @wraps(function)
         def with_rules(*arrays: Any, **options: Any) -> Any:
-            for parameter in positional[len(arrays) : len(rules)]:  # arrays given by name
-                if parameter not in options:
+            named = [i for i in range(len(arrays), len(rules)) if positional[i] in options]
+            for parameter in positional[len(arrays) : named[-1] + 1 if named else 0]:  # arrays given by name
+                if parameter not in options and parameter not in defaults:
                     break
-                arrays = (*arrays, options.pop(parameter))
-            if any(tensors_in(options)):
-                named = [key for key, value in options.items() if any(True for _ in tensors_in(value))]
-                raise TypeError(
-                    f"{name} got a Tensor as its option {named[0]}, for which it has no rule: it has rules for "
-                    f"{', '.join(positional[: len(rules)])}. Give custom_vjp a rule for it, or pass its .data."
-                )
-            if any(type(a) is Tensor for a in arrays):
+                arrays = (*arrays, options.pop(parameter, defaults.get(parameter)))
+            for option, value in options.items():
+                if _holds_a_tensor(value):
+                    raise TypeError(
+                        f"{name} got a Tensor as its option {option}, for which it has no rule: it has rules for "
+                        f"{', '.join(positional[: len(rules)])}. Give custom_vjp a rule for it, or pass its .data."
+                    )
+            if _holds_a_tensor(arrays):
                 if options or len(arrays) != len(rules):
                     check_call(arrays, options)
                 return apply(rule, arrays, options)
@@ -118,3 +122,7 @@ def custom_vjp(*rules: Vjp | None) -> Callable[[Callable[..., Any]], Callable[..
         return with_rules
 
     return decorate
+
+
+def _holds_a_tensor(x: Any) -> bool:
+    return any(True for _ in tensors_in(x))  # of whatever value: 0.0 is false, and a vector neither
