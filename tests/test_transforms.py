@@ -1,6 +1,6 @@
 """Gradients of functions: each transform by its laws, nested in itself and in every other."""
 
-from collections import namedtuple
+from collections import deque, namedtuple
 from itertools import product
 
 import numpy as np
@@ -443,6 +443,22 @@ def test_stop_gradient_of_a_structure():
 
     assert mg.grad(f)(3.0) == 3.0
     np.testing.assert_array_equal(mg.stop_gradient(np.ones(2)), np.ones(2))
+    assert mg.stop_gradient({"a": None, "b": ["text", 3]}) == {"a": None, "b": ["text", 3]}
+
+
+@pytest.mark.parametrize("make", [set, iter, deque, lambda xs: (x for x in xs), lambda xs: map(np.sin, xs)])
+def test_stop_gradient_of_what_it_cannot_look_into_is_refused(make):
+    with pytest.raises(TypeError, match=r"stop_gradient takes .* got a .*Make it a list"):
+        mg.grad(lambda x: sum(mg.stop_gradient([make([x])])[0]) * x)(3.0)
+
+
+def test_a_named_tuple_may_be_made_in_its_own_way():
+    class Square(namedtuple("Square", "side area")):
+        def __new__(cls, side):
+            return super().__new__(cls, side, side * side)
+
+    gradient = mg.grad(lambda s: s.side * s.area)(Square(3.0))
+    assert (type(gradient), *gradient) == (Square, 9.0, 3.0)
 
 
 def test_the_state_is_what_it_was_after_an_error_within():

@@ -60,7 +60,8 @@ def _build(tree: Any, leaves: Iterator[Any]) -> Any:
     if isinstance(tree, dict):
         return {key: _build(part, leaves) for key, part in tree.items()}
     parts = [_build(part, leaves) for part in tree]
-    return type(tree)(*parts) if hasattr(tree, "_fields") else type(tree)(parts)
+    make: Any = getattr(tree, "_make", type(tree))  # a named tuple's own: its class may take other arguments
+    return make(parts)
 
 
 # -- The one transform on which the others rest -------------------------------------
@@ -459,4 +460,15 @@ def stop_gradient(x: Any) -> Any:
     >>> mg.grad(lambda x: x * mg.stop_gradient(x))(3.0)
     array(3.)
     """
-    return like(x, [leaf.detach() if type(leaf) is Tensor else leaf for leaf in leaves_of(x)])
+    return like(x, [_stopped(leaf) for leaf in leaves_of(x)])
+
+
+def _stopped(x: Any) -> Any:
+    if type(x) is Tensor:
+        return x.detach()
+    if isinstance(x, Iterable) and not isinstance(x, str | bytes) and not hasattr(x, "__array__"):
+        raise TypeError(
+            f"stop_gradient takes an array, or nested tuples, lists and dicts of arrays; got a {type(x).__name__}, and "
+            "the gradient would flow on through Tensors in it. Make it a list or a tuple first."
+        )
+    return x
