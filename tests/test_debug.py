@@ -191,6 +191,48 @@ def test_a_gradient_that_blows_up_is_blamed_on_its_rule():
     assert f"{__file__}:{line}" in message
 
 
+@pytest.mark.parametrize("use", [lambda x: x, lambda x: x * 1.0])
+@pytest.mark.parametrize(("parts", "what"), [((1e308, 1e308), "inf"), ((1e308, 1.0, 1e308), "inf")])
+def test_gradients_that_are_too_large_together_are_noticed(use, parts, what):
+    x = leaf(0.0, 1e-300, name="x")
+    with mg.debug():
+        y = use(x)
+        line = here() + 1
+        losses = [np.sum(y * part) for part in parts]
+        with pytest.raises(FloatingPointError) as error:
+            sum(losses).backward()
+        with pytest.raises(FloatingPointError, match="add up to inf"):
+            mg.hessian(lambda x: sum(np.sum(x * x * (part / 2)) for part in parts))(x.data)
+    message = str(error.value)
+    assert ("the gradients of x" if y is x else "the gradients of the result of np.multiply") in message
+    assert f"of shape (2,), add up to {what} at [0], where that of np.multiply is added" in message
+    assert f"{__file__}:{line}" in message
+
+
+def test_infinities_that_came_in_may_be_added():
+    x = leaf(1.0, 2.0)
+    with mg.debug():
+        (x * 2.0 + x * 3.0).backward(np.array([1.0, np.inf]))
+    np.testing.assert_array_equal(x.grad, [5.0, np.inf])
+
+
+@pytest.mark.parametrize("order", [1, 2])
+def test_a_function_that_changes_its_argument_is_noticed(order):
+    @mg.custom_vjp(lambda g, y, a, b: g * b, lambda g, y, a, b: g * a)
+    def product(a, b):
+        y = a * b
+        b += 1.0
+        return y
+
+    x = np.array([1.0, 2.0])
+    f = (lambda x: np.sum(product(2.0, x))) if order == 1 else mg.grad(lambda x: np.sum(product(2.0, x * x)))
+    with mg.debug():
+        line = here() - 2
+        with pytest.raises(RuntimeError, match=r"product changed its argument 1 \(b\) in place") as error:
+            mg.grad(f)(x)
+    assert f"{__file__}:{line}" in str(error.value)
+
+
 def test_a_bad_seed_is_not_a_rules_fault():
     x = leaf(1.0, 2.0)
     with mg.debug():

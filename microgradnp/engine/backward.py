@@ -59,6 +59,7 @@ def sweep(
     heapify(waiting)
     kind: Any = type(next(iter(gradients), None))
     plainly = not record and watch is None and between is None
+    in_place = not record and watch is None
     own = set()  # nodes whose gradient is a sum made here, which nobody else holds: added to in place
     node: Any = None
     while True:
@@ -141,8 +142,10 @@ def sweep(
                     np.add(old, gx, out=old)
                 else:
                     total = gradients[x] = old + gx
-                    if not record and total.ndim:
+                    if in_place and total.ndim:
                         own.add(x)
+                    if watch is not None:
+                        watch.check_sum(x, total, (old, gx))
             if not more:
                 break
             x, gx = more.pop()

@@ -92,13 +92,23 @@ class Watch:
 
     def __init__(self, finite: bool) -> None:
         self.finite = finite
-        self.flowing: tuple[Any, int] = (None, 0)  # the node being swept, and the fingerprint of its gradient
+        self.flowing: tuple[Any, int, Any] = (None, 0, None)  # the node being swept, its gradient's print, its rule
 
-    def check_value(self, t: Tensor, rule: Rule, inputs: Any, values: Any, options: dict[str, Any]) -> None:
-        """After an operation going forward: remember it, and check its value."""
+    def prints(self, values: Any) -> tuple[int, ...]:
+        """Before an operation: the fingerprints of what it is given."""
+        return tuple(map(_print, values))
+
+    def check_value(self, t: Tensor, rule: Rule, values: Any, before: tuple[int, ...]) -> None:
+        """After an operation going forward: remember it, and check its value and that it changed nothing."""
         place, sweeping = _place()
         if t._tracked:
             t._site = Site(place, _prints(t))
+            for i, (old, new) in enumerate(zip(before, t._site.prints, strict=False)):
+                if old != new:
+                    raise ChangedError(
+                        f"{rule.name} changed its {_argument(rule, i)} in place, and its gradient would be wrong: "
+                        f"compute a new array, or a copy (x.copy()) to work on. It was called at {place}."
+                    )
         # A rule's own steps are judged by their result, under the name of its row.
         if self.finite and not sweeping and not np.isfinite(t._value).all():
             bad = _appeared(t._value, values, _elementwise(rule))
@@ -110,7 +120,7 @@ class Watch:
     def check_unchanged(self, node: Tensor, g: Any) -> None:
         """Before a node's rules run: its inputs, options and value must be what they were going forward."""
         site = getattr(node, "_site", None)
-        self.flowing = (node, _print(g))
+        self.flowing = (node, _print(g), node._rule)
         if site is None:
             return
         now = _prints(node)
@@ -155,6 +165,22 @@ class Watch:
             if bad is not None:
                 found = _at(array, bad) + _from(values, bad, array)
                 raise FloatingPointError(f"{_rule_for(rule, i)} gave {found}.{_called(site)}")
+
+    def check_sum(self, x: Tensor, total: Any, parts: tuple[Any, Any]) -> None:
+        """After two gradients of one Tensor were added: neither may have been fine alone."""
+        array, sources = _array(total), [_array(g) for g in parts]
+        if self.finite and not np.isfinite(array).all():
+            bad = _appeared(array, sources, True)
+            if bad is not None:
+                node, _, rule = self.flowing
+                raise FloatingPointError(
+                    f"the gradients of {_label(x)}, of shape {x.shape}, add up to {_at(array, bad)}, where that of "
+                    f"{rule.name} is added{_from(sources, bad, array)}.{_called(getattr(node, '_site', None))}"
+                )
+
+
+def _label(x: Tensor) -> str:
+    return x.name or ("a leaf" if x._rule is None else f"the result of {x._rule.name}")
 
 
 def _rule_for(rule: Rule, i: int) -> str:

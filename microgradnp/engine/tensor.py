@@ -241,6 +241,7 @@ def _apply(rule: Rule, inputs: tuple[Any, ...], options: dict[str, Any]) -> Tens
     inputs = tuple(x if type(x) is Tensor or type(x) in _READY else constant_array(x) for x in inputs)
     values = [x._value if type(x) is Tensor else x for x in inputs]
     now = _state()
+    before = None if now.watch is None else now.watch.prints(values)
     try:
         y = rule.forward(*values, **options)
     except ValueError as error:
@@ -256,7 +257,7 @@ def _apply(rule: Rule, inputs: tuple[Any, ...], options: dict[str, Any]) -> Tens
         t._options = options
         t._order = _next_order()
     if now.watch is not None:
-        now.watch.check_value(t, rule, inputs, values, options)
+        now.watch.check_value(t, rule, values, before)
     if now.tracer is not None:
         now.tracer.record(t, rule, inputs, values, options)
     return t
