@@ -2,6 +2,7 @@
 
 import asyncio
 import contextvars
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -69,6 +70,52 @@ def test_no_grad_and_debug_stay_in_their_thread():
         assert not (x * 2.0).requires_grad
         # A caller who wants its own state there takes it along.
         assert not pool.submit(contextvars.copy_context().run, lambda: (x * 2.0).requires_grad).result()
+
+
+@pytest.mark.parametrize("begin", [mg.no_grad, mg.debug])
+def test_one_scope_may_be_entered_again_and_by_many(begin):
+    scope, errors = begin(), np.geterr()
+
+    def inside(turns):
+        for _ in range(turns):
+            with scope:
+                within = _state()
+                assert within is not _PLAIN
+                with scope:
+                    time.sleep(0)
+                assert _state() is within
+            assert _state() is _PLAIN
+            assert np.geterr() == errors
+
+    async def task(delay):
+        with scope:
+            await asyncio.sleep(delay)
+            assert _state() is not _PLAIN
+        assert _state() is _PLAIN
+
+    async def main():
+        await asyncio.gather(task(0.002), task(0.0), task(0.001))
+
+    inside(2)
+    with ThreadPoolExecutor(THREADS) as pool:
+        list(pool.map(inside, [50] * THREADS))
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize(("one", "other"), [(mg.no_grad, mg.debug), (mg.debug, mg.no_grad), (mg.no_grad, mg.no_grad)])
+def test_generators_that_end_in_any_order_leave_the_state_as_it_was(one, other):
+    def generator(begin):
+        with begin():
+            yield
+
+    errors = np.geterr()
+    first, second = generator(one), generator(other)
+    next(first), next(second)
+    first.close()
+    assert _state() is not _PLAIN
+    second.close()
+    assert _state() is _PLAIN
+    assert np.geterr() == errors
 
 
 def test_async_tasks_do_not_see_each_others_state():

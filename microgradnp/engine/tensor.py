@@ -67,6 +67,10 @@ class state:
         _STATE.reset(self._token)
 
 
+# Not kept in the Scope itself, which may be entered twice, or by several threads, before it is left.
+_OPEN: ContextVar[tuple[AbstractContextManager[Any], ...]] = ContextVar("microgradnp_open", default=())
+
+
 class Scope(AbstractContextManager[None], ContextDecorator):
     """What `no_grad` and `debug` return: a context, and a decorator of functions that run from start to end."""
 
@@ -77,11 +81,14 @@ class Scope(AbstractContextManager[None], ContextDecorator):
         return Scope(self._begin)
 
     def __enter__(self) -> None:
-        self._inside = self._begin()
-        self._inside.__enter__()
+        inside = self._begin()
+        inside.__enter__()
+        _OPEN.set((*_OPEN.get(), inside))
 
     def __exit__(self, *error: Any) -> None:
-        self._inside.__exit__(*error)
+        *outer, inside = _OPEN.get()
+        _OPEN.set(tuple(outer))
+        inside.__exit__(*error)
 
     def __call__(self, function: Any) -> Any:
         """Decorate ``function``; one that pauses would end the context before it has run."""
