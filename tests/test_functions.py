@@ -370,6 +370,8 @@ ERRORS: dict[str, tuple[Callable[[Any], Any], type[Exception], str]] = {
     "a negative padding": (lambda x: np.pad(x, -1), ValueError, "may not be negative"),
     "subscripts that do not fit": (lambda x: np.einsum("ijk", x), ValueError, r"'ijk' do not fit.*\(2, 3\)"),
     "subscripts of too many": (lambda x: np.einsum("ij,jk", x), ValueError, "describe 2 operands; got 1"),
+    "a label below 0": (lambda x: np.einsum(x, [0, -1]), ValueError, "labels from 0 to 51; got -1"),
+    "a label above all letters": (lambda x: np.einsum(x, [0, 52]), ValueError, "labels from 0 to 51; got 52"),
     "a diagonal of a rectangle": (lambda x: np.einsum("ii", x), ValueError, "'i' stands for lengths 2 and 3"),
     "shapes that do not stack": (lambda x: np.stack([x, x.T]), ValueError, r"\(2, 3\), \(3, 2\)"),
     "nothing to join": (lambda x: np.concatenate([x[0, 0], x[0, 1]]), ValueError, "at least one axis"),

@@ -466,7 +466,7 @@ def einsum(*operands, optimize=False):
     else:
         xs = [lift(x) for x in operands[0 : len(operands) - len(operands) % 2 : 2]]
         lists = operands[1::2] if len(operands) % 2 == 0 else (*operands[1::2], operands[-1])
-        words = ["".join("..." if i is Ellipsis else _LETTERS[int(i)] for i in part) for part in lists]
+        words = ["".join("..." if i is Ellipsis else _letter(i) for i in part) for part in lists]
         subscripts = ",".join(words[: len(xs)]) + "".join("->" + word for word in words[len(xs) :])
     inputs, arrow, result = subscripts.partition("->")
     terms = inputs.split(",")
@@ -504,6 +504,13 @@ def einsum(*operands, optimize=False):
             term = "".join(c for c in term if c in elsewhere)
         xs[i], terms[i] = x, term
     return apply(RULES[np.einsum], tuple(xs), {"subscripts": f"{','.join(terms)}->{result}", "optimize": optimize})
+
+
+def _letter(label):
+    """The letter for a label given as a number."""
+    if not 0 <= (i := operator.index(label)) < len(_LETTERS):
+        raise ValueError(f"np.einsum takes labels from 0 to {len(_LETTERS) - 1}; got {i}.")
+    return _LETTERS[i]
 
 
 _LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
