@@ -7,6 +7,7 @@ import operator
 import pickle
 import pydoc
 import weakref
+from collections import namedtuple
 
 import numpy as np
 import pytest
@@ -236,6 +237,29 @@ def test_storing_a_tensor_in_an_array_is_never_silent():
         with pytest.raises(TypeError, match=r"graph|gradient"):
             attempt()
     np.testing.assert_array_equal(a, 0.0)
+
+
+class Keys(namedtuple("Keys", "first second")):
+    pass
+
+
+class Many(list):
+    pass
+
+
+@pytest.mark.parametrize("kind", [lambda xs: Keys(*xs), Many, list, tuple])
+def test_any_tuple_and_list_is_looked_into(kind):
+    a, b = np.array([2.0, 1.0, 2.0]), np.array([1.0, 3.0, 0.0])
+    for wants in (True, False):
+        tensors = kind([Tensor(a, wants), Tensor(b, wants)])
+        same(np.stack(tensors), np.stack([a, b]))
+        if isinstance(tensors, tuple):  # NumPy looks for Tensors in no other
+            same(np.lexsort(tensors), np.lexsort((a, b)))
+    t = Tensor(np.zeros(2))
+    with pytest.raises(TypeError, match=r"np\.stack"):
+        t[:] = kind([Tensor(1.0, True), Tensor(2.0, True)])
+    t[:] = kind([Tensor(1.0), Tensor(2.0)])
+    same(t, np.array([1.0, 2.0]))
 
 
 def test_outside_a_graph_it_converts_like_any_array():

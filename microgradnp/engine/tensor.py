@@ -387,12 +387,15 @@ def constant(function: Callable[..., Any], args: tuple[Any, ...], options: dict[
     return function(*plain(args), **plain(options))
 
 
+_SEQUENCES = (tuple, list)  # made once: `tuple | list` is a new union at every use
+
+
 def plain(x: Any) -> Any:
     """The same nested arguments with every Tensor replaced by its array."""
     if type(x) is Tensor:
         return x._value
-    if type(x) in (tuple, list):
-        return type(x)(map(plain, x))
+    if isinstance(x, _SEQUENCES):  # a named tuple or the like too, as the plain sequence that it is
+        return (tuple if isinstance(x, tuple) else list)(map(plain, x))
     if type(x) is dict:
         return {key: plain(value) for key, value in x.items()}
     return x
@@ -402,7 +405,7 @@ def tensors_in(x: Any) -> Iterator[Tensor]:
     """The Tensors among nested arguments."""
     if type(x) is Tensor:
         yield x
-    elif type(x) in (tuple, list):
+    elif isinstance(x, _SEQUENCES):
         for part in x:
             yield from tensors_in(part)
     elif type(x) is dict:
