@@ -1091,3 +1091,76 @@ def test_a_seed_of_another_dtype_is_read_where_it_is():
         seed[...] = k
         step(x)
         assert_same(w.grad, k * x)
+
+
+def test_a_gradient_that_is_0_by_rule():
+    def make():
+        w, v = mg.Tensor(1.5, requires_grad=True), mg.Tensor(np.ones(3), requires_grad=True)
+
+        def step(x):
+            y = np.sum(np.copysign(x, w) + np.copysign(x, v))
+            y.backward()
+            return y
+
+        return step, [w, v]
+
+    run_alike(make, *FRESH)
+
+
+class Settings:
+    """What a step may find its numbers in."""
+
+    __slots__ = ("number",)
+    shared = 1
+
+    def __init__(self, number):
+        self.number = number
+
+
+class Scales:
+    def __init__(self):
+        self.settings = Settings(1)
+        self.plain = 1
+        self.names = {"a"}
+        self.order = {"a": 1.0, "b": 2.0}
+
+    def scaled(self, x):
+        return x * FACTOR
+
+
+FACTOR = 1
+
+
+def set_global(scales, number):
+    global FACTOR
+    FACTOR = number
+
+
+SOURCES = {
+    "a global of a method": (lambda s, x: s.scaled(x), set_global),
+    "a slot": (lambda s, x: x * s.settings.number, lambda s, number: setattr(s.settings, "number", number)),
+    "an attribute of a class": (lambda s, x: x * s.settings.shared, lambda s, n: setattr(Settings, "shared", n)),
+    "an attribute": (lambda s, x: x * s.plain, lambda s, number: setattr(s, "plain", number)),
+    "a set": (lambda s, x: x * len(s.names), lambda s, number: s.names.add(str(number))),
+    "the order of a dict": (
+        lambda s, x: np.stack([x * n for n in s.order.values()]),
+        lambda s, _: s.order.update(a=s.order.pop("a")) or s.order.update(b=1.0 * s.order.pop("b")),
+    ),
+}
+
+
+@pytest.mark.filterwarnings("ignore:.*recorded anew at each:RuntimeWarning")
+@pytest.mark.parametrize("source", SOURCES)
+def test_numbers_found_anywhere_are_seen_to_change(source):
+    # 1, 1.0 and True are equal, and so are 0.0 and -0.0; what they make of an array of whole numbers is not
+    read, change = SOURCES[source]
+    scales = Scales()
+    compiled, times = mg.compile(lambda x: read(scales, x)), mg.compile(lambda x, n: x * n)
+    for number in (1, 1.0, True, np.float32(1.0), 2, 0.0, -0.0, 3):
+        change(scales, number)
+        for x in (np.arange(3), np.arange(3.0)):
+            for _ in range(2):
+                ours, eager = compiled(x), read(scales, mg.Tensor(x))
+                assert np.array_equal(np.signbit(plain(times(x, number))), np.signbit(x * number))
+                assert_same(ours, eager)
+                assert np.array_equal(np.signbit(plain(ours)), np.signbit(plain(eager)))

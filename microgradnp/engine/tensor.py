@@ -821,6 +821,8 @@ class Tensor:
     def _deposit(self, g: Any) -> None:
         """Add to ``.grad``, in memory of its own."""
         tracer = _state().tracer
+        if tracer is not None and type(g) is not Tensor:  # a rule's zeros: of a shape alone
+            g = wrap(np.array(g))
         kinds = (np.ndarray,) if tracer is None else (np.ndarray, Tensor)
         if self.grad is None:
             self.grad = np.array(g) if tracer is None else +g

@@ -132,6 +132,8 @@ class Recording:
                 yield from self._check_argument(part, f"{place}[{name(key)}]", counter, name)
         elif isinstance(x, int | float | str | bytes | complex):
             yield f"if type({place}) is not {name(type(x))} or {place} != {name(x)}: return MISS"
+            if type(x) is float and not x:
+                yield f"if str({place}) != {str(x)!r}: return MISS"  # 0.0 is equal to -0.0
         else:
             yield f"if {place} is not {name(x)}: return MISS"
 
@@ -492,7 +494,9 @@ def compile(step: Callable[..., Any]) -> Compiled:
     Arrays that were there before the step (parameters, an optimizer's state, a table that the step looks into) are read
     where they are: writing into them is seen, and plain NumPy computations *on them alone* are done once, while
     recording. So are other effects of Python code, such as printing; lists of plain numbers are taken for such logs,
-    and changes in them are not looked for. ``.grad`` holds the gradients of the last call, in memory that the next call
+    and changes in them are not looked for. Numbers and objects are compared at each replay wherever the step finds them:
+    closures, globals, attributes, slots, dicts, sets, and classes of your own; but attributes of modules and of installed
+    libraries' classes, deques and a function's default arguments are not. ``.grad`` holds the gradients of the last call, in memory that the next call
     writes over. Calls from several threads take turns.
 
     Examples

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import dis
 import functools
+import os
+import sys
 import types
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -23,8 +25,8 @@ from microgradnp.engine.tensor import Tensor
 _PLAIN = (int, float, complex, str, bytes, bool, type(None), np.generic, np.dtype, range, slice)
 
 
-_COMMON = frozenset({int, float, str, bool, type(None), types.ModuleType, type})
-_OPAQUE = (*_PLAIN, types.ModuleType, type)
+_COMMON = frozenset({int, float, str, bool, type(None), types.ModuleType})
+_OPAQUE = (*_PLAIN, types.ModuleType)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +48,7 @@ class Surroundings:
         self.generators: list[np.random.Generator] = []
         self._copies: list[tuple[Any, Any, str]] = []
         self._cells: list[tuple[Any, Any, str]] = []
-        self._globals: list[tuple[dict[str, Any], str, Any]] = []
+        self._places: list[tuple[Callable[[], Any], Any, str]] = []  # of globals and slots
         self._prints: dict[int, tuple[Any, int, str]] = {}  # of each array's memory
         self._moved: str | None = None
         self._seen: set[int] = set()
@@ -91,8 +93,8 @@ class Surroundings:
         for cell, content, path in self._cells:
             if cell.cell_contents is not content:
                 return path
-        for space, path, content in self._globals:
-            if not _same(space.get(path), content):
+        for look, content, path in self._places:
+            if not _same(look(), content):
                 return path
         moved = (path for memory, print_, path in self._prints.values() if _print(memory) != print_)
         return self._moved or next(moved, None)
@@ -119,16 +121,25 @@ class Surroundings:
             else:
                 self._watch(x, list(x), path, enumerate(x))
                 yield from ((part, f"{path}[{i}]") for i, part in enumerate(x))
+        elif isinstance(x, set):
+            self._watch(x, set(x), path, ())
+        elif isinstance(x, type | property | staticmethod | classmethod):
+            yield from self._in_class(x, path)
         elif isinstance(x, dict):
+            self._guard("[*{container}] == {keys}", {"container": x, "keys": list(x)}, path)
             self._watch(x, dict(x), path, x.items())
             yield from ((part, f"{path}[{key!r}]") for key, part in x.items())
         elif type(x).__module__.startswith("microgradnp.engine."):  # a compiled step, this one too: what it was made of
             if hasattr(x, "__wrapped__"):
                 yield x.__wrapped__, path
-        elif not isinstance(x, np.ndarray | Tensor) and hasattr(x, "__dict__") and not _foreign(x):
-            attributes = x.__dict__
-            self._watch(attributes, dict(attributes), path, attributes.items())
-            yield from ((part, f"{path}.{key}" if path else key) for key, part in attributes.items())
+        elif not isinstance(x, np.ndarray | Tensor) and not _foreign(x):
+            attributes = getattr(x, "__dict__", {})
+            if attributes:
+                self._watch(attributes, dict(attributes), path, attributes.items())
+                yield from ((part, f"{path}.{key}" if path else key) for key, part in attributes.items())
+            if _own(type(x)):
+                yield from self._in_slots(x, path)
+                yield type(x), type(x).__name__
 
     def _in_function(self, x: types.FunctionType, path: str) -> Iterator[tuple[Any, str]]:
         for name, cell in zip(x.__code__.co_freevars, x.__closure__ or (), strict=True):
@@ -143,8 +154,8 @@ class Surroundings:
         if not (x.__module__ or "").startswith("microgradnp."):
             for name in _global_names(x.__code__):
                 content = x.__globals__.get(name)
-                if name in x.__globals__ and not isinstance(content, types.ModuleType | type):
-                    self._globals.append((x.__globals__, name, content))
+                if name in x.__globals__ and not isinstance(content, types.ModuleType) and _own(content):
+                    self._places.append((functools.partial(x.__globals__.get, name), content, name))
                     self._add(
                         "{space}[{key!r}] is {content}".replace("{key!r}", repr(name)),
                         {"space": x.__globals__, "content": content},
@@ -153,15 +164,48 @@ class Surroundings:
                     )
                     yield content, name
 
+    def _in_slots(self, x: Any, path: str) -> Iterator[tuple[Any, str]]:
+        for kind in type(x).__mro__:
+            for name, member in vars(kind).items():
+                if isinstance(member, types.MemberDescriptorType) and hasattr(x, name):
+                    content = getattr(x, name)
+                    self._places.append((functools.partial(getattr, x, name, None), content, f"{path}.{name}"))
+                    self._add("{x}." + name + " is {content}", {"x": x, "content": content}, f"{path}.{name}", content)
+                    yield content, f"{path}.{name}"
+
+    def _in_class(self, x: Any, path: str) -> Iterator[tuple[Any, str]]:
+        """What the methods of a class read, and what stands in it for all of its instances."""
+        if isinstance(x, property):
+            yield from ((f, path) for f in (x.fget, x.fset) if f is not None)
+        elif not isinstance(x, type):
+            yield x.__func__, path
+        elif _own(x):
+            own = {key: part for key, part in vars(x).items() if not key.startswith("__") or callable(part)}
+            self._watch(vars(x), dict(vars(x)), path, own.items())
+            yield from ((part, f"{path}.{key}") for key, part in own.items())
+            yield from ((base, base.__name__) for base in x.__bases__)
+
     def _add(self, condition: str, names: dict[str, Any], path: str, content: Any) -> None:
         if isinstance(content, _PLAIN) and not isinstance(content, bool | type(None)):
+            self._guard_number(condition.partition(" is ")[0], names, path, content)
             condition = condition.replace(" is ", " == ")
+        self._guard(condition, names, path)
+
+    def _guard(self, condition: str, names: dict[str, Any], path: str) -> None:
         self.guards.append(Guard(condition, names, path))
+
+    def _guard_number(self, place: str, names: dict[str, Any], path: str, x: Any) -> None:
+        """Numbers of several types are equal, and 0.0 is to -0.0: what is computed from them differs."""
+        if isinstance(x, int | float | np.number):
+            self._guard(place + ".__class__ is {kind}", {**names, "kind": type(x)}, path)
+            if not x and not isinstance(x, int | np.integer):
+                self._guard(f"str({place}) == {str(x)!r}", names, path)
 
     def _watch(self, container: Any, copy: Any, path: str, items: Any) -> None:
         self._copies.append((container, copy, path))
-        self.guards.append(Guard("{container} == {copy}", {"container": container, "copy": copy}, path))
+        self._guard("{container} == {copy}", {"container": container, "copy": copy}, path)
         for key, x in items:
+            self._guard_number("{container}[{key}]", {"container": container, "key": key}, f"{path}.{key}", x)
             if _may_equal_another(x):
                 names = {"container": container, "key": key, "x": x}
                 self.guards.append(Guard("{container}[{key}] is {x}", names, f"{path}.{key}"))
@@ -190,9 +234,21 @@ def _same(x: Any, y: Any) -> bool:
     """Whether two plain things are equal, and of others each is the same object."""
     if isinstance(x, list | tuple) and type(x) is type(y):
         return len(x) == len(y) and all(map(_same, x, y))
-    if isinstance(x, dict) and type(x) is type(y):
+    if isinstance(x, dict | types.MappingProxyType) and isinstance(y, dict):
         return x.keys() == y.keys() and all(_same(x[key], y[key]) for key in x)
-    return x is y or (isinstance(x, _PLAIN) and type(x) is type(y) and bool(x == y))
+    return x is y or (isinstance(x, (*_PLAIN, set)) and type(x) is type(y) and bool(x == y))
+
+
+_LIBRARIES = (os.path.dirname(os.__file__), os.path.dirname(os.path.dirname(np.__file__)))
+
+
+def _own(x: Any) -> bool:
+    """Whether a class is of the program that is run, not of an installed library; true of what is no class."""
+    if not isinstance(x, type):
+        return True
+    module = x.__module__.partition(".")[0]
+    file = getattr(sys.modules.get(x.__module__), "__file__", None) or ""
+    return module not in ("builtins", "microgradnp") and not file.startswith(_LIBRARIES)
 
 
 def _foreign(x: Any) -> bool:
