@@ -211,6 +211,10 @@ def test_wrong_use_is_explained():
 
     with pytest.raises(TypeError, match=r"Write @custom_vjp\(rule\)"):
         bare(np.ones(2))
+    with pytest.raises(
+        TypeError, match="parameters of hypot, which is written in C: decorate a function that calls it"
+    ):
+        mg.custom_vjp(lambda g, y, a, b: g)(math.hypot)
     with pytest.raises(TypeError, match="custom_vjp"):
         mg.defvjp(len, lambda g, y, x: g)
 

@@ -489,6 +489,9 @@ def test_an_argument_that_is_not_of_floats_is_named(bad):
         mg.grad(total)(NESTED | {"w": [np.ones(2), bad]})
     with pytest.raises(TypeError, match=r"argument 1 of power is .* leave it out of argnums"):
         mg.vjp(np.power, 1.0, bad)
+    for transform in (mg.jvp, mg.hvp):  # which have no argnums
+        with pytest.raises(TypeError, match=r"argument 1 of power is .* let the function capture it"):
+            transform(np.power, (2.0, bad), (1.0, np.ones(np.shape(bad))))
 
 
 @pytest.mark.filterwarnings("ignore::PendingDeprecationWarning")

@@ -63,7 +63,13 @@ def custom_vjp(*rules: Vjp | None) -> Callable[[Callable[..., Any]], Callable[..
             raise TypeError(f"custom_vjp decorates a function; got {type(function).__name__}. Write @custom_vjp(rule).")
         name = name_of(function)
         kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
-        parameters = inspect.signature(function).parameters.values()
+        try:
+            parameters = inspect.signature(function).parameters.values()
+        except ValueError:
+            raise TypeError(
+                f"custom_vjp cannot tell the parameters of {name}, which is written in C: decorate a function that "
+                "calls it, with a parameter for each rule."
+            ) from None
         positional = [p.name for p in parameters if p.kind in kinds]
         if len(positional) < len(rules):
             raise TypeError(

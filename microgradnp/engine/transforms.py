@@ -74,6 +74,7 @@ def _variables(tree: Any, i: int, f: Function) -> list[Tensor]:
         t = _variable(x)
         if t._value.dtype.type not in _FLOATS:
             remedy = "leave it out of argnums" if len(leaves) == 1 else "pass it in an argument that argnums leaves out"
+            remedy += " (jvp and hvp take all arguments: there let the function capture it)"
             raise TypeError(
                 f"{_path(tree, k, f'argument {i}')} of {_name(f)} is {_kind(x)}; only float32 and float64 have "
                 f"gradients. Write 1.0 instead of 1, or {remedy}."
