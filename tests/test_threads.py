@@ -62,6 +62,20 @@ def test_threads_may_share_leaves_in_transforms():
     assert w.grad is None
 
 
+def test_threads_may_add_to_the_gradient_of_a_leaf_that_they_share():
+    """Of whole numbers, whose sum is the same in any order."""
+    for _ in range(10):
+        w = mg.Tensor(np.zeros(200_000), requires_grad=True)
+
+        def add(k, w=w):
+            for _ in range(4):
+                np.sum(w * float(k)).backward()
+
+        with ThreadPoolExecutor(THREADS) as pool:
+            list(pool.map(add, range(THREADS)))
+        np.testing.assert_array_equal(w.grad, np.full(200_000, 4.0 * sum(range(THREADS))))
+
+
 def test_no_grad_and_debug_stay_in_their_thread():
     x = mg.Tensor([1.0], requires_grad=True)
     with ThreadPoolExecutor(1) as pool, mg.no_grad(), mg.debug():

@@ -14,6 +14,7 @@ from contextlib import AbstractContextManager, ContextDecorator
 from contextvars import ContextVar
 from inspect import isasyncgenfunction, iscoroutinefunction, isgeneratorfunction
 from itertools import count, takewhile
+from threading import Lock
 from types import FunctionType
 from typing import Any, NamedTuple, TypeAlias
 
@@ -490,6 +491,7 @@ def _unsupported(function: Callable[..., Any], options: dict[str, Any]) -> str:
 
 
 _new = object.__new__
+_depositing = Lock()  # threads may share a leaf, and NumPy adds large arrays with Python's own lock let go
 
 
 def _row(function: Callable[..., Any]) -> Rule:
@@ -795,9 +797,10 @@ class Tensor:
             with state(recording=False):
                 seed = wrap(seed).astype(self._value.dtype)
                 gradients = sweep({self: seed}, retain=retain_graph, record=True, watch=now.watch)
-        for leaf, g in gradients.items():
-            if leaf._tracked:  # it may have been frozen since
-                leaf._deposit(g)
+        with _depositing:
+            for leaf, g in gradients.items():
+                if leaf._tracked:  # it may have been frozen since
+                    leaf._deposit(g)
 
     def _seed(self, gradient: Any) -> Any:
         if gradient is None:
