@@ -5,6 +5,7 @@ import gc
 import threading
 import tracemalloc
 import warnings
+from collections import namedtuple
 from functools import partial
 from itertools import pairwise
 
@@ -1164,3 +1165,24 @@ def test_numbers_found_anywhere_are_seen_to_change(source):
                 assert np.array_equal(np.signbit(plain(times(x, number))), np.signbit(x * number))
                 assert_same(ours, eager)
                 assert np.array_equal(np.signbit(plain(ours)), np.signbit(plain(eager)))
+
+
+def test_an_iterator_is_no_result():
+    def parts(x):
+        yield from (x, x * 2)
+
+    for step in (parts, lambda x: map(np.sin, x)):
+        with pytest.raises(RecordingError, match="return a list"):
+            mg.compile(step)(np.ones(3))
+
+
+def test_named_tuples_of_arguments():
+    point = namedtuple("point", "a b")
+    compiled = mg.compile(lambda p: point(p.a * 2, p.a + p.b))
+    p = point(np.arange(3.0), np.float32(1))
+    for _ in range(4):
+        ours = compiled(p)
+        assert type(ours) is point
+        assert_same(tuple(ours), (p.a * 2, p.a + p.b))
+        p.a[...] += 1
+    assert "1 program>" in repr(compiled)

@@ -285,6 +285,11 @@ class Compiled:
                 raise RecordingError(
                     "a compiled step returned the .data of a computed Tensor: return the Tensor itself."
                 )
+            if isinstance(x, Iterator):
+                raise RecordingError(
+                    f"a compiled step returned a {type(x).__name__}, which gives its items once, and a replay would "
+                    "return it again: return a list. A function with 'yield' cannot be compiled; what it calls can."
+                )
             return x
 
         shape = _mapped(result, returned)
@@ -443,9 +448,10 @@ def _inputs(arguments: tuple[Any, Any], tracer: Tracer, names: list[str]) -> tup
             tracer.known[id(array)] = v
             tracer.inputs.append(v)
             return v, wrap(array)
-        if type(x) in (tuple, list):
+        if type(x) in (tuple, list) or (isinstance(x, tuple) and hasattr(x, "_fields")):
             pairs = [lift(part, f"{name}_{i}") for i, part in enumerate(x)]
-            return type(x)(p[0] for p in pairs), type(x)(p[1] for p in pairs)
+            make = getattr(x, "_make", type(x))  # of a named tuple
+            return make(p[0] for p in pairs), make(p[1] for p in pairs)
         if type(x) is dict:
             items = {key: lift(part, f"{name}_{key}") for key, part in x.items()}
             return {key: p[0] for key, p in items.items()}, {key: p[1] for key, p in items.items()}
