@@ -622,7 +622,7 @@ def _product_of(n: int) -> Formula:
 # -- The numbers --------------------------------------------------------------------------------
 
 
-class _Flow:
+class _Flow(Watcher):
     """Hangs in a sweep and keeps what flows into each node and out to each of its inputs."""
 
     def __init__(self) -> None:
@@ -635,6 +635,9 @@ class _Flow:
     def check_gradient(self, node: Tensor, i: int, g: Any, gx: Any) -> None:
         assert node._rule is not None
         self.out[node, i] = np.array(_repair(gx, node._values[i], node._rule, i))
+
+    def check_sum(self, x: Tensor, total: Any, parts: tuple[Any, Any]) -> None:
+        pass  # the sum is what flows into ``x``
 
 
 def _largest(g: Any) -> tuple[float, tuple[int, ...]]:
