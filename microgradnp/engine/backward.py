@@ -39,12 +39,25 @@ FREED = Rule(_freed, _freed, (_freed,))
 """The rule of a node whose graph is gone."""
 
 
+class Watcher:
+    """What a sweep tells, step by step, to whoever watches it: here nobody does anything with it."""
+
+    def check_unchanged(self, node: Any, g: Any) -> None:
+        """Before the rules of a node run on its gradient."""
+
+    def check_gradient(self, node: Any, i: int, g: Any, gx: Any) -> None:
+        """After a rule has run, before its result is brought to the argument's shape and dtype."""
+
+    def check_sum(self, x: Any, total: Any, parts: tuple[Any, Any]) -> None:
+        """After two gradients of one Tensor were added."""
+
+
 def sweep(
     gradients: dict[Any, Any],
     *,
     retain: bool = False,
     record: bool = False,
-    watch: Any = None,
+    watch: Watcher | None = None,
     between: Container[Any] | None = None,
     targets: Container[Any] = (),
 ) -> dict[Any, Any]:
@@ -152,7 +165,13 @@ def sweep(
 
 
 def _to_each(
-    node: Any, g: Any, kind: Any, record: bool, watch: Any, between: Container[Any] | None, targets: Container[Any]
+    node: Any,
+    g: Any,
+    kind: Any,
+    record: bool,
+    watch: Watcher | None,
+    between: Container[Any] | None,
+    targets: Container[Any],
 ) -> list[tuple[Any, Any]]:
     """The inputs of a node that want a gradient, each with its gradient."""
     rule = node._rule

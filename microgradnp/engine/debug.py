@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from microgradnp.engine.backward import _argument, _repair, sweep
+from microgradnp.engine.backward import Watcher, _argument, _repair, sweep
 from microgradnp.engine.rules import Rule
 from microgradnp.engine.tensor import Scope, Tensor, state
 
@@ -87,7 +87,7 @@ class Site(NamedTuple):
     prints: tuple[int, ...]
 
 
-class Watch:
+class Watch(Watcher):
     """What ``apply`` and the sweep call in debug mode."""
 
     def __init__(self, finite: bool) -> None:

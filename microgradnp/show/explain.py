@@ -17,7 +17,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from microgradnp.engine.backward import FREED, _repair, sweep
+from microgradnp.engine.backward import FREED, Watcher, _repair, sweep
 from microgradnp.engine.rules import name_of
 from microgradnp.engine.tensor import Tensor
 from microgradnp.nn import functional
@@ -635,9 +635,6 @@ class _Flow(Watcher):
     def check_gradient(self, node: Tensor, i: int, g: Any, gx: Any) -> None:
         assert node._rule is not None
         self.out[node, i] = np.array(_repair(gx, node._values[i], node._rule, i))
-
-    def check_sum(self, x: Tensor, total: Any, parts: tuple[Any, Any]) -> None:
-        pass  # the sum is what flows into ``x``
 
 
 def _largest(g: Any) -> tuple[float, tuple[int, ...]]:
