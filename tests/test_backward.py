@@ -374,6 +374,16 @@ def test_a_changed_tensor_serves_the_next_graph():
     np.testing.assert_array_equal(w.grad, [18.0, 8.0])
 
 
+def test_a_gradient_of_a_single_number_may_be_scaled_in_between():
+    """NumPy makes a scalar of a 0-d array's multiple."""
+    x = Tensor(3.0, requires_grad=True)
+    (x * x).backward()
+    x.grad = x.grad * 0.5
+    (x * x).backward()
+    assert x.grad == 9.0
+    assert type(x.grad) is np.ndarray
+
+
 def test_a_gradient_set_to_something_else_is_refused():
     w = leaf(3.0, 4.0)
     w.grad = [1.0, 2.0]

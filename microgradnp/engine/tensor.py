@@ -827,6 +827,8 @@ class Tensor:
         if tracer is not None and type(g) is not Tensor:  # a rule's zeros: of a shape alone
             g = wrap(np.array(g))
         kinds = (np.ndarray,) if tracer is None else (np.ndarray, Tensor)
+        if isinstance(self.grad, np.generic):  # what NumPy makes of a 0-d array, in p.grad = p.grad * 0.5
+            self.grad = np.array(self.grad)
         if self.grad is None:
             self.grad = np.array(g) if tracer is None else +g
         elif type(self.grad) not in kinds or self.grad.shape != self.shape or self.grad.dtype != self.dtype:
