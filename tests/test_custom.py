@@ -152,8 +152,18 @@ def test_a_default_before_an_array_given_by_name_is_an_argument():
 
     assert mg.grad(lambda c: line(1.0, c=c))(5.0) == 2.0
     assert mg.grad(lambda a, c: line(c=c, a=a), (0, 1))(1.0, 5.0) == (1.0, 2.0)
+    assert mg.grad(line)(1.0) == 1.0
     with pytest.raises(TypeError, match="missing 1 required positional argument: 'a'"):
         line(b=2.0)
+
+
+def test_an_option_that_is_no_number_may_be_given_by_place():
+    @mg.custom_vjp(lambda g, y, x, norm=None, times=1: g * times * {None: 1.0, "half": 0.5}[norm])
+    def scaled(x, norm=None, times=1):
+        return x * times * {None: 1.0, "half": 0.5}[norm]
+
+    for norm, slope in ((None, 3.0), ("half", 1.5)):
+        assert mg.grad(lambda x, norm=norm: scaled(x, norm, 3))(2.0) == slope
 
 
 @pytest.mark.parametrize("kind", [int, np.int8, bool])

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from microgradnp.engine.rules import Rule, Vjp, check_signatures, name_of
-from microgradnp.engine.tensor import apply, plain_array, tensors_in
+from microgradnp.engine.tensor import Tensor, apply, plain_array, tensors_in
 
 
 def custom_vjp(*rules: Vjp | None) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
@@ -93,11 +93,15 @@ def custom_vjp(*rules: Vjp | None) -> Callable[[Callable[..., Any]], Callable[..
 
         @wraps(function)
         def with_rules(*arrays: Any, **options: Any) -> Any:
-            named = [i for i in range(len(arrays), len(rules)) if positional[i] in options]
-            for parameter in positional[len(arrays) : named[-1] + 1 if named else 0]:  # arrays given by name
-                if parameter not in options and parameter not in defaults:
+            for parameter in positional[len(arrays) : len(rules)]:  # arrays given by name, or not at all
+                if parameter not in options and not isinstance(defaults.get(parameter), _NUMERIC):
                     break
                 arrays = (*arrays, options.pop(parameter, defaults.get(parameter)))
+            for i in range(len(rules), len(arrays)) if len(arrays) <= len(positional) else ():
+                if not isinstance(arrays[i], _NUMERIC):  # a mode, say, and no array: from here on by name
+                    options |= zip(positional[i:], arrays[i:], strict=False)
+                    arrays = arrays[:i]
+                    break
             for option, value in options.items():
                 if _holds_a_tensor(value):
                     raise TypeError(
@@ -128,6 +132,9 @@ def custom_vjp(*rules: Vjp | None) -> Callable[[Callable[..., Any]], Callable[..
         return with_rules
 
     return decorate
+
+
+_NUMERIC = (Tensor, np.ndarray, np.generic, int, float, list, tuple)
 
 
 def _holds_a_tensor(x: Any) -> bool:
