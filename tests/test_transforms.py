@@ -1,6 +1,6 @@
 """Gradients of functions: each transform by its laws, nested in itself and in every other."""
 
-from collections import deque, namedtuple
+from collections import OrderedDict, defaultdict, deque, namedtuple
 from itertools import product
 
 import numpy as np
@@ -450,6 +450,14 @@ def test_stop_gradient_of_a_structure():
 def test_stop_gradient_of_what_it_cannot_look_into_is_refused(make):
     with pytest.raises(TypeError, match=r"stop_gradient takes .* got a .*Make it a list"):
         mg.grad(lambda x: sum(mg.stop_gradient([make([x])])[0]) * x)(3.0)
+
+
+@pytest.mark.parametrize("parameters", [OrderedDict(b=2.0, a=3.0), defaultdict(float, b=2.0, a=3.0)])
+def test_a_dict_of_another_class_keeps_it(parameters):
+    gradient = mg.grad(lambda p: p["a"] * p["b"] ** 2)(parameters)
+    assert type(gradient) is type(parameters)
+    assert gradient == {"b": 12.0, "a": 4.0}
+    assert parameters == {"b": 2.0, "a": 3.0}
 
 
 def test_a_named_tuple_may_be_made_in_its_own_way():

@@ -7,6 +7,7 @@ variable, a Tensor captured by the function), the sweep is recorded in its turn;
 
 import operator
 from collections.abc import Callable, Collection, Container, Iterable, Iterator, Sequence
+from copy import copy
 from functools import wraps
 from typing import Any
 
@@ -58,7 +59,12 @@ def _build(tree: Any, leaves: Iterator[Any]) -> Any:
     if not isinstance(tree, _NESTED):
         return next(leaves)
     if isinstance(tree, dict):
-        return {key: _build(part, leaves) for key, part in tree.items()}
+        built = {key: _build(part, leaves) for key, part in tree.items()}
+        if type(tree) is not dict:  # an OrderedDict, say, or one with a default
+            copied = copy(tree)
+            copied.update(built)
+            return copied
+        return built
     parts = [_build(part, leaves) for part in tree]
     make: Any = getattr(tree, "_make", type(tree))  # a named tuple's own: its class may take other arguments
     return make(parts)
