@@ -791,7 +791,8 @@ class Tensor:
         seed = self._seed(gradient)
         now = _state()
         if now.tracer is None:
-            seed = seed.astype(self._value.dtype, copy=False)
+            if seed.dtype is not self._value.dtype:
+                seed = seed.astype(self._value.dtype)
             gradients = sweep({self: seed}, retain=retain_graph, watch=now.watch)
         else:
             with state(recording=False):
@@ -799,8 +800,12 @@ class Tensor:
                 gradients = sweep({self: seed}, retain=retain_graph, record=True, watch=now.watch)
         with _depositing:
             for leaf, g in gradients.items():
-                if leaf._tracked:  # it may have been frozen since
-                    leaf._deposit(g)
+                if not leaf._tracked:  # frozen since
+                    continue
+                if leaf.grad is None and now.tracer is None:
+                    leaf.grad = np.array(g)  # in memory of its own
+                else:
+                    leaf._deposit(g, now.tracer)
 
     def _seed(self, gradient: Any) -> Any:
         if gradient is None:
@@ -821,16 +826,15 @@ class Tensor:
             raise TypeError(f"backward(gradient) takes real numbers; got dtype {seed.dtype}.")
         return seed
 
-    def _deposit(self, g: Any) -> None:
-        """Add to ``.grad``, in memory of its own."""
-        tracer = _state().tracer
+    def _deposit(self, g: Any, tracer: Any) -> None:
+        """Add to what stands in ``.grad``."""
         if tracer is not None and type(g) is not Tensor:  # a rule's zeros: of a shape alone
             g = wrap(np.array(g))
         kinds = (np.ndarray,) if tracer is None else (np.ndarray, Tensor)
         if isinstance(self.grad, np.generic):  # what NumPy makes of a 0-d array, in p.grad = p.grad * 0.5
             self.grad = np.array(self.grad)
         if self.grad is None:
-            self.grad = np.array(g) if tracer is None else +g
+            self.grad = +g
         elif type(self.grad) not in kinds or self.grad.shape != self.shape or self.grad.dtype != self.dtype:
             raise TypeError(
                 f".grad was set to {type(self.grad).__name__} of shape {np.shape(self.grad)}; it must be None or an "
