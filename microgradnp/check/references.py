@@ -38,6 +38,12 @@ class Differences:
         """The reference value, NaN where there is none."""
         return np.where((self.kind == SMOOTH) | (self.kind == EDGE), self.value, np.nan)
 
+    def doubt(self, rows: Sequence[int], other: "Differences", share: float) -> None:
+        """Take for the error of some rows what ``other`` differs by, up to a share of the largest value."""
+        apart = np.abs(self.value[rows] - other.value)
+        largest = np.max(np.abs(self.value), initial=0.0, where=np.isfinite(self.value))
+        self.error[rows] = np.where(apart <= share * largest, np.fmax(self.error[rows], apart), self.error[rows])
+
 
 def differences(
     at: Callable[[int, float], tuple[float, Array]], middle: Array, scales: Array, close: Array, eps: float
