@@ -419,7 +419,7 @@ def _call_into(function: Callable[..., Any], args: tuple[Any, ...], options: dic
     tracer = _state().tracer
     if tracer is not None and not tracked and options.keys() == {"out"}:  # p.data -= lr * p.grad
         out = options["out"][0] if type(options["out"]) is tuple and len(options["out"]) == 1 else options["out"]
-        if type(out) is np.ndarray:
+        if isinstance(out, np.ndarray):
             assign(out, call(function, args, {}))
             return out
     if tracked or tracer is not None or options.get("like") is not None:
@@ -628,13 +628,12 @@ class Tensor:
     def data(self) -> Array:
         """The value, an ndarray. Writing into it while a graph holds it makes that graph's gradients wrong."""
         tracer = _state().tracer
-        if tracer is not None:
-            tracer.check_read(self)
-        return self._value
+        return self._value if tracer is None else tracer.show(self)
 
     @data.setter
     def data(self, value: ArrayLike) -> None:
-        array = plain_array(value)
+        tracer = _state().tracer
+        array = self._value if tracer is not None and tracer.shows(value, self) else plain_array(value)
         if array.shape != self._value.shape or array.dtype != self._value.dtype:
             raise ValueError(
                 f"new data of shape {array.shape} and dtype {array.dtype} for a Tensor of shape {self._value.shape} "

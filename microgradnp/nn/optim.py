@@ -100,10 +100,10 @@ class _Group:
         """Take over the values of parameters whose ``.data`` was set to another array since."""
         tracer = _state().tracer
         for p, view in zip(self.parameters, self.views, strict=True):
-            if p.data is not view:
+            if p._value is not view:
                 # A replay does not miss this change: it needs the arrays that were there when it was recorded.
                 with nullcontext() if tracer is None else tracer.surroundings.writing(view):
-                    np.copyto(view, p.data)
+                    np.copyto(view, p._value)
                 p._value = view
 
     def gather(self) -> Any:

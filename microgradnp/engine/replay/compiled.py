@@ -15,7 +15,17 @@ import numpy as np
 
 from microgradnp.engine.replay.optimise import fuse, mark_constants, needed, replaced, simplify
 from microgradnp.engine.replay.program import MISS, Program
-from microgradnp.engine.replay.record import RECORD_CODE, Operation, Tracer, Value, assignment, copied, owner
+from microgradnp.engine.replay.record import (
+    RECORD_CODE,
+    Operation,
+    Shown,
+    Tracer,
+    Value,
+    assignment,
+    copied,
+    owner,
+    writeable,
+)
 from microgradnp.engine.replay.surroundings import Guard, Surroundings
 from microgradnp.engine.rules import RULES, getitem, parameters_of
 from microgradnp.engine.tensor import (
@@ -237,13 +247,21 @@ class Compiled:
             for t in (*surroundings.tensors, *(t for r in self._known.values() if (t := r()) is not None)):
                 tracer.see_gradient(t)
             with state(tracer=tracer):
-                result = function(*arguments[0], **arguments[1])
+                result = _mapped(
+                    function(*arguments[0], **arguments[1]), lambda x: writeable(x) if type(x) is Shown else x
+                )
             tracer.check_draws()
-        except BaseException:
+        except BaseException as error:
             leaves = [t for leaf in tracer.leaves.values() if (t := leaf.tensor()) is not None]
             for t in (*tracer.gradients, *leaves):
                 if isinstance(t.grad, Tensor):
                     t.grad = tracer.gradients.get(t)
+            if type(error) is ValueError and "read-only" in str(error):
+                raise RecordingError(
+                    f"{error}: while a program is recorded, .data can be written by Tensors only, since a replay would "
+                    "leave out what NumPy alone writes. Make what is written a Tensor, as in np.clip(t.detach(), -1, "
+                    "1, out=t.data) and t.data *= mg.Tensor(0.9), or write outside of the step."
+                ) from error
             raise
         del arguments
         return self._finish(tracer, structure, result, now, surroundings)
@@ -493,7 +511,7 @@ def compile(step: Callable[..., Any]) -> Compiled:
     ------
     RecordingError
         If the step does what a replay could not repeat: a Python ``if`` on a Tensor's value, a result whose shape
-        depends on values, random numbers drawn without `draw`.
+        depends on values, random numbers drawn without `draw`, a parameter's ``.data`` written by NumPy alone.
 
     Notes
     -----

@@ -150,6 +150,34 @@ def mapped(tree: Any, f: Callable[[Any], Any]) -> Any:
     return f(tree)
 
 
+class Shown(np.ndarray[Any, Any]):
+    """What ``.data`` gives while a program is recorded: read-only, as a replay would miss what NumPy alone writes.
+
+    Tensors write into it all the same (``t.data -= lr * t.grad``): NumPy hands such a call to them before it looks.
+    """
+
+    def __setitem__(self, index: Any, value: Any) -> None:
+        if not (type(value) is Shown and _place(value) == _place(self[index])):  # t.data[1:] -= x ends with this
+            super().__setitem__(index, value)
+
+    def __array_wrap__(self, array: Array, context: Any = None, return_scalar: bool = False) -> Any:
+        return array[()] if return_scalar else array
+
+
+def writeable(x: Array) -> Array:
+    """What the program takes for an array: the one that was shown read-only, or the same part of it."""
+    base = x
+    while not base.flags.writeable:
+        if not isinstance(base.base, np.ndarray):
+            return x
+        base = base.base
+    if base is x or _place(base) == _place(x):
+        return base
+    y = x.view(np.ndarray)
+    y.flags.writeable = True
+    return y
+
+
 @dataclass(slots=True)
 class Leaf:
     """A Tensor that was there before the step: how it was found, so that a replay can see whether it still is so."""
@@ -247,7 +275,7 @@ class Tracer:
         operation = Operation(assignment, (place, self._value(source)), {}, None)
         operation.site = _site(self)
         with self.surroundings.writing(target):
-            assignment(target, source)
+            assignment(place.array if type(target) is Shown else target, source)
         self.operations.append(operation)
         self.assigned[id(owner(target))] = place
 
@@ -272,7 +300,7 @@ class Tracer:
         leaves = (leaf.tensor() for leaf in self.leaves.values())
         return any(leaf is not None and leaf.grad is t for leaf in (*self.gradients, *leaves))
 
-    def check_read(self, t: Tensor) -> None:
+    def show(self, t: Tensor) -> Array:
         """The plain array of ``t`` is asked for: fine for one that was there before, such as a parameter."""
         v = self.known.get(id(t._value))
         if v is not None and v.kind != "bound":
@@ -281,6 +309,13 @@ class Tracer:
                 "values of the first call for ever. Use NumPy functions on the Tensor itself, or .detach() to stop its "
                 "gradient."
             )
+        shown = t._value.view(Shown)
+        shown.flags.writeable = False
+        return shown
+
+    def shows(self, x: Any, t: Tensor) -> bool:
+        """Whether ``x`` is what `show` has given for ``t``."""
+        return type(x) is Shown and _place(x) == _place(t._value)
 
     def draw(self, method: Callable[..., Any], args: tuple[Any, ...], options: dict[str, Any]) -> Any:
         """Random numbers, drawn anew at each replay."""
@@ -332,8 +367,7 @@ class Tracer:
         if isinstance(x, np.ndarray):
             v = self.known.get(id(x))
             if v is None:
-                place = (id(owner(x)), x.ctypes.data, x.shape, x.strides, x.dtype.str)
-                v = self.known[id(x)] = self.bound.setdefault(place, Value(x, "bound"))
+                v = self.known[id(x)] = self.bound.setdefault(_place(x), Value(writeable(x), "bound"))
                 if v.array is not x:
                     self._kept_alive.append(x)
             if v.kind == "bound":
@@ -398,6 +432,11 @@ def owner(array: Array) -> Any:
     while isinstance(array.base, np.ndarray):
         array = array.base
     return array
+
+
+def _place(array: Array) -> Any:
+    """Where an array lies: arrays of one place show the same."""
+    return id(owner(array)), array.ctypes.data, array.shape, array.strides, array.dtype.str
 
 
 def _overlap(a: Array, b: Array) -> bool:
