@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 import microgradnp as mg
 from microgradnp import check
 from microgradnp.check import references, strategies
+from microgradnp.engine.linalg import cofactors
 
 SMOOTH = {
     np.sin: {},
@@ -591,3 +592,9 @@ def test_noise_that_lies_on_a_line_by_chance_condemns_nobody(seed):
     check.gradients(noisy(seed, 1.0), x, atol=0.0)
     with pytest.raises(check.GradientError):
         check.gradients(noisy(seed, 1 + 1e-6), x, atol=0.0)
+
+
+def test_where_one_choice_of_steps_settles_on_no_slope_another_may():
+    """The third derivatives of minors by way of a singular value decomposition: many are zero but for its rounding."""
+    matrix = np.array([[1.80859375, 0.21875, 0.08203125], [-0.01171875, 4.11328125, 0], [-0.15625, 0, 6]])
+    check.gradients(cofactors, matrix, order=3, atol=1e-11)

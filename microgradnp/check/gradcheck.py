@@ -706,7 +706,7 @@ def _examine_once(
                 break
             again = [directions[i] for i in bad]
             other, _ = _reference(problem, again, None if plain else weights, middle, eps, stretch)
-            reference.found.doubt(bad, other.found, math.sqrt(judged))
+            reference.found.look_again(bad, other.found, math.sqrt(judged))
             verdicts = _compare(problem, along, reference, labels, tolerance)
         return verdicts, reference, along
 

@@ -38,10 +38,16 @@ class Differences:
         """The reference value, NaN where there is none."""
         return np.where((self.kind == SMOOTH) | (self.kind == EDGE), self.value, np.nan)
 
-    def doubt(self, rows: Sequence[int], other: "Differences", share: float) -> None:
-        """Take for the error of some rows what ``other`` differs by, up to a share of the largest value."""
-        apart = np.abs(self.value[rows] - other.value)
+    def look_again(self, rows: Sequence[int], other: "Differences", share: float) -> None:
+        """Take for the error of some rows what ``other`` differs by, up to a share of the largest value.
+
+        Where no slope was made out, that of ``other`` counts.
+        """
         largest = np.max(np.abs(self.value), initial=0.0, where=np.isfinite(self.value))
+        found = (self.kind[rows] == ROUGH) & ((other.kind == SMOOTH) | (other.kind == EDGE))
+        for mine, others in ((self.value, other.value), (self.error, other.error), (self.kind, other.kind)):
+            mine[rows] = np.where(found, others, mine[rows])
+        apart = np.abs(self.value[rows] - other.value)
         self.error[rows] = np.where(apart <= share * largest, np.fmax(self.error[rows], apart), self.error[rows])
 
 
