@@ -1197,6 +1197,7 @@ class Scales:
     def __init__(self):
         self.settings = Settings(1)
         self.plain = 1
+        self.list = [2, 1]
         self.names = {"a"}
         self.order = {"a": 1.0, "b": 2.0}
 
@@ -1217,6 +1218,7 @@ SOURCES = {
     "a slot": (lambda s, x: x * s.settings.number, lambda s, number: setattr(s.settings, "number", number)),
     "an attribute of a class": (lambda s, x: x * s.settings.shared, lambda s, n: setattr(Settings, "shared", n)),
     "an attribute": (lambda s, x: x * s.plain, lambda s, number: setattr(s, "plain", number)),
+    "a list of numbers": (lambda s, x: x * s.list[-1], lambda s, number: s.list.__setitem__(-1, number)),
     "a set": (lambda s, x: x * len(s.names), lambda s, number: s.names.add(str(number))),
     "the order of a dict": (
         lambda s, x: np.stack([x * n for n in s.order.values()]),
@@ -1240,6 +1242,15 @@ def test_numbers_found_anywhere_are_seen_to_change(source):
                 assert np.array_equal(np.signbit(plain(times(x, number))), np.signbit(x * number))
                 assert_same(ours, eager)
                 assert np.array_equal(np.signbit(plain(ours)), np.signbit(plain(eager)))
+
+
+def test_a_log_may_grow_between_the_calls():
+    log = [1.0]
+    compiled = mg.compile(lambda x: x * len(log[:1]))
+    for (x,) in FRESH:
+        assert_same(compiled(x), x)
+        log.append(2.0)
+    assert "1 program>" in repr(compiled)
 
 
 def test_an_iterator_is_no_result():

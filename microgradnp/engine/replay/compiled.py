@@ -517,11 +517,11 @@ def compile(step: Callable[..., Any]) -> Compiled:
     -----
     Arrays that were there before the step (parameters, an optimizer's state, a table that the step looks into) are read
     where they are: writing into them is seen, and plain NumPy computations *on them alone* are done once, while
-    recording. So are other effects of Python code, such as printing; lists of plain numbers are taken for such logs,
-    and changes in them are not looked for. Numbers and objects are compared at each replay wherever the step finds
-    them: closures, globals, attributes, slots, dicts, sets, and classes of your own; but attributes of modules and of
-    installed libraries' classes, deques and a function's default arguments are not. ``.grad`` holds the gradients of
-    the last call, in memory that the next call writes over. Calls from several threads take turns.
+    recording. So are other effects of Python code, such as printing. Numbers and objects are compared at each replay
+    wherever the step finds them: closures, globals, attributes, slots, dicts, sets, and classes of your own; but
+    attributes of modules and of installed libraries' classes, deques and a function's default arguments are not. A list
+    of plain numbers may be a log: what is appended to it is not looked at. ``.grad`` holds the gradients of the last
+    call, in memory that the next call writes over. Calls from several threads take turns.
 
     Examples
     --------

@@ -116,8 +116,10 @@ class Surroundings:
         elif isinstance(x, tuple | frozenset):
             yield from ((part, f"{path}[{i}]") for i, part in enumerate(x))
         elif isinstance(x, list):
-            if all(isinstance(part, _PLAIN) for part in x):  # a list of numbers may be a log, kept between the calls
+            if all(isinstance(part, _PLAIN) for part in x):  # a list of numbers may be a log: it may grow meanwhile
                 self._copies.append((x, list(x), path))
+                if x:  # as text, which tells 1, 1.0 and True apart, and 0.0 from -0.0
+                    self._guard(f"repr({{x}}[:{len(x)}]) == {{text}}", {"x": x, "text": repr(x)}, path)
             else:
                 self._watch(x, list(x), path, enumerate(x))
                 yield from ((part, f"{path}[{i}]") for i, part in enumerate(x))
