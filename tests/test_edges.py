@@ -36,6 +36,17 @@ def second(f: Callable[[Any], Any], x: Any, dtype: Any = np.float64) -> Any:
 
 
 @both
+@pytest.mark.parametrize("f", [np.arctan, np.arcsinh, np.log, np.log2, np.log10, np.log1p, np.sqrt, np.cbrt])
+def test_at_the_largest_numbers_no_rule_overflows(f: Any, dtype: Any) -> None:
+    x = np.array([0.5, 0.99]) * np.finfo(dtype).max
+    with np.errstate(all="raise", under="ignore"):
+        for g in (gradient(f, x, dtype=dtype), second(f, x, dtype)):
+            assert np.all(np.isfinite(g))
+    slope = gradient(f, x, dtype=dtype)
+    assert f is np.arctan or np.all(slope != 0)
+
+
+@both
 def test_sqrt_at_zero_is_infinite(dtype: Any) -> None:
     with np.errstate(divide="ignore"):
         assert gradient(np.sqrt, [0.0, 4.0], dtype=dtype).tolist() == [np.inf, 0.25]
