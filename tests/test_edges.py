@@ -303,6 +303,16 @@ def test_reductions_of_nothing(dtype: Any) -> None:
 
 
 @both
+@pytest.mark.filterwarnings("ignore:invalid value encountered in det")  # by NumPy, of the value
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+def test_a_determinant_without_a_value_leaves_the_others_of_a_stack_alone(bad: float, dtype: Any) -> None:
+    x = np.array([[[1.0, 2.0], [3.0, 4.0]], [[bad, 1.0], [1.0, 2.0]]], dtype)
+    slope = gradient(np.linalg.det, x, dtype=dtype)
+    np.testing.assert_allclose(slope[0], [[4, -3], [-2, 1]], rtol=1e-5)
+    assert np.all(np.isnan(slope[1]))
+
+
+@both
 def test_determinants_of_singular_matrices(dtype: Any) -> None:
     one_short = [[1.0, 2.0, 3.0], [2.0, 4.0, 6.0], [1.0, 0.0, 1.0]]
     expected = [[4, 4, -4], [-2, -2, 2], [0, 0, 0]]

@@ -34,8 +34,9 @@ def logabsdet(x: Any) -> Any:
 @primitive
 def cofactors(x: Any) -> Any:
     """The derivative of the determinant, for singular matrices too: cof(USV') = det(U) det(V) U cof(S) V'."""
-    u, s, vt = np.linalg.svd(x)
-    sign = np.linalg.det(u) * np.linalg.det(vt)
+    finite = np.all(np.isfinite(x), axis=(-2, -1), keepdims=True)  # of any other the SVD would raise, for all
+    u, s, vt = np.linalg.svd(np.where(finite, x, 0))
+    sign = np.where(finite[..., 0, 0], np.linalg.det(u) * np.linalg.det(vt), math.nan).astype(x.dtype)
     return sign[..., None, None] * np.matmul(u * product_of_others(s, (s.ndim - 1,))[..., None, :], vt)
 
 
