@@ -1,27 +1,28 @@
 """What a check found, as text for a terminal and as HTML for a notebook."""
 
 import math
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 
 
-class Outcome:
+class Outcome(ABC):
     """What a check found: a verdict in one line, and rows of cells below it; text in a terminal, HTML in a notebook."""
 
     __slots__ = ()
 
     @property
+    @abstractmethod
     def ok(self) -> bool:
         """Whether everything is right."""
-        raise NotImplementedError
 
     @property
+    @abstractmethod
     def title(self) -> str:
         """The verdict in one line."""
-        raise NotImplementedError
 
+    @abstractmethod
     def rows(self) -> list[tuple[str, ...]]:
         """What is below the title."""
-        raise NotImplementedError
 
     def __str__(self) -> str:
         rows = self.rows()
