@@ -32,7 +32,9 @@ ONE = object()
 ALL = object()
 """Stands in a node's second slot where the first holds all its inputs, as a tuple."""
 
-_FIRST, _SECOND, _BOTH = (0,), (1,), (0, 1)
+ALIKE: dict[str, Any] = {}
+"""The options, none, of a node made of one array and a number, which is of that array's shape and dtype."""
+
 _ARRAYS = frozenset({np.ndarray, np.float64, np.float32})
 
 FREED = Rule(_freed, _freed, (_freed,))
@@ -68,13 +70,20 @@ def sweep(
     of its inputs as soon as it has been passed, so that memory shrinks as the sweep goes on.
     """
     # Creation numbers count downwards, so the heap's smallest is the newest node.
-    waiting = [(x._order, x) for x in gradients if x._rule is not None and x not in targets]
-    heapify(waiting)
-    kind: Any = type(next(iter(gradients), None))
+    waiting = []
+    for x in gradients:
+        if x._rule is not None and x not in targets:
+            waiting.append((x._order, x))
+    if not waiting:
+        return gradients
+    if len(waiting) > 1:
+        heapify(waiting)
+    kind: Any = type(x)
     plainly = not record and watch is None and between is None
     in_place = not record and watch is None
     own = set()  # nodes whose gradient is a sum made here, which nobody else holds: added to in place
-    node: Any = None
+    node = g = None
+    more: list[tuple[Any, Any]] = []  # inputs that have their gradient and wait to be given it
     while True:
         if node is None:
             if not waiting:
@@ -83,12 +92,10 @@ def sweep(
             g = gradients.pop(node)
         a = node._a
         b = node._b
-        more: Any = ()
         if plainly and b is not ALL:
             # Nearly all nodes have one input or two: spelled out instead of in a loop, they take half as long.
             rule = node._rule
             y = node._value
-            first = None  # the first of two that want a gradient: its turn comes after the second
             if b is ONE:
                 x = a
                 i = 0
@@ -96,6 +103,7 @@ def sweep(
                 options = node._options
                 vjp = rule.vjps[0] or _rule_for(rule, 0)
                 gx = vjp(g, y, value, **options) if options else vjp(g, y, value)
+                known = rule.pointwise
             else:
                 x = a
                 i = 0
@@ -110,26 +118,36 @@ def sweep(
                 else:
                     u = value = a._value
                     v = b._value
-                    if a._order < node._order:
-                        _changed(rule, a)
-                    if b._tracked:
+                    if not a._tracked:
+                        if a._order < node._order:
+                            _changed(rule, a)
                         x = b
                         i = 1
                         value = v
-                        first = a if a._tracked else None
                     elif b._order < node._order:
                         _changed(rule, b)
+                    elif b._tracked:
+                        try:
+                            vjp = rule.vjps[1] or _rule_for(rule, 1)
+                        except IndexError:
+                            vjp = _rule_for(rule, 1)
+                        gx = vjp(g, y, u, v)
+                        if type(gx) not in _ARRAYS or gx.shape != v.shape or gx.dtype is not v.dtype:
+                            gx = _repair(gx, v, rule, 1)
+                        if b._rule is None and b not in gradients:
+                            gradients[b] = gx
+                        else:
+                            more.append((b, gx))
                 try:
                     vjp = rule.vjps[i] or _rule_for(rule, i)
                 except IndexError:
                     vjp = _rule_for(rule, i)
                 gx = vjp(g, y, u, v)
+                known = rule.pointwise and node._options is ALIKE
             if x._order < node._order:  # an input as young as that has got a new value since
                 _changed(rule, x)
-            if type(gx) not in _ARRAYS or gx.shape != value.shape or gx.dtype is not value.dtype:
+            if not known and (type(gx) not in _ARRAYS or gx.shape != value.shape or gx.dtype is not value.dtype):
                 gx = _repair(gx, value, rule, i)
-            if first is not None:
-                more = [(first, _repair(_rule_for(rule, 0)(g, y, u, v), u, rule, 0))]
         else:
             more = _to_each(node, g, kind, record, watch, between, targets)
             x, gx = more.pop() if more else (None, None)
@@ -224,6 +242,10 @@ def _changed(rule: Rule, x: Any) -> None:
     )
 
 
+_ONES = {kind: np.ones(4096, kind) for kind in "df"}
+"""To add up the rows of a matrix, as the gradient of a bias wants: a product with ones takes half of np.add.reduce."""
+
+
 def _repair(gx: Any, value: Any, rule: Rule, i: int) -> Any:
     """Undo broadcasting and casting: bring a gradient to the shape and dtype of the value it belongs to."""
     try:
@@ -231,12 +253,18 @@ def _repair(gx: Any, value: Any, rule: Rule, i: int) -> Any:
     except AttributeError:
         gx = _not_an_array(gx, rule, i)
         shape = gx.shape
-    if shape != value.shape:
-        gx = _unbroadcast(gx, shape, value.shape, rule, i)
-    if gx.dtype != value.dtype:
+    wanted = value.shape
+    dtype = value.dtype
+    if shape != wanted:
+        if len(shape) == 2 and shape[1:] == wanted and gx.dtype is dtype and type(gx) is np.ndarray:
+            n = shape[0]
+            if n <= 4096 and gx.flags.c_contiguous:
+                return _ONES[dtype.char][:n].dot(gx)
+        gx = _unbroadcast(gx, shape, wanted, rule, i)
+    if gx.dtype is not dtype and gx.dtype != dtype:
         if gx.dtype.kind not in "fiub":
             _not_an_array(gx, rule, i)
-        gx = gx.astype(value.dtype)
+        gx = gx.astype(dtype)
     return gx
 
 

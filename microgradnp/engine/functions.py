@@ -27,6 +27,7 @@ from microgradnp.engine.tensor import (
     implements,
     plain,
     tensors_in,
+    unary,
     wrap,
 )
 
@@ -80,6 +81,9 @@ def along(axis: int, part: Any) -> tuple[Any, ...]:
 # -- Reductions --------------------------------------------------------------------------------------------------------
 
 
+_WHOLE: dict[str, Any] = {"axis": None, "keepdims": False}
+
+
 def _reduction(
     function: Callable[..., Any], combine: np.ufunc, neutral: float | None, *also: Callable[..., Any]
 ) -> None:
@@ -87,6 +91,8 @@ def _reduction(
     rule = RULES[function]
 
     def reduce(a, axis=None, dtype=None, *, keepdims=False, initial=None, where=True):
+        if type(a) is Tensor and axis is None is dtype is initial and keepdims is False and where is True:
+            return unary(a, rule, _WHOLE)  # as in most losses
         a = lift(a) if dtype is None else lift(a).astype(dtype)
         initial = None if initial is None else weakly(initial, a.dtype)
         options: dict[str, Any] = {"axis": axes_of(axis, a.ndim), "keepdims": bool(keepdims)}

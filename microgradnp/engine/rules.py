@@ -12,7 +12,7 @@ function that can be *composed* of others is composed, in ``functions.py``, and 
 import inspect
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, partial, wraps
 from typing import Any
 
@@ -23,11 +23,16 @@ Vjp = Callable[..., Any]
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One row: how to compute ``function`` on arrays, and a vector-Jacobian product for each array argument."""
+    """One row: how to compute ``function`` on arrays, and a vector-Jacobian product for each array argument.
+
+    A row of the table that works element by element is ``pointwise``: where a single array goes in, its gradient has
+    that array's shape and dtype, and the sweep takes it without a look.
+    """
 
     function: Callable[..., Any]
     forward: Callable[..., Any]
     vjps: Sequence[Vjp | None]
+    pointwise: bool = False
 
     @property
     def name(self) -> str:
@@ -165,21 +170,24 @@ def name_of(function: Callable[..., Any]) -> str:
 # -- What the rules below share ----------------------------------------------------------------------------------------
 
 
+_ARRAYS = frozenset({np.ndarray, np.float64, np.float32})
+
+
 def spread(g: Any, x: Any, axis: tuple[int, ...] | None, keepdims: bool) -> Any:
-    """Undo a reduction's loss of axes: ``g`` (or ``y``), shaped like the result, stretched to the shape of ``x``."""
+    """Undo a reduction's loss of axes: ``g`` (or ``y``), shaped like the result, stretched to the shape of ``x``.
+
+    A few elements of a full reduction are written out: NumPy computes with them in a third of the time that a view
+    without strides takes, which is what many become.
+    """
+    if axis is None and type(g) in _ARRAYS:
+        if x.size <= 1000 and not g.ndim:
+            y = np.empty(x.shape, g.dtype)
+            y.fill(g)
+            return y
+        return np.ndarray(x.shape, g.dtype, np.asarray(g), 0, (0,) * x.ndim)
     if axis is not None and not keepdims:
         g = g.reshape(tuple(1 if i in axis else n for i, n in enumerate(x.shape)))
-    return stretch(g, x.shape)
-
-
-_ARRAYS = (np.ndarray, np.generic)
-
-
-def stretch(g: Any, shape: tuple[int, ...]) -> Any:
-    """`np.broadcast_to`, with a short cut for the gradient of a full reduction (0.4 us against 4)."""
-    if isinstance(g, _ARRAYS) and g.ndim == 0:
-        return np.ndarray(shape, g.dtype, np.asarray(g), 0, (0,) * len(shape))
-    return np.broadcast_to(g, shape)
+    return np.broadcast_to(g, x.shape)
 
 
 def _number(x: Any) -> bool:
@@ -226,7 +234,7 @@ defvjp(np.float_power,  lambda g, y, a, b: g * (b * np.float_power(a, _less_one(
 defvjp(np.positive,     lambda g, y, x: g)
 defvjp(np.negative,     lambda g, y, x: -g)
 defvjp(np.conjugate,    lambda g, y, x: g)
-defvjp(np.square,       lambda g, y, x: g * (2 * x))
+defvjp(np.square,       lambda g, y, x: g * (x + x))
 defvjp(np.reciprocal,   lambda g, y, x: -g * (y * y))
 defvjp(np.sqrt,         lambda g, y, x: g * (0.5 / y))
 defvjp(np.cbrt,         lambda g, y, x: g / (3 * y * y))
@@ -433,12 +441,18 @@ def _running_product_vjp(g: Any, y: Any, x: Any, axis: int) -> Any:
 
 # -- Products of matrices ----------------------------------------------------------------------------------------------
 
-# fmt: off
-defvjp(np.matmul,       lambda g, y, a, b: _matmul_a(g, a, b),             lambda g, y, a, b: _matmul_b(g, a, b))
-# fmt: on
+# Of two matrices `ndarray.dot` is the same product: where they are small, in a third of the time of np.matmul.
 
 
-def _matmul_a(g: Any, a: Any, b: Any) -> Any:
+def _matmul(a: Any, b: Any) -> Any:
+    if type(a) is np.ndarray is type(b) and a.ndim == 2 == b.ndim:
+        return a.dot(b)
+    return np.matmul(a, b)
+
+
+def _matmul_a(g: Any, y: Any, a: Any, b: Any) -> Any:
+    if type(g) is np.ndarray is type(b) and a.ndim == 2 == b.ndim:
+        return g.dot(b.T)
     if b.ndim == 1:
         return g.reshape((*g.shape, 1)) * b
     if a.ndim == 1:
@@ -446,13 +460,17 @@ def _matmul_a(g: Any, a: Any, b: Any) -> Any:
     return np.matmul(g, b.mT)
 
 
-def _matmul_b(g: Any, a: Any, b: Any) -> Any:
+def _matmul_b(g: Any, y: Any, a: Any, b: Any) -> Any:
+    if type(g) is np.ndarray is type(a) and a.ndim == 2 == b.ndim:
+        return a.T.dot(g)
     if a.ndim == 1:
         return a.reshape((*a.shape, 1)) * g.reshape((*g.shape[:-1], 1, *g.shape[-1:])) if b.ndim > 1 else a * g
     if b.ndim == 1:
         return np.matmul(a.mT, g.reshape((*g.shape, 1)))[..., 0]
     return np.matmul(a.mT, g)
 
+
+defvjp(np.matmul, _matmul_a, _matmul_b, forward=_matmul)
 
 # Here no operand repeats a label, and none has a label of its own: see the front in functions.py.
 # fmt: off
@@ -557,3 +575,7 @@ defvjp(scatter_take,       lambda g, y, x, i, axis, length: np.take(g, i, axis=a
 defvjp(np.take_along_axis, lambda g, y, x, i, axis: scatter_along_axis(g, i, axis=axis, length=x.shape[axis]), None)
 defvjp(scatter_along_axis, lambda g, y, x, i, axis, length: np.take_along_axis(g, i, axis),                   None)
 # fmt: on
+
+for _function, _rule in RULES.items():
+    if isinstance(_function, np.ufunc) and _function.signature is None:
+        RULES[_function] = replace(_rule, pointwise=True)

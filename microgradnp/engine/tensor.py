@@ -12,6 +12,7 @@ import difflib
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ContextDecorator
 from contextvars import ContextVar
+from functools import partial
 from inspect import isasyncgenfunction, iscoroutinefunction, isgeneratorfunction
 from itertools import count, takewhile
 from threading import Lock
@@ -21,7 +22,7 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from microgradnp.engine.backward import ALL, ONE, sweep
+from microgradnp.engine.backward import ALIKE, ALL, ONE, sweep
 from microgradnp.engine.rules import RULES, Rule, astype, getitem, name_of
 
 Array: TypeAlias = NDArray[Any]
@@ -40,7 +41,7 @@ class State(NamedTuple):
 _PLAIN = State()
 _STATE: ContextVar[State] = ContextVar("microgradnp_state", default=_PLAIN)
 _state = _STATE.get
-_next_order = count(-1, -1).__next__  # downwards, so that a heap hands out the newest node first
+orders = count(-1, -1)  # downwards, so that a heap hands out the newest node first
 
 FUNCTIONS: dict[Callable[..., Any], Callable[..., Any]] = {}
 """How to call each NumPy function on Tensors: its arguments brought to a row's form, or a composition of rows."""
@@ -130,21 +131,22 @@ _REAL = frozenset(np.dtype(t) for t in _SCALARS)
 def apply(rule: Rule, inputs: tuple[Any, ...], options: dict[str, Any] = _NO_OPTIONS) -> Tensor:
     """Compute one row of the table on Tensors, arrays and numbers; record it if a gradient may be wanted."""
     if len(inputs) == 1:
-        return unary(rule, inputs[0], options)
+        return unary(inputs[0], rule, options)
     if len(inputs) == 2 and not options:
         return binary(*inputs, rule)
     return _apply(rule, inputs, options)
 
 
-def unary(rule: Rule, a: Any, options: dict[str, Any] = _NO_OPTIONS) -> Tensor:
+def unary(a: Any, rule: Rule, options: dict[str, Any] = _NO_OPTIONS) -> Tensor:
     """`apply` for a single input, without its loops: half of the time of a small operation is overhead."""
     if type(a) is not Tensor or _state() is not _PLAIN:
         return _apply(rule, (a,), options)
+    forward = rule.forward
     try:
-        y = rule.forward(a._value, **options) if options else rule.forward(a._value)
+        y = forward(a._value, **options) if options else forward(a._value)
     except ValueError as error:
         raise _with_shapes(error, rule, [a._value]) from None
-    t = _new(Tensor)
+    t = _blank()
     t._value = y if type(y) is _ndarray else _asarray(y)
     t.grad = None
     t.name = None
@@ -154,7 +156,7 @@ def unary(rule: Rule, a: Any, options: dict[str, Any] = _NO_OPTIONS) -> Tensor:
         t._a = a
         t._b = ONE
         t._options = options
-        t._order = _next_order()
+        t._order = next(orders)
     else:
         t._tracked = False
         t._rule = None
@@ -163,47 +165,57 @@ def unary(rule: Rule, a: Any, options: dict[str, Any] = _NO_OPTIONS) -> Tensor:
 
 
 def binary(a: Any, b: Any, rule: Rule, numbers: Any = None) -> Tensor:
-    """`apply` for two inputs and no options."""
+    """`apply` for two inputs and no options; ``numbers`` holds Python numbers as the arrays that NumPy takes faster."""
     x: Any
     z: Any
     if _state() is not _PLAIN:
         return _apply(rule, (a, b), _NO_OPTIONS)
+    options = _NO_OPTIONS
     if type(a) is Tensor:
         x = a._value
         tracked = a._tracked
-        if type(b) is Tensor:
+        kind = type(b)
+        if kind is Tensor:
             z = b._value
             tracked = tracked or b._tracked
-        elif type(b) is float or type(b) is int:
+        elif kind is float or kind is int:
             z = b
             if numbers is not None and x.dtype is _FLOAT64:
-                z = numbers[b]
+                z = numbers.get(b)
+                if z is None:
+                    z = _as_array(b)
                 if x.ndim:  # the gradient of a 0-d Tensor is a scalar, which meets a number faster than an array
                     b = z
-        elif type(b) in _READY or (type(b) is _ndarray and b.dtype in _REAL):
+                    options = ALIKE
+        elif (kind is _ndarray and b.dtype in _REAL) or kind in _READY:
             z = b
         else:
             return _apply(rule, (a, b), _NO_OPTIONS)
     elif type(b) is Tensor:
         z = b._value
         tracked = b._tracked
-        if type(a) is float or type(a) is int:
+        kind = type(a)
+        if kind is float or kind is int:
             x = a
             if numbers is not None and z.dtype is _FLOAT64:
-                x = numbers[a]
+                x = numbers.get(a)
+                if x is None:
+                    x = _as_array(a)
                 if z.ndim:
                     a = x
-        elif type(a) in _READY or (type(a) is _ndarray and a.dtype in _REAL):
+                    options = ALIKE
+        elif (kind is _ndarray and a.dtype in _REAL) or kind in _READY:
             x = a
         else:
             return _apply(rule, (a, b), _NO_OPTIONS)
     else:
         return _apply(rule, (a, b), _NO_OPTIONS)
+    forward = rule.forward  # rule.forward(...) would look it up as a method, in three times the time
     try:
-        y = rule.forward(x, z)
+        y = forward(x, z)
     except ValueError as error:
         raise _with_shapes(error, rule, [x, z]) from None
-    t = _new(Tensor)
+    t = _blank()
     t._value = y if type(y) is _ndarray else _asarray(y)
     t.grad = None
     t.name = None
@@ -212,8 +224,8 @@ def binary(a: Any, b: Any, rule: Rule, numbers: Any = None) -> Tensor:
         t._rule = rule
         t._a = a
         t._b = b
-        t._options = _NO_OPTIONS
-        t._order = _next_order()
+        t._options = options
+        t._order = next(orders)
     else:
         t._tracked = False
         t._rule = None
@@ -221,27 +233,33 @@ def binary(a: Any, b: Any, rule: Rule, numbers: Any = None) -> Tensor:
     return t
 
 
-class _Float64s(dict[float, Any]):
-    """Python numbers as arrays, made once: NumPy takes an array in 0.27 us, a number in 0.43."""
-
-    def __missing__(self, number: float) -> Any:
-        if not number or number != number:  # 0.0 and -0.0 would be one key, and each nan one of its own
-            return number
-        if len(self) >= 1000:
-            self.clear()
-        array = np.array(number, np.float64)
-        array.flags.writeable = False  # graphs share it
-        self[number] = array
-        return array
+def _as_array(number: float) -> Any:
+    """A Python number as a float64 array, made once: NumPy takes an array in 0.27 us, a number in 0.43."""
+    if not number or number != number:  # 0.0 and -0.0 would be one key, and each nan one of its own
+        return number
+    if len(_arrays) >= 1000:
+        _arrays.clear()
+    array = np.array(number, np.float64)
+    array.flags.writeable = False  # graphs share it
+    _arrays[number] = array
+    return array
 
 
 _FLOAT64 = np.dtype(np.float64)
-_float64s = _Float64s()
+_arrays: dict[float, Any] = {}
+
+
+def _method(function: Any, *defaults: Any) -> Any:
+    """`unary` or `binary` with a rule as its default: a method that is the function itself saves a call within each."""
+    return FunctionType(function.__code__, function.__globals__, defaults[0].name, defaults)
 
 
 def _operator(rule: Rule) -> Callable[[Tensor, Operand], Tensor]:
-    """`binary` with its rule as a default: a method that is the function itself saves a call within each operation."""
-    return FunctionType(binary.__code__, binary.__globals__, rule.name, (rule, _float64s))
+    return _method(binary, rule, _arrays)  # type: ignore[no-any-return]  # a function of that type
+
+
+def _unary_operator(rule: Rule) -> Callable[[Tensor], Tensor]:
+    return _method(unary, rule, _NO_OPTIONS)  # type: ignore[no-any-return]  # a function of that type
 
 
 def _apply(rule: Rule, inputs: tuple[Any, ...], options: dict[str, Any]) -> Tensor:
@@ -263,7 +281,7 @@ def _apply(rule: Rule, inputs: tuple[Any, ...], options: dict[str, Any]) -> Tens
         else:
             t._a, t._b = inputs if len(inputs) == 2 and not options else (inputs, ALL)
         t._options = options
-        t._order = _next_order()
+        t._order = next(orders)
     if now.watch is not None:
         now.watch.check_value(t, rule, values, before)
     if now.tracer is not None:
@@ -280,7 +298,7 @@ def _with_shapes(error: ValueError, rule: Rule, values: list[Any]) -> ValueError
 
 def wrap(data: Array) -> Tensor:
     """A Tensor around an array as it is: no copy, no check, no gradient."""
-    t = _new(Tensor)
+    t = _blank()
     t._value = data
     t.grad = None
     t.name = None
@@ -490,7 +508,6 @@ def _unsupported(function: Callable[..., Any], options: dict[str, Any]) -> str:
     )
 
 
-_new = object.__new__
 _depositing = Lock()  # threads may share a leaf, and NumPy adds large arrays with Python's own lock let go
 
 
@@ -500,7 +517,8 @@ def _row(function: Callable[..., Any]) -> Rule:
 
 _ADD, _SUBTRACT, _MULTIPLY, _DIVIDE = map(_row, (np.add, np.subtract, np.multiply, np.divide))
 _POWER, _SQUARE, _SQRT, _RECIPROCAL = map(_row, (np.power, np.square, np.sqrt, np.reciprocal))
-_NEGATIVE, _ABSOLUTE, _REMAINDER, _MATMUL = map(_row, (np.negative, np.absolute, np.remainder, np.matmul))
+_NEGATIVE, _POSITIVE, _ABSOLUTE = map(_row, (np.negative, np.positive, np.absolute))
+_REMAINDER, _MATMUL = map(_row, (np.remainder, np.matmul))
 _GETITEM, _ASTYPE = _row(getitem), _row(astype)
 
 
@@ -591,7 +609,7 @@ class Tensor:
         self._value = array
         self._rule = None
         self._tracked = False
-        self._order = _next_order()
+        self._order = next(orders)
         self.grad = None
         self.name = name
         if requires_grad:
@@ -641,7 +659,7 @@ class Tensor:
                 f"dtype {self._value.dtype}: they must agree. Make a new Tensor for other data."
             )
         self._value = array
-        self._order = _next_order()  # younger than any node that has used it: the sweep will notice
+        self._order = next(orders)  # younger than any node that has used it: the sweep will notice
 
     @property
     def requires_grad(self) -> bool:
@@ -661,7 +679,7 @@ class Tensor:
                 "dtype=np.float64."
             )
         if value and not self._tracked:
-            self._order = _next_order()  # graphs in which it was a constant know a part of its gradient at most
+            self._order = next(orders)  # graphs in which it was a constant know a part of its gradient at most
         self._tracked = bool(value)
 
     @property
@@ -789,9 +807,10 @@ class Tensor:
             )
         seed = self._seed(gradient)
         now = _state()
-        if now.tracer is None:
-            if seed.dtype is not self._value.dtype:
-                seed = seed.astype(self._value.dtype)
+        tracer = now.tracer
+        if tracer is None:
+            if gradient is not None:
+                seed = seed.astype(self._value.dtype, copy=False)
             gradients = sweep({self: seed}, retain=retain_graph, watch=now.watch)
         else:
             with state(recording=False):
@@ -801,20 +820,20 @@ class Tensor:
             for leaf, g in gradients.items():
                 if not leaf._tracked:  # frozen since
                     continue
-                if leaf.grad is None and now.tracer is None:
-                    leaf.grad = np.array(g)  # in memory of its own
+                if leaf.grad is None and tracer is None:  # in memory of its own
+                    leaf.grad = g.copy() if type(g) is _ndarray else np.array(g)
                 else:
-                    leaf._deposit(g, now.tracer)
+                    leaf._deposit(g, tracer)
 
     def _seed(self, gradient: Any) -> Any:
         if gradient is None:
-            if self._value.size != 1:
+            value = self._value
+            if value.size != 1:
                 raise RuntimeError(
-                    f"backward() without a gradient needs a single element; this Tensor has shape {self._value.shape}. "
+                    f"backward() without a gradient needs a single element; this Tensor has shape {value.shape}. "
                     "Reduce it to a scalar (loss.sum()), or pass gradient= of that shape."
                 )
-            dtype = self._value.dtype
-            return np.ones(self._value.shape, dtype) if self._value.ndim else dtype.type(1)
+            return np.ones(value.shape, value.dtype) if value.ndim else value.dtype.type(1)
         seed = plain_array(gradient)
         if seed.shape != self._value.shape:
             raise ValueError(
@@ -919,27 +938,27 @@ class Tensor:
     __add__ = _operator(_ADD)
 
     def __radd__(self, other: Operand) -> Tensor:
-        return binary(other, self, _ADD, _float64s)
+        return binary(other, self, _ADD, _arrays)
 
     __sub__ = _operator(_SUBTRACT)
 
     def __rsub__(self, other: Operand) -> Tensor:
-        return binary(other, self, _SUBTRACT, _float64s)
+        return binary(other, self, _SUBTRACT, _arrays)
 
     __mul__ = _operator(_MULTIPLY)
 
     def __rmul__(self, other: Operand) -> Tensor:
-        return binary(other, self, _MULTIPLY, _float64s)
+        return binary(other, self, _MULTIPLY, _arrays)
 
     __truediv__ = _operator(_DIVIDE)
 
     def __rtruediv__(self, other: Operand) -> Tensor:
-        return binary(other, self, _DIVIDE, _float64s)
+        return binary(other, self, _DIVIDE, _arrays)
 
     __mod__ = _operator(_REMAINDER)
 
     def __rmod__(self, other: Operand) -> Tensor:
-        return binary(other, self, _REMAINDER, _float64s)
+        return binary(other, self, _REMAINDER, _arrays)
 
     def __divmod__(self, other: Operand) -> Any:
         return self // other, self % other
@@ -950,29 +969,24 @@ class Tensor:
     __matmul__ = _operator(_MATMUL)
 
     def __rmatmul__(self, other: Operand) -> Tensor:
-        return binary(other, self, _MATMUL, _float64s)
+        return binary(other, self, _MATMUL, _arrays)
 
     def __pow__(self, other: Operand) -> Tensor:
         if type(other) is int or type(other) is float:  # as ndarray does: the same bits, and faster
             if other == 2:
-                return unary(_SQUARE, self)
+                return unary(self, _SQUARE)
             if other == 0.5 and self._value.dtype.kind == "f":
-                return unary(_SQRT, self)
+                return unary(self, _SQRT)
             if other == -1 and self._value.dtype.kind == "f":
-                return unary(_RECIPROCAL, self)
+                return unary(self, _RECIPROCAL)
         return binary(self, other, _POWER)
 
     def __rpow__(self, other: Operand) -> Tensor:
         return binary(other, self, _POWER)
 
-    def __neg__(self) -> Tensor:
-        return unary(_NEGATIVE, self)
-
-    def __pos__(self) -> Tensor:
-        return unary(_row(np.positive), self)
-
-    def __abs__(self) -> Tensor:
-        return unary(_ABSOLUTE, self)
+    __neg__ = _unary_operator(_NEGATIVE)
+    __pos__ = _unary_operator(_POSITIVE)
+    __abs__ = _unary_operator(_ABSOLUTE)
 
     # -- Piecewise constant: plain arrays
 
@@ -1020,7 +1034,7 @@ class Tensor:
     # -- Elements
 
     def __getitem__(self, index: Any) -> Tensor:
-        return unary(_GETITEM, self, {"index": _plain_index(index)})
+        return unary(self, _GETITEM, {"index": _plain_index(index)})
 
     def __setitem__(self, index: Any, value: Any) -> None:
         fixed = self._tracked and (_state().recording or self._rule is not None)
@@ -1080,7 +1094,10 @@ class Tensor:
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **options: Any) -> Any:
         if method == "__call__":
             if not options and (rule := RULES.get(ufunc)) is not None:
-                return unary(rule, inputs[0]) if len(inputs) == 1 else apply(rule, inputs)
+                n = len(inputs)
+                if n == 1:
+                    return unary(inputs[0], rule)
+                return binary(inputs[0], inputs[1], rule) if n == 2 else _apply(rule, inputs, options)
             return call(ufunc, inputs, options)
         return call(getattr(ufunc, method), inputs, options)
 
@@ -1202,7 +1219,7 @@ class Tensor:
         """A Tensor of the same value, computed from this one: the gradient flows through."""
         if self._value.dtype == np.bool:  # which NumPy calls neither positive nor negative
             return apply(_row(np.maximum), (self, False))
-        return unary(_row(np.positive), self)
+        return unary(self, _POSITIVE)
 
     def astype(self, dtype: DTypeLike, *, copy: bool = True) -> Any:
         """Cast: float32 and float64 stay in the graph; any other dtype gives a plain array, as it has no gradient."""
@@ -1210,7 +1227,7 @@ class Tensor:
         if target == self._value.dtype:
             return self.copy() if copy else self
         if target in (np.float32, np.float64):
-            return unary(_ASTYPE, self, {"dtype": target})
+            return unary(self, _ASTYPE, {"dtype": target})
         return constant(_plain_astype, (self, target), {})
 
     def argmax(self, axis: int | None = None, *, keepdims: bool = False) -> Any:
@@ -1267,6 +1284,9 @@ class Tensor:
                 "graph cannot go along. Copy or plot its value, t.detach() or t.data; t.copy() stays in the graph."
             )
         return _rebuild, (self._value, self._tracked, self.grad, self.name)
+
+
+_blank: Callable[[], Tensor] = partial(object.__new__, Tensor)
 
 
 class _Absent:

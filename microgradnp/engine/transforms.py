@@ -15,7 +15,7 @@ import numpy as np
 
 from microgradnp.engine.backward import FREED, _freed, sweep
 from microgradnp.engine.rules import RULES, identity
-from microgradnp.engine.tensor import Array, Tensor, _next_order, _state, apply, native, plain_array, state, wrap
+from microgradnp.engine.tensor import Array, Tensor, _state, apply, native, orders, plain_array, state, wrap
 
 Function = Callable[..., Any]
 
@@ -100,7 +100,7 @@ def _variable(x: Any) -> Tensor:
         return apply(RULES[identity], (x,))
     t = wrap(x._value if type(x) is Tensor else native(plain_array(x)))
     t._tracked = True
-    t._order = _next_order()
+    t._order = next(orders)
     return t
 
 
@@ -212,7 +212,7 @@ def _vjp(
         raise TypeError(f"a transform takes a function as its first argument; got {type(f).__name__}.")
     groups = {i: _variables(args[i], i, f) for i in picked}
     variables = dict.fromkeys(v for group in groups.values() for v in group)
-    oldest = max((v._order for v in (*variables, *own)), default=_next_order())  # what f makes itself is younger
+    oldest = max((v._order for v in (*variables, *own)), default=next(orders))  # what f makes itself is younger
     outer = _state()
     with state(recording=True):
         value = f(*(like(a, groups[i]) if i in groups else a for i, a in enumerate(args)), **options)

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from microgradnp.engine.tensor import Array, Tensor, _next_order, _state, assign, wrap
+from microgradnp.engine.tensor import Array, Tensor, _state, assign, orders, wrap
 from microgradnp.nn.checkpoint import load_into
 
 
@@ -206,7 +206,7 @@ class Optimizer:
                 if after[key] is not before[key]:
                     assign(array, after[key])
             for p in group.parameters:
-                p._order = _next_order()  # younger than the nodes that have used it: their sweep will notice
+                p._order = next(orders)  # younger than the nodes that have used it: their sweep will notice
 
     def _check_result(self, group: _Group, parameter: Any, state: dict[str, Any]) -> None:
         fits = _shape(parameter) == group.flat.shape and state.keys() == group.state.keys()
