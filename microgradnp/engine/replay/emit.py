@@ -115,7 +115,7 @@ def store(y: Any, value: Any) -> None:
 _REDUCTIONS = {np.sum: "add", np.prod: "multiply", np.max: "maximum", np.min: "minimum"}
 
 
-MANY = 4096  # terms: up to here a sum by np.dot is as exact as NumPy's own, and takes a third of the time
+MANY = 4096  # terms: up to here a sum by dot is as exact as NumPy's own, and takes a third of the time
 
 
 def _reduction(operation: Operation) -> Lines:
@@ -124,10 +124,10 @@ def _reduction(operation: Operation) -> Lines:
     assert y is not None
     if operation.function is np.sum and floats(x) and x.dtype == y.dtype:
         if y.array.size == 1 and contiguous(x) and x.array.size <= MANY:
-            return [f"np.dot({{ones:{x.array.size}}}, {{flat:0}}, {{only}})"]
+            return [f"{{ones:{x.array.size}}}.dot({{flat:0}}, {{only}})"]
         if x.array.ndim == 2 and len(axis or ()) == 1 and x.array.flags.c_contiguous and x.shape[axis[0]] <= MANY:
             ones = f"{{ones:{x.shape[axis[0]]}}}"
-            return [f"np.dot({ones}, {{0}}, {{all}})" if axis == (0,) else f"np.dot({{0}}, {ones}, {{all}})"]
+            return [f"{ones}.dot({{0}}, {{all}})" if axis == (0,) else f"{{0}}.dot({ones}, {{all}})"]
     name = _REDUCTIONS[operation.function]
     return [f"np.{name}.reduce({{0}}, {_axis(axis, x)}, None, {{y}}, {keepdims})"]
 
@@ -162,7 +162,7 @@ def _mean(operation: Operation) -> Lines:
 def _sum_of_squares(operation: Operation) -> Lines:
     count = operation.options["count"]
     divide = [f"np.divide({{y}}, {{number:{count}}}, {{y}})"] if count else []
-    return ["np.dot({flat:0}, {flat:0}, {only})", *divide]
+    return ["{flat:0}.dot({flat:0}, {only})", *divide]
 
 
 @writer(np.cumsum)
@@ -193,7 +193,9 @@ def _matmul(operation: Operation) -> Lines:
     assert y is not None
     plain = a.array.ndim == b.array.ndim == 2 and y.array.flags.c_contiguous and a.dtype == b.dtype == y.dtype
     if plain and y.array.size and all(map(_dense_matrix, (a.array, b.array))):
-        return ["np.dot({0}, {1}, {y})"]  # half the overhead of matmul
+        return [
+            "{0}.dot({1}, {y})"
+        ]  # np.dot looks for overrides first, which takes as long again; np.matmul takes four times
     return ["np.matmul({0}, {1}, {y})"]
 
 
