@@ -88,7 +88,7 @@ def numpy_plain(sizes: list[int], x: np.ndarray, y: np.ndarray, task: str) -> St
 
 @system("NumPy, preallocated")
 def numpy_preallocated(sizes: list[int], x: np.ndarray, y: np.ndarray, task: str) -> Step:
-    """NumPy as fast as we can write it: every result into a buffer, all parameters in one vector, no look for overrides."""
+    """NumPy as fast as we can write it: every result into a buffer, all parameters in one vector, the fastest calls."""
     if task != "regression":
         raise NotImplementedError
     n, dtype = len(x), x.dtype
