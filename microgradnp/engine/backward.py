@@ -56,7 +56,6 @@ class Watcher:
 
 def sweep(
     gradients: dict[Any, Any],
-    *,
     retain: bool = False,
     record: bool = False,
     watch: Watcher | None = None,
@@ -76,9 +75,8 @@ def sweep(
             waiting.append((x._order, x))
     if not waiting:
         return gradients
-    if len(waiting) > 1:
-        heapify(waiting)
-    kind: Any = type(x)
+    heapify(waiting)
+    kind = type(x)
     plainly = not record and watch is None and between is None
     in_place = not record and watch is None
     own = set()  # nodes whose gradient is a sum made here, which nobody else holds: added to in place

@@ -28,6 +28,7 @@ from training import ratio, table_of_targets, table_of_times
 OURS = "microgradnp"
 MODULES = {OURS: "microgradnp", "PyTorch": "torch", "autograd": "autograd", "MyGrad": "mygrad"}
 CHAIN = 100  # operations of the chain of 16 elements
+TURN = 200  # steps before the next system's turn: enough that what the others left in the caches counts for little
 LENGTHS = [10**k for k in range(1, 7)]
 
 
@@ -121,9 +122,9 @@ def race(steps: dict[str, Callable[[], None]], operations: int, seconds: float) 
     while time.perf_counter() < until or len(rounds[OURS]) < 5:
         for name, step in steps.items():
             start = time.perf_counter()
-            for _ in range(20):
+            for _ in range(TURN):
                 step()
-            rounds[name].append((time.perf_counter() - start) / 20 / operations * 1e6)
+            rounds[name].append((time.perf_counter() - start) / TURN / operations * 1e6)
     return rounds
 
 
