@@ -13,7 +13,7 @@ from hypothesis.extra import numpy as hnp
 
 import microgradnp as mg
 from microgradnp import Tensor
-from microgradnp.engine.rules import Rule, parameters_of
+from microgradnp.engine.rules import RULES, Rule, parameters_of
 from microgradnp.engine.tensor import _PLAIN, _state, apply
 
 
@@ -542,6 +542,79 @@ def test_rules_of_either_place_are_judged(rules, fault, tracked, way):
     else:
         for g in run():
             assert (g.shape, g.dtype) == ((2,), np.float64)
+
+
+# -- Gradients that the sweep takes without a look at their shape and dtype
+
+POINTWISE = [rule for rule in RULES.values() if rule.pointwise]
+LAYOUTS = {
+    "0-d": np.array(0.5),
+    "empty": np.empty((0, 2)),
+    "row": np.full((1, 3), 0.5),
+    "transposed": np.full((2, 3), 0.5).T,
+    "strided": np.full(6, 0.5)[::-2],
+    "broadcast": np.broadcast_to(0.5, (2, 3)),
+}
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_pointwise_rows_keep_shape_and_dtype(layout, dtype):
+    x = LAYOUTS[layout].astype(dtype)
+    unary = [rule for rule in POINTWISE if rule.function.nin == 1]
+    assert len(unary) > 20
+    with np.errstate(all="ignore"):  # arccosh has no value here
+        for rule in unary:
+            y = rule.forward(x)
+            g = rule.vjps[0](np.ones(y.shape, dtype)[()], y, x)
+            assert (g.shape, g.dtype) == (x.shape, dtype), rule.name
+
+
+@pytest.mark.parametrize("number", [3, 0.5, -2.0, 0.0, 1e300])
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize(
+    "f",
+    [
+        lambda x, c: x + c, lambda x, c: c + x, lambda x, c: x - c, lambda x, c: c - x, lambda x, c: x * c,
+        lambda x, c: c * x, lambda x, c: x / c, lambda x, c: c / x, lambda x, c: x % c, lambda x, c: c % x,
+    ],
+)  # fmt: skip
+def test_a_number_leaves_a_gradient_its_shape(f, layout, number):
+    x = Tensor(LAYOUTS[layout], requires_grad=True)
+    with np.errstate(all="ignore"):
+        y = f(x, number)
+        y.backward(np.ones(y.shape), retain_graph=True)
+        plainly, x.grad = x.grad, None
+        with mg.debug(finite=False):  # where every gradient is looked at
+            y.backward(np.ones(y.shape))
+    assert (plainly.shape, plainly.dtype) == (x.shape, np.float64)
+    np.testing.assert_array_equal(plainly, x.grad)
+
+
+def test_rules_of_others_are_always_looked_at():
+    kept = RULES[np.tanh]
+    try:
+        mg.defvjp(np.tanh, lambda g, y, x: np.ones(3))
+        with pytest.raises(ValueError, match=r"returned a gradient of shape \(3,\)"):
+            np.tanh(leaf(1.0, 2.0)).backward(np.ones(2))
+    finally:
+        RULES[np.tanh] = kept
+
+
+@given(st.integers(0, 9), st.integers(0, 5), st.sampled_from([np.float64, np.float32]), st.booleans())
+def test_the_gradient_of_a_bias_is_the_sum_of_the_rows(n, m, dtype, fortran):
+    """Whole numbers add up to the same in any order, so the product with ones must agree to the last bit."""
+    g = np.arange(n * m, dtype=dtype).reshape((n, m), order="F" if fortran else "C")
+    bias = Tensor(np.zeros(m), requires_grad=True, dtype=dtype)
+    (np.zeros((n, m), dtype) + bias).backward(g)
+    np.testing.assert_array_equal(bias.grad, g.sum(axis=0), strict=True)
+
+
+def test_the_gradient_of_a_bias_of_more_rows_than_ones():
+    for n in (4096, 4097, 5000):
+        bias = Tensor(np.zeros(2), requires_grad=True)
+        (np.zeros((n, 2)) + bias).backward(np.ones((n, 2)))
+        np.testing.assert_array_equal(bias.grad, [n, n])
 
 
 # -- A leaf whose requires_grad changes between forward and backward
