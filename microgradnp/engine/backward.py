@@ -56,6 +56,7 @@ class Watcher:
 
 def sweep(
     gradients: dict[Any, Any],
+    *,
     retain: bool = False,
     record: bool = False,
     watch: Watcher | None = None,
