@@ -548,19 +548,19 @@ def test_rules_of_either_place_are_judged(rules, fault, tracked, way):
 
 POINTWISE = [rule for rule in RULES.values() if rule.pointwise]
 LAYOUTS = {
-    "0-d": np.array(0.5),
-    "empty": np.empty((0, 2)),
-    "row": np.full((1, 3), 0.5),
-    "transposed": np.full((2, 3), 0.5).T,
-    "strided": np.full(6, 0.5)[::-2],
-    "broadcast": np.broadcast_to(0.5, (2, 3)),
+    "0-d": lambda dtype: np.array(0.5, dtype),
+    "empty": lambda dtype: np.empty((0, 2), dtype),
+    "row": lambda dtype: np.full((1, 3), 0.5, dtype),
+    "transposed": lambda dtype: np.full((2, 3), 0.5, dtype).T,
+    "strided": lambda dtype: np.full(6, 0.5, dtype)[::-2],
+    "broadcast": lambda dtype: np.broadcast_to(dtype(0.5), (2, 3)),
 }
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_pointwise_rows_keep_shape_and_dtype(layout, dtype):
-    x = LAYOUTS[layout].astype(dtype)
+    x = LAYOUTS[layout](dtype)
     unary = [rule for rule in POINTWISE if rule.function.nin == 1]
     assert len(unary) > 20
     with np.errstate(all="ignore"):  # arccosh has no value here
@@ -580,7 +580,9 @@ def test_pointwise_rows_keep_shape_and_dtype(layout, dtype):
     ],
 )  # fmt: skip
 def test_a_number_leaves_a_gradient_its_shape(f, layout, number):
-    x = Tensor(LAYOUTS[layout], requires_grad=True)
+    value = LAYOUTS[layout](np.float64)
+    x = Tensor(value, requires_grad=True)
+    x.data = value  # not a copy, which would be laid out anew
     with np.errstate(all="ignore"):
         y = f(x, number)
         y.backward(np.ones(y.shape), retain_graph=True)
@@ -601,13 +603,38 @@ def test_rules_of_others_are_always_looked_at():
         RULES[np.tanh] = kept
 
 
-@given(st.integers(0, 9), st.integers(0, 5), st.sampled_from([np.float64, np.float32]), st.booleans())
-def test_the_gradient_of_a_bias_is_the_sum_of_the_rows(n, m, dtype, fortran):
+FLOATS = st.sampled_from([np.float64, np.float32])
+
+
+@given(st.integers(0, 9), st.integers(0, 5), FLOATS, FLOATS, st.booleans())
+def test_the_gradient_of_a_bias_is_the_sum_of_the_rows(n, m, dtype, others, fortran):
     """Whole numbers add up to the same in any order, so the product with ones must agree to the last bit."""
-    g = np.arange(n * m, dtype=dtype).reshape((n, m), order="F" if fortran else "C")
     bias = Tensor(np.zeros(m), requires_grad=True, dtype=dtype)
-    (np.zeros((n, m), dtype) + bias).backward(g)
-    np.testing.assert_array_equal(bias.grad, g.sum(axis=0), strict=True)
+    y = np.zeros((n, m), others) + bias
+    g = np.arange(n * m, dtype=y.dtype).reshape((n, m), order="F" if fortran else "C")
+    y.backward(g)
+    np.testing.assert_array_equal(bias.grad, g.sum(axis=0).astype(dtype), strict=True)
+
+
+def test_rows_of_other_floats_are_added_up_too():
+    """Leaves are float64 or float32; between them anything may stand."""
+    long = mg.grad(lambda b: np.sum((np.ones((4, 3)) + b * np.longdouble(2)) ** 2))
+    np.testing.assert_array_equal(long(np.zeros(3)), np.full(3, 16.0), strict=True)
+    half = mg.custom_vjp(lambda g, y, x: g)(lambda x: x.astype(np.float16))
+    b = leaf(0.0, 0.0, 0.0, dtype=np.float32)
+    (np.zeros((2, 3), np.float16) + half(b)).backward(np.ones((2, 3)))
+    np.testing.assert_array_equal(b.grad, np.full(3, 2.0, np.float32), strict=True)
+
+
+@pytest.mark.parametrize("multiply", [lambda a, b: np.matmul(a, b), lambda a, b: a @ b])
+def test_products_that_overflow_are_reported(multiply):
+    a, b = leaf([1e308, 1e308]), np.array([[10.0], [1.0]])
+    with np.errstate(over="raise"), pytest.raises(FloatingPointError):
+        multiply(a, b)
+    bias = leaf(0.0)
+    y = np.zeros((2, 1)) + bias
+    with np.errstate(over="raise"), pytest.raises(FloatingPointError):
+        y.backward(np.full((2, 1), 1e308))
 
 
 def test_the_gradient_of_a_bias_of_more_rows_than_ones():
@@ -628,6 +655,16 @@ def test_a_leaf_that_is_frozen_after_forward_gets_nothing(f):
     y.backward()
     assert x.grad is None
     assert c.grad is None
+
+
+def test_a_leaf_that_is_frozen_asks_no_rule_of_the_constant_beside_it():
+    """np.ldexp has no derivative by its exponent."""
+    a, b, n = leaf(1.0, 2.0), leaf(1.0, 2.0), Tensor(np.array([1, 2]))
+    y = np.sum(np.ldexp(a, n) * b)
+    a.requires_grad = False
+    y.backward()
+    assert a.grad is None
+    np.testing.assert_array_equal(b.grad, [2.0, 8.0])
 
 
 def test_a_constant_that_is_thawed_after_forward_gets_no_part_of_a_gradient():

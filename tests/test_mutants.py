@@ -48,6 +48,12 @@ def test_what_changes_nothing_is_no_mutant() -> None:
     assert found[0, "stale output"] == "no mutant"
     assert outcomes(check.mutants(np.tanh, A))[0, "stale output"] == "caught"
     assert outcomes(check.mutants(np.exp, A[:, :1]))[0, "transposed"] == "no mutant"
+    assert check.mutants(lambda x: np.sum(x + 1.0), A).ok
+    assert check.mutants(lambda x: np.mean(np.tanh(x) + x), A).ok
+
+
+def test_inputs_that_are_all_alike_are_no_excuse() -> None:
+    assert outcomes(check.mutants(np.prod, np.full((2, 3), 2.0)))[0, "transposed"] == "survived"
 
 
 def test_broadcasting_gives_dropped_and_doubled_sums() -> None:

@@ -30,7 +30,7 @@ def plain(x):
 
 
 def assert_same(ours, eager, inputs=()):
-    """Equal to rounding: matrix products may go through np.dot instead of np.matmul, which add up in another order.
+    """Equal to rounding: matrix products and sums may go through ndarray.dot, which adds up in another order.
 
     A float64 result may have been computed from ``inputs`` of float32, with their rounding.
     """

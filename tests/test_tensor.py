@@ -670,3 +670,11 @@ def test_tools_that_look_at_every_name_can():
         assert dir(make(t)) == dir(t)
     with pytest.raises(AttributeError, match="'Tensor' object has no attribute 'nothing'"):
         _ = t.nothing
+
+
+@pytest.mark.parametrize("name", ["__add__", "__sub__", "__mul__", "__truediv__", "__mod__", "__matmul__", "__neg__"])
+def test_operators_know_who_they_are(name):
+    method = getattr(Tensor, name)
+    assert pickle.loads(pickle.dumps(method)) is method
+    assert method.__qualname__ == f"Tensor.{name}"
+    assert "numpy" in method.__doc__

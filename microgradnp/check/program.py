@@ -77,7 +77,7 @@ class Graph:
 
     def gradients(self, seeds: dict[Tensor, Array] | None = None) -> Gradients:
         """The gradient by each variable of the result, or of other nodes."""
-        start: dict[Any, Any] = dict(seeds or {self.root: np.ones(self.root.shape)})
+        start: dict[Any, Any] = dict(seeds or {self.root: np.ones(self.root.shape, self.root.dtype)})
         with np.errstate(all="ignore"):
             found = sweep(start, retain=True, targets=set(self.variables))
         return [np.array(found[v]) if v in found else np.zeros(v.shape) for v in self.variables]

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from microgradnp.engine.rules import Rule, parameters_of
+from microgradnp.engine.rules import ARRAYS, DOT_WARNS, Rule, parameters_of
 
 
 def _freed(*_: Any, **__: Any) -> Any:
@@ -34,8 +34,6 @@ ALL = object()
 
 ALIKE: dict[str, Any] = {}
 """The options, none, of a node made of one array and a number, which is of that array's shape and dtype."""
-
-_ARRAYS = frozenset({np.ndarray, np.float64, np.float32})
 
 FREED = Rule(_freed, _freed, (_freed,))
 """The rule of a node whose graph is gone."""
@@ -65,19 +63,18 @@ def sweep(
 ) -> dict[Any, Any]:
     """Carry ``gradients`` (of the results) back to the leaves, or to ``targets``, and return the gradient of each.
 
+    Each of ``gradients`` has its result's shape and dtype.
+
     With ``record`` the rules run on Tensors, so that the gradients are themselves part of a graph. ``between``
     restricts the sweep to the nodes that lie between the results and ``targets``. Without ``retain`` each node lets go
     of its inputs as soon as it has been passed, so that memory shrinks as the sweep goes on.
     """
     # Creation numbers count downwards, so the heap's smallest is the newest node.
-    waiting = []
-    for x in gradients:
-        if x._rule is not None and x not in targets:
-            waiting.append((x._order, x))
+    waiting = [(x._order, x) for x in gradients if x._rule is not None and x not in targets]
     if not waiting:
         return gradients
     heapify(waiting)
-    kind = type(x)
+    kind = type(waiting[0][1])
     plainly = not record and watch is None and between is None
     in_place = not record and watch is None
     own = set()  # nodes whose gradient is a sum made here, which nobody else holds: added to in place
@@ -117,7 +114,7 @@ def sweep(
                 else:
                     u = value = a._value
                     v = b._value
-                    if not a._tracked:
+                    if b._tracked and not a._tracked:
                         if a._order < node._order:
                             _changed(rule, a)
                         x = b
@@ -131,7 +128,7 @@ def sweep(
                         except IndexError:
                             vjp = _rule_for(rule, 1)
                         gx = vjp(g, y, u, v)
-                        if type(gx) not in _ARRAYS or gx.shape != v.shape or gx.dtype is not v.dtype:
+                        if type(gx) not in ARRAYS or gx.shape != v.shape or gx.dtype is not v.dtype:
                             gx = _repair(gx, v, rule, 1)
                         if b._rule is None and b not in gradients:
                             gradients[b] = gx
@@ -145,7 +142,7 @@ def sweep(
                 known = rule.pointwise and node._options is ALIKE
             if x._order < node._order:  # an input as young as that has got a new value since
                 _changed(rule, x)
-            if not known and (type(gx) not in _ARRAYS or gx.shape != value.shape or gx.dtype is not value.dtype):
+            if not known and (type(gx) not in ARRAYS or gx.shape != value.shape or gx.dtype is not value.dtype):
                 gx = _repair(gx, value, rule, i)
         else:
             more = _to_each(node, g, kind, record, watch, between, targets)
@@ -210,7 +207,7 @@ def _to_each(
             if watch is not None:
                 watch.check_gradient(node, i, g, gx)
             value = x._value
-            if type(gx) not in _ARRAYS or gx.shape != value.shape or gx.dtype is not value.dtype:
+            if type(gx) not in ARRAYS or gx.shape != value.shape or gx.dtype is not value.dtype:
                 gx = _repair(gx, value, rule, i)
             found.append((x, gx))
     return found
@@ -241,7 +238,7 @@ def _changed(rule: Rule, x: Any) -> None:
     )
 
 
-_ONES = {kind: np.ones(4096, kind) for kind in "df"}
+_ONES = {kind: np.ones(4096, kind) for kind in "df"} if DOT_WARNS else {}
 """To add up the rows of a matrix, as the gradient of a bias wants: a product with ones takes half of np.add.reduce."""
 
 
@@ -256,9 +253,9 @@ def _repair(gx: Any, value: Any, rule: Rule, i: int) -> Any:
     dtype = value.dtype
     if shape != wanted:
         if len(shape) == 2 and shape[1:] == wanted and gx.dtype is dtype and type(gx) is np.ndarray:
-            n = shape[0]
-            if n <= 4096 and gx.flags.c_contiguous:
-                return _ONES[dtype.char][:n].dot(gx)
+            ones = _ONES.get(dtype.char)
+            if ones is not None and shape[0] <= len(ones) and gx.flags.c_contiguous:
+                return ones[: shape[0]].dot(gx)
         gx = _unbroadcast(gx, shape, wanted, rule, i)
     if gx.dtype is not dtype and gx.dtype != dtype:
         if gx.dtype.kind not in "fiub":

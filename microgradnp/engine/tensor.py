@@ -234,7 +234,7 @@ def binary(a: Any, b: Any, rule: Rule, numbers: Any = None) -> Tensor:
 
 
 def _as_array(number: float) -> Any:
-    """A Python number as a float64 array, made once: NumPy takes an array in 0.27 us, a number in 0.43."""
+    """A Python number as a float64 array, made once: NumPy takes an array in 0.27 us, not 0.43. 0 and nan stay."""
     if not number or number != number:  # 0.0 and -0.0 would be one key, and each nan one of its own
         return number
     if len(_arrays) >= 1000:
@@ -249,17 +249,20 @@ _FLOAT64 = np.dtype(np.float64)
 _arrays: dict[float, Any] = {}
 
 
-def _method(function: Any, *defaults: Any) -> Any:
+def _method(name: str, function: Any, *defaults: Any) -> Any:
     """`unary` or `binary` with a rule as its default: a method that is the function itself saves a call within each."""
-    return FunctionType(function.__code__, function.__globals__, defaults[0].name, defaults)
+    method = FunctionType(function.__code__, function.__globals__, name, defaults)
+    method.__qualname__ = f"Tensor.{name}"
+    method.__doc__ = f"As `numpy.{defaults[0].function.__name__}`."
+    return method
 
 
-def _operator(rule: Rule) -> Callable[[Tensor, Operand], Tensor]:
-    return _method(binary, rule, _arrays)  # type: ignore[no-any-return]  # a function of that type
+def _operator(name: str, rule: Rule) -> Callable[[Tensor, Operand], Tensor]:
+    return _method(name, binary, rule, _arrays)  # type: ignore[no-any-return]  # a function of that type
 
 
-def _unary_operator(rule: Rule) -> Callable[[Tensor], Tensor]:
-    return _method(unary, rule, _NO_OPTIONS)  # type: ignore[no-any-return]  # a function of that type
+def _unary_operator(name: str, rule: Rule) -> Callable[[Tensor], Tensor]:
+    return _method(name, unary, rule, _NO_OPTIONS)  # type: ignore[no-any-return]  # a function of that type
 
 
 def _apply(rule: Rule, inputs: tuple[Any, ...], options: dict[str, Any]) -> Tensor:
@@ -821,7 +824,7 @@ class Tensor:
                 if not leaf._tracked:  # frozen since
                     continue
                 if leaf.grad is None and tracer is None:  # in memory of its own
-                    leaf.grad = g.copy() if type(g) is _ndarray else np.array(g)
+                    leaf.grad = g.copy("K") if type(g) is _ndarray else np.array(g)
                 else:
                     leaf._deposit(g, tracer)
 
@@ -935,27 +938,27 @@ class Tensor:
 
     # -- Arithmetic
 
-    __add__ = _operator(_ADD)
+    __add__ = _operator("__add__", _ADD)
 
     def __radd__(self, other: Operand) -> Tensor:
         return binary(other, self, _ADD, _arrays)
 
-    __sub__ = _operator(_SUBTRACT)
+    __sub__ = _operator("__sub__", _SUBTRACT)
 
     def __rsub__(self, other: Operand) -> Tensor:
         return binary(other, self, _SUBTRACT, _arrays)
 
-    __mul__ = _operator(_MULTIPLY)
+    __mul__ = _operator("__mul__", _MULTIPLY)
 
     def __rmul__(self, other: Operand) -> Tensor:
         return binary(other, self, _MULTIPLY, _arrays)
 
-    __truediv__ = _operator(_DIVIDE)
+    __truediv__ = _operator("__truediv__", _DIVIDE)
 
     def __rtruediv__(self, other: Operand) -> Tensor:
         return binary(other, self, _DIVIDE, _arrays)
 
-    __mod__ = _operator(_REMAINDER)
+    __mod__ = _operator("__mod__", _REMAINDER)
 
     def __rmod__(self, other: Operand) -> Tensor:
         return binary(other, self, _REMAINDER, _arrays)
@@ -966,7 +969,7 @@ class Tensor:
     def __rdivmod__(self, other: Operand) -> Any:
         return other // self, other % self
 
-    __matmul__ = _operator(_MATMUL)
+    __matmul__ = _operator("__matmul__", _MATMUL)
 
     def __rmatmul__(self, other: Operand) -> Tensor:
         return binary(other, self, _MATMUL, _arrays)
@@ -984,9 +987,9 @@ class Tensor:
     def __rpow__(self, other: Operand) -> Tensor:
         return binary(other, self, _POWER)
 
-    __neg__ = _unary_operator(_NEGATIVE)
-    __pos__ = _unary_operator(_POSITIVE)
-    __abs__ = _unary_operator(_ABSOLUTE)
+    __neg__ = _unary_operator("__neg__", _NEGATIVE)
+    __pos__ = _unary_operator("__pos__", _POSITIVE)
+    __abs__ = _unary_operator("__abs__", _ABSOLUTE)
 
     # -- Piecewise constant: plain arrays
 

@@ -193,9 +193,8 @@ def _matmul(operation: Operation) -> Lines:
     assert y is not None
     plain = a.array.ndim == b.array.ndim == 2 and y.array.flags.c_contiguous and a.dtype == b.dtype == y.dtype
     if plain and y.array.size and all(map(_dense_matrix, (a.array, b.array))):
-        return [
-            "{0}.dot({1}, {y})"
-        ]  # np.dot looks for overrides first, which takes as long again; np.matmul takes four times
+        # np.dot looks for overrides first, which takes as long again; np.matmul takes four times as long.
+        return ["{0}.dot({1}, {y})"]
     return ["np.matmul({0}, {1}, {y})"]
 
 
