@@ -7,7 +7,6 @@ value or gradient that is not finite is blamed on the operation where it appears
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -274,8 +273,8 @@ def _from(values: Any, index: tuple[int, ...], y: Any) -> str:
 
 # -- Where in the user's code -----------------------------------------------------------------------------------------
 
-_PACKAGES = (os.path.dirname(os.path.dirname(__file__)), os.path.dirname(np.__file__))  # pathlib takes 5 ms to import
-_INSIDE = tuple(f"{folder}{os.sep}" for folder in _PACKAGES)
+_LIBRARIES = frozenset({__name__.partition(".")[0], np.__name__})
+"""The packages whose lines are not the user's: this one, by whatever name, and NumPy."""
 
 
 def _place() -> tuple[str, bool]:
@@ -286,7 +285,7 @@ def _place() -> tuple[str, bool]:
     while frame is not None:
         if not found:
             user = frame
-            found = not frame.f_code.co_filename.startswith(_INSIDE)
+            found = frame.f_globals.get("__name__", "").partition(".")[0] not in _LIBRARIES
         sweeping = sweeping or frame.f_code is sweep.__code__
         frame = frame.f_back
     assert user is not None

@@ -26,13 +26,15 @@ class Rule:
     """One row: how to compute ``function`` on arrays, and a vector-Jacobian product for each array argument.
 
     A row of the table that works element by element is ``pointwise``: where a single array goes in, its gradient has
-    that array's shape and dtype, and the sweep takes it without a look.
+    that array's shape and dtype, and the sweep takes it without a look. One whose function is ``composed`` of NumPy
+    calls is recorded as these calls.
     """
 
     function: Callable[..., Any]
     forward: Callable[..., Any]
     vjps: Sequence[Vjp | None]
     pointwise: bool = False
+    composed: bool = False
 
     @property
     def name(self) -> str:
@@ -104,7 +106,8 @@ def defvjp(
         )
     n = function.nin if isinstance(function, np.ufunc) else None
     check_signatures(f"defvjp({name_of(function)})", rules, n or 1, n or math.inf)
-    RULES[function] = Rule(function, forward or function, _Each(each) if each else rules)
+    composed = getattr(function, "_composed", False)
+    RULES[function] = Rule(function, forward or function, _Each(each) if each else rules, composed=composed)
 
 
 def check_signatures(who: str, rules: Sequence[Vjp | None], least: int, most: float) -> None:
@@ -125,11 +128,14 @@ def check_signatures(who: str, rules: Sequence[Vjp | None], least: int, most: fl
             )
 
 
-def primitive(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Let Tensors take over a plain function of arrays, as they take over NumPy's own functions (NEP 18).
+def primitive(function: Callable[..., Any] | None = None, *, composed: bool = False) -> Any:
+    """Let Tensors take over a plain function of arrays, as they take over NumPy's own functions (NEP 18): a decorator.
 
-    Arrays travel as positional arguments, everything else as keywords.
+    Arrays travel as positional arguments, everything else as keywords. With ``composed`` the function is made of NumPy
+    calls alone, and a program records these in its place.
     """
+    if function is None:
+        return partial(primitive, composed=composed)
 
     @wraps(function)
     def overridable(*arrays: Any, **options: Any) -> Any:
@@ -139,6 +145,7 @@ def primitive(function: Callable[..., Any]) -> Callable[..., Any]:
         return function(*arrays, **options)
 
     overridable._implementation = function  # type: ignore[attr-defined]  # the mark NumPy's own functions carry
+    overridable._composed = composed  # type: ignore[attr-defined]  # read by `defvjp`
     return overridable
 
 

@@ -13,7 +13,7 @@ from microgradnp.engine.rules import defvjp, primitive, spread
 from microgradnp.engine.tensor import Axis, Tensor
 
 
-@primitive
+@primitive(composed=True)
 def sigmoid(x: Any) -> Any:
     """The logistic function ``1 / (1 + exp(-x))``, elementwise.
 
@@ -28,7 +28,7 @@ def sigmoid(x: Any) -> Any:
         return 1 / (1 + np.exp(-x))
 
 
-@primitive
+@primitive(composed=True)
 def relu(x: Any) -> Any:
     """The positive part, ``max(x, 0)``, elementwise; its gradient at 0 is 0.
 
@@ -41,7 +41,7 @@ def relu(x: Any) -> Any:
     return np.maximum(x, 0)
 
 
-@primitive
+@primitive(composed=True)
 def softplus(x: Any) -> Any:
     """The smooth positive part, ``log(1 + exp(x))``, elementwise; its derivative is `sigmoid`.
 
@@ -55,7 +55,7 @@ def softplus(x: Any) -> Any:
     return np.maximum(x, 0) + np.log1p(np.exp(-np.abs(x)))
 
 
-@primitive
+@primitive(composed=True)
 def softmax(x: Any, *, axis: Axis = -1) -> Any:
     """Exponentials of ``x`` that sum to 1 along ``axis`` (an int, several, or None for all).
 
@@ -71,7 +71,7 @@ def softmax(x: Any, *, axis: Axis = -1) -> Any:
     return e / np.sum(e, axis=axis, keepdims=True)
 
 
-@primitive
+@primitive(composed=True)
 def log_softmax(x: Any, *, axis: Axis = -1) -> Any:
     """The logarithm of `softmax`, without its underflow.
 
@@ -85,7 +85,7 @@ def log_softmax(x: Any, *, axis: Axis = -1) -> Any:
     return rest - np.log(np.sum(np.exp(rest), axis=axis, keepdims=True))
 
 
-@primitive
+@primitive(composed=True)
 def logsumexp(x: Any, *, axis: Axis = None, keepdims: bool = False) -> Any:
     """``log(sum(exp(x)))`` along ``axis``, without overflow.
 

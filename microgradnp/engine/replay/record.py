@@ -7,24 +7,23 @@ an *input*, and any other was there before, so it is bound by reference (a param
 
 from __future__ import annotations
 
-import os
 import random
 import sys
 import weakref
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any, TypeAlias
 
 import numpy as np
 
-from microgradnp.engine import backward
+from microgradnp.engine.backward import sweep
 from microgradnp.engine.rules import Rule, getitem, identity, name_of
-from microgradnp.engine.tensor import Array, RecordingError, Tensor, plain, state, wrap
+from microgradnp.engine.tensor import FUNCTIONS, Array, RecordingError, Tensor, apply, plain, state, wrap
+from microgradnp.engine.transforms import vjp
 
 Site: TypeAlias = tuple[str, int, bool]
 """A file, a line, and whether the operation is that line's derivative."""
-
-_ENGINE = os.path.dirname(os.path.dirname(__file__))
 
 SHAPES: set[Callable[..., Any]] = {np.shape, np.ndim, np.size, np.result_type, np.iscomplexobj, np.isrealobj}
 FILLS: set[Callable[..., Any]] = {np.zeros_like, np.ones_like, np.empty_like}
@@ -223,8 +222,7 @@ class Tracer:
         if id(t._value) in self.known:  # handed on as it is
             return
         function = rule.function
-        module = getattr(function, "__module__", "")  # a ufunc of NumPy 2.0 has none
-        if module.startswith("microgradnp.nn.") and self._expand(t, rule, arrays, options):
+        if rule.composed and self._expand(t, rule, arrays, options):
             return
         arguments = tuple(self._value(a) for a in arrays)
         options = mapped(options, self._value) if options else options
@@ -459,7 +457,13 @@ def _equal_states(a: Any, b: Any) -> bool:
     return bool(np.array_equal(a, b)) if isinstance(a, np.ndarray) else bool(a == b)
 
 
-_SWEEP = backward.sweep.__code__
+_SWEEP = sweep.__code__
+
+
+@cache
+def _inner() -> frozenset[str]:
+    """The modules whose lines say nothing of what is computed: the heart, NumPy's functions, transforms, this one."""
+    return frozenset(f.__module__ for f in (apply, sweep, vjp, _inner, *FUNCTIONS.values()))
 
 
 def _site(tracer: Tracer) -> Site | None:
@@ -472,7 +476,7 @@ def _site(tracer: Tracer) -> Site | None:
             v = tracer.known.get(id(node._value)) if node is not None else None
             if v is not None and v.operation is not None and v.operation.site is not None:
                 return (*v.operation.site[:2], True)
-        if site is None and not frame.f_code.co_filename.startswith(_ENGINE):
+        if site is None and frame.f_globals.get("__name__") not in _inner():
             site = (frame.f_code.co_filename, frame.f_lineno, False)
         frame = frame.f_back  # type: ignore[assignment]  # None ends the loop
     return site

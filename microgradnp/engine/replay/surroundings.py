@@ -131,9 +131,8 @@ class Surroundings:
             self._guard("[*{container}] == {keys}", {"container": x, "keys": list(x)}, path)
             self._watch(x, dict(x), path, x.items())
             yield from ((part, f"{path}[{key!r}]") for key, part in x.items())
-        elif type(x).__module__.startswith("microgradnp.engine."):  # a compiled step, this one too: what it was made of
-            if hasattr(x, "__wrapped__"):
-                yield x.__wrapped__, path
+        elif _ours(type(x)) and hasattr(x, "__wrapped__"):  # a compiled step, this one too: what it was made of
+            yield x.__wrapped__, path
         elif not isinstance(x, np.ndarray | Tensor) and not _foreign(x):
             attributes = getattr(x, "__dict__", {})
             if attributes:
@@ -153,7 +152,7 @@ class Surroundings:
             self._add("{cell}.cell_contents is {content}", {"cell": cell, "content": content}, name, content)
             yield content, name
         yield from ((part, f"{path}.default") for part in (*(x.__defaults__ or ()), *(x.__kwdefaults__ or {}).values()))
-        if not (x.__module__ or "").startswith("microgradnp."):
+        if not _ours(x):
             for name in _global_names(x.__code__):
                 content = x.__globals__.get(name)
                 if name in x.__globals__ and not isinstance(content, types.ModuleType) and _own(content):
@@ -244,13 +243,21 @@ def _same(x: Any, y: Any) -> bool:
 _LIBRARIES = (os.path.dirname(os.__file__), os.path.dirname(os.path.dirname(np.__file__)))
 
 
+_PACKAGE = __name__.partition(".")[0]
+
+
+def _ours(x: Any) -> bool:
+    """Whether a function or class is of this package."""
+    return (x.__module__ or "").partition(".")[0] == _PACKAGE
+
+
 def _own(x: Any) -> bool:
     """Whether a class is of the program that is run, not of an installed library; true of what is no class."""
     if not isinstance(x, type):
         return True
     module = x.__module__.partition(".")[0]
     file = getattr(sys.modules.get(x.__module__), "__file__", None) or ""
-    return module not in ("builtins", "microgradnp") and not file.startswith(_LIBRARIES)
+    return module not in ("builtins", _PACKAGE) and not file.startswith(_LIBRARIES)
 
 
 def _foreign(x: Any) -> bool:
