@@ -1,15 +1,15 @@
 """A small reverse-mode autodiff framework on NumPy, with gradients that can be checked."""
 
 from microgradnp import check, datasets, nn
-from microgradnp.engine import coverage as _coverage  # noqa: F401  (fills the tables)
-from microgradnp.engine.custom import custom_vjp
-from microgradnp.engine.debug import debug
-from microgradnp.engine.places import put, put_along_axis
-from microgradnp.engine.replay import compile, draw
+from microgradnp.compiler import compile, draw
+from microgradnp.debugging import debug
 from microgradnp.engine.rules import defvjp
 from microgradnp.engine.tensor import Tensor, no_grad
-from microgradnp.engine.transforms import grad, hessian, hvp, jacobian, jvp, stop_gradient, value_and_grad, vjp
+from microgradnp.functions import standing as _standing  # noqa: F401  (fills the tables)
+from microgradnp.functions.places import put, put_along_axis
 from microgradnp.nn import optim
+from microgradnp.transforms.custom import custom_vjp
+from microgradnp.transforms.pullback import grad, hessian, hvp, jacobian, jvp, stop_gradient, value_and_grad, vjp
 
 __version__ = "0.1.0"
 

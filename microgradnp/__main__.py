@@ -14,7 +14,7 @@ def main() -> None:
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # a column's name may have letters that the terminal does not
     try:
-        from microgradnp.cli import main as command
+        from microgradnp.cli.main import main as command
 
         command(prog_name="microgradnp")
     except ModuleNotFoundError as error:

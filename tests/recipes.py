@@ -15,11 +15,12 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from microgradnp.check.strategies import LAYOUTS, arrays, broadcastable, dtypes, lay
-from microgradnp.engine import linalg, rules
-from microgradnp.engine.functions import FOLDABLE
-from microgradnp.engine.places import put, put_along_axis
-from microgradnp.engine.shapes import CREATION
+from microgradnp.engine import rules
 from microgradnp.engine.tensor import FUNCTIONS
+from microgradnp.functions import linalg
+from microgradnp.functions.common import FOLDABLE
+from microgradnp.functions.places import put, put_along_axis
+from microgradnp.functions.shapes import CREATION
 from microgradnp.nn import functional
 
 

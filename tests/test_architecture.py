@@ -13,7 +13,14 @@ PACKAGE = Path(microgradnp.__file__).parent
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
 # What each part may import from the package itself. `show`, the command line and the top level may import everything.
-ARROWS = {"engine": {"engine"}, "nn": {"engine", "nn"}, "check": {"engine", "check"}}
+ARROWS = {
+    "engine": {"engine"},
+    "functions": {"engine", "functions"},
+    "transforms": {"engine", "functions", "transforms"},
+    "compiler": {"engine", "functions", "transforms", "compiler"},
+    "nn": {"engine", "functions", "transforms", "compiler", "nn"},
+    "check": {"debugging", "engine", "functions", "transforms", "check"},
+}
 
 
 def imports_of(path: Path) -> set[str]:

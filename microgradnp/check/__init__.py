@@ -5,7 +5,7 @@ Importing this needs NumPy alone; hypothesis is imported when a strategy is firs
 
 from typing import Any
 
-from microgradnp.check.diagnosis import Diagnosis, diagnose
+from microgradnp.check.diagnosis.findings import Diagnosis, diagnose
 from microgradnp.check.gradcheck import GradientError, assert_gradients, gradients
 from microgradnp.check.mutation import MutantReport, mutants
 from microgradnp.check.report import Entry, Report

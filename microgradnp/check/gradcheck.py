@@ -19,9 +19,9 @@ from microgradnp.check import references
 from microgradnp.check.problem import Array, Function, Leaf, NotFiniteError, Problem, flat, hand_leaves
 from microgradnp.check.references import EDGE, JUMP, KINK, ROUGH, SMOOTH, VERTICAL, Differences
 from microgradnp.check.report import Entry, Report
-from microgradnp.engine.debug import Mistake, debug
+from microgradnp.debugging import Mistake, debug
 from microgradnp.engine.tensor import Tensor, _state
-from microgradnp.engine.transforms import leaves_of, like, vjp
+from microgradnp.transforms.pullback import leaves_of, like, vjp
 
 _SMALL = 128
 """Up to so many entries of the arguments each is looked at by itself."""

@@ -15,10 +15,10 @@ import numpy as np
 from microgradnp.check.gradcheck import GradientError, judge
 from microgradnp.check.problem import Array, Function, NotFiniteError, Problem
 from microgradnp.check.report import Outcome
-from microgradnp.engine.backward import sweep
 from microgradnp.engine.rules import RULES, Rule
+from microgradnp.engine.sweep import sweep
 from microgradnp.engine.tensor import Tensor, state, wrap
-from microgradnp.engine.transforms import leaves_of, like
+from microgradnp.transforms.pullback import leaves_of, like
 
 
 class NotAMutantError(Exception):

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from microgradnp.engine.rules import parameters_of
 from microgradnp.engine.tensor import Tensor
-from microgradnp.engine.transforms import leaves_of, like, paths_of
+from microgradnp.transforms.pullback import leaves_of, like, paths_of
 
 Array = NDArray[Any]
 Function = Callable[..., Any]

@@ -106,8 +106,8 @@ def defvjp(
         )
     n = function.nin if isinstance(function, np.ufunc) else None
     check_signatures(f"defvjp({name_of(function)})", rules, n or 1, n or math.inf)
-    composed = getattr(function, "_composed", False)
-    RULES[function] = Rule(function, forward or function, _Each(each) if each else rules, composed=composed)
+    own = getattr(function, "_composed", False)
+    RULES[function] = Rule(function, forward or function, _Each(each) if each else rules, composed=own)
 
 
 def check_signatures(who: str, rules: Sequence[Vjp | None], least: int, most: float) -> None:
@@ -128,14 +128,11 @@ def check_signatures(who: str, rules: Sequence[Vjp | None], least: int, most: fl
             )
 
 
-def primitive(function: Callable[..., Any] | None = None, *, composed: bool = False) -> Any:
-    """Let Tensors take over a plain function of arrays, as they take over NumPy's own functions (NEP 18): a decorator.
+def primitive(function: Callable[..., Any], *, composed: bool = False) -> Callable[..., Any]:
+    """Let Tensors take over a plain function of arrays, as they take over NumPy's own functions (NEP 18).
 
-    Arrays travel as positional arguments, everything else as keywords. With ``composed`` the function is made of NumPy
-    calls alone, and a program records these in its place.
+    Arrays travel as positional arguments, everything else as keywords.
     """
-    if function is None:
-        return partial(primitive, composed=composed)
 
     @wraps(function)
     def overridable(*arrays: Any, **options: Any) -> Any:
@@ -147,6 +144,11 @@ def primitive(function: Callable[..., Any] | None = None, *, composed: bool = Fa
     overridable._implementation = function  # type: ignore[attr-defined]  # the mark NumPy's own functions carry
     overridable._composed = composed  # type: ignore[attr-defined]  # read by `defvjp`
     return overridable
+
+
+def composed(function: Callable[..., Any]) -> Callable[..., Any]:
+    """`primitive` for a function that is made of NumPy calls alone: a program records these in its place."""
+    return primitive(function, composed=True)
 
 
 def parameters_of(function: Callable[..., Any]) -> list[inspect.Parameter]:

@@ -22,8 +22,8 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from microgradnp.engine.backward import ALIKE, ALL, ONE, sweep
 from microgradnp.engine.rules import RULES, Rule, astype, getitem, name_of
+from microgradnp.engine.sweep import ALIKE, ALL, ONE, sweep
 
 Array: TypeAlias = NDArray[Any]
 Operand: TypeAlias = "Tensor | ArrayLike"

@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from microgradnp.engine.functions import axes_of
-from microgradnp.engine.rules import defvjp, primitive, spread
+from microgradnp.engine.rules import composed, defvjp, spread
 from microgradnp.engine.tensor import Axis, Tensor
+from microgradnp.functions.common import axes_of
 
 
-@primitive(composed=True)
+@composed
 def sigmoid(x: Any) -> Any:
     """The logistic function ``1 / (1 + exp(-x))``, elementwise.
 
@@ -28,7 +28,7 @@ def sigmoid(x: Any) -> Any:
         return 1 / (1 + np.exp(-x))
 
 
-@primitive(composed=True)
+@composed
 def relu(x: Any) -> Any:
     """The positive part, ``max(x, 0)``, elementwise; its gradient at 0 is 0.
 
@@ -41,7 +41,7 @@ def relu(x: Any) -> Any:
     return np.maximum(x, 0)
 
 
-@primitive(composed=True)
+@composed
 def softplus(x: Any) -> Any:
     """The smooth positive part, ``log(1 + exp(x))``, elementwise; its derivative is `sigmoid`.
 
@@ -55,7 +55,7 @@ def softplus(x: Any) -> Any:
     return np.maximum(x, 0) + np.log1p(np.exp(-np.abs(x)))
 
 
-@primitive(composed=True)
+@composed
 def softmax(x: Any, *, axis: Axis = -1) -> Any:
     """Exponentials of ``x`` that sum to 1 along ``axis`` (an int, several, or None for all).
 
@@ -71,7 +71,7 @@ def softmax(x: Any, *, axis: Axis = -1) -> Any:
     return e / np.sum(e, axis=axis, keepdims=True)
 
 
-@primitive(composed=True)
+@composed
 def log_softmax(x: Any, *, axis: Axis = -1) -> Any:
     """The logarithm of `softmax`, without its underflow.
 
@@ -85,7 +85,7 @@ def log_softmax(x: Any, *, axis: Axis = -1) -> Any:
     return rest - np.log(np.sum(np.exp(rest), axis=axis, keepdims=True))
 
 
-@primitive(composed=True)
+@composed
 def logsumexp(x: Any, *, axis: Axis = None, keepdims: bool = False) -> Any:
     """``log(sum(exp(x)))`` along ``axis``, without overflow.
 

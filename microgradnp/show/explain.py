@@ -17,8 +17,8 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from microgradnp.engine.backward import FREED, Watcher, _repair, sweep
 from microgradnp.engine.rules import name_of
+from microgradnp.engine.sweep import FREED, Watcher, _repair, sweep
 from microgradnp.engine.tensor import Tensor
 from microgradnp.nn import functional
 from microgradnp.show.formulas import (

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from microgradnp.engine.backward import FREED
 from microgradnp.engine.rules import name_of
+from microgradnp.engine.sweep import FREED
 from microgradnp.engine.tensor import Tensor
 from microgradnp.show.explain import Step, _constant, _names, _steps, nodes_of
 from microgradnp.show.figures import ORANGE, SKY, blank

@@ -1,0 +1,423 @@
+"""The mistakes that people make in deriving a gradient by hand, each as a way to compute a wrong gradient.
+
+A mistake is a `Candidate`: what it is called, and a function from a point and a variable to the gradient that it leads
+to. Most are made in a backward pass over the function's own program.
+"""
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from microgradnp.check.diagnosis.program import Gradients, Graph, Segment, formula, segments, tracked
+from microgradnp.check.problem import Array, Function, Problem, hand_leaves
+from microgradnp.engine.tensor import Tensor
+from microgradnp.transforms.pullback import like
+
+Make = Callable[["Point", int], Any]
+
+
+class Point:
+    """One drawn point: the right gradients there, the gradients by hand, and the program."""
+
+    def __init__(self, problem: Problem, hand: Function, leaves: list[Any]) -> None:
+        self.values = [np.asarray(leaf) for leaf in leaves]
+        everything = list(problem.everything)
+        for leaf, value in zip(problem.leaves, leaves, strict=True):
+            everything[leaf.place] = value
+        with np.errstate(all="ignore"):
+            returned = hand_leaves(hand(*like(problem.args, everything), **problem.options), problem)
+        self.hand = [np.asarray(g, np.float64) for g in returned]
+        self.right: Gradients = []
+        self.graph: Graph | None = None
+        self.terms: list[Gradients] = []
+        self.segments: dict[tuple[int, int], list[Segment]] = {}
+
+    def use(self, graph: Graph) -> None:
+        """Look into the function's program."""
+        self.graph = graph
+        self.right = graph.gradients()
+
+    def look_closer(self) -> None:
+        """Find the parts of the program, once they are needed."""
+        if self.graph is not None and not self.segments:
+            self.terms = self.graph.terms()
+            self.segments = segments(self.graph)
+
+
+@dataclass(slots=True)
+class Candidate:
+    """A mistake: its kind, what to say about it, and the gradient that it makes of the right one."""
+
+    kind: str
+    text: str
+    make: Make
+    """The gradient by a variable at a point; None where the mistake cannot be made."""
+
+
+def candidates(problem: Problem, point: Point, k: int) -> Iterator[Candidate]:
+    """The known mistakes for variable ``k``, the plainest first."""
+    shape = point.right[k].shape
+    if point.hand[k].shape != shape:
+        yield from _shape_mistakes(point, k)
+        return
+    yield Candidate("right", "", lambda p, k: p.right[k])
+    yield from _term_mistakes(point, k)
+    yield from _entry_mistakes(problem, point, k)
+    # Two that stand in each other's place are swapped; one alone may just as well lack what tells them apart.
+    others = [j for j in range(len(point.right)) if j != k and point.right[j].shape == shape]
+    swapped = [j for j in others if np.allclose(point.hand[j], point.right[k], rtol=1e-6)]
+    yield from (_swapped(problem, j) for j in swapped)
+    if point.graph is not None:
+        data = data_names(problem)
+        yield from _chain_mistakes(problem, point, point.graph, data)
+        yield from _operand_mistakes(point, point.graph, data)
+        yield from _data_mistakes(point.graph, data)
+    yield from (_swapped(problem, j) for j in others if j not in swapped)
+
+
+def _swapped(problem: Problem, j: int) -> Candidate:
+    text = f"it is the gradient by {problem.leaves[j].name}: the order of the results is wrong"
+    return Candidate("swapped", text, lambda p, k: p.right[j])
+
+
+# -- Seen in the numbers alone -----------------------------------------------------------------------------------------
+
+
+def _shape_mistakes(point: Point, k: int) -> Iterator[Candidate]:
+    """The right numbers in a wrong shape, or one array for each data point."""
+    shape, given = point.right[k].shape, point.hand[k].shape
+    extra = len(given) - len(shape)
+    if extra >= 0:
+        leading = tuple(i for i, n in enumerate(given) if i < extra or shape[i - extra] == 1 != n)
+        for axes in dict.fromkeys((leading, tuple(range(len(shape), len(given))))):
+            rest = math.prod(n for i, n in enumerate(given) if i not in axes)
+            if axes and rest == math.prod(shape) != math.prod(given):
+                text = f"it is not summed: its shape is {given}, one for each data point; sum it over axis {axes[0]}"
+                yield Candidate("unsummed", text, partial(_repaired, partial(_summed, axes, shape)))
+    if given == shape[::-1]:
+        yield Candidate("transposed", f"it is transposed: its shape is {given}", partial(_repaired, np.transpose))
+    if math.prod(given) == math.prod(shape):
+        text = f"its numbers are right, but its shape is {given} instead of {shape}"
+        yield Candidate("shape", text, partial(_repaired, lambda g: g.reshape(shape)))
+
+
+def _repaired(repair: Callable[[Array], Array], p: Point, k: int) -> Any:
+    """What is by hand, less the factor by which it differs from the right gradient once repaired; None if wrong."""
+    right, repaired = p.right[k], repair(p.hand[k])
+    if repaired.shape != right.shape or not right.any():
+        return None
+    factor = float(np.vdot(repaired, right) / np.vdot(right, right))
+    close = np.allclose(repaired, factor * right, rtol=1e-6, atol=1e-9 * np.abs(repaired).max())
+    return p.hand[k] / factor if factor and close else None
+
+
+def _term_mistakes(point: Point, k: int) -> Iterator[Candidate]:
+    """Data points that are not added up as they should be."""
+    n = len(point.terms)
+    if n < 2:
+        return
+    only = "= stands where += is meant", "the function returns inside the loop"
+    for i, words in (
+        (-1, f"only the last of {n} data points counts: {only[0]}"),
+        (0, f"only the first of {n} counts: {only[1]}"),
+    ):
+        yield Candidate("unsummed", words, partial(_term, i))
+    parts = np.stack([term[k] for term in point.terms])
+    missing = parts.sum(axis=0) - point.hand[k]
+    # Which one could be missing, or be there twice: the one whose part is nearest to the difference.
+    for sign, kind in ((1, "left out"), (-1, "counted twice")):
+        i = int(np.argmin([np.linalg.norm(np.ravel(missing - sign * part)) for part in parts]))
+        which = {0: " (the first)", n - 1: " (the last)"}.get(i, "")
+        yield Candidate(
+            kind,
+            f"data point {i}{which} of {n} is {kind}",
+            partial(_less_term, i, sign),
+        )
+
+
+def _entry_mistakes(problem: Problem, point: Point, k: int) -> Iterator[Candidate]:
+    """Entries in a wrong place, and factors that belong to an entry."""
+    shape = point.right[k].shape
+    blank = (point.hand[k] == 0) & (point.right[k] != 0)
+    if not point.hand[k].any():
+        yield Candidate("zero", "it is always 0: the term is missing, or never written", lambda p, k: blank * 0.0)
+    elif blank.any():
+        places = ", ".join(str(tuple(i)) if len(i) > 1 else str(i[0]) for i in np.argwhere(blank)[:4].tolist())
+        text = f"an index is off by one: entry {places} is never written"
+        yield Candidate("shifted index", text, lambda p, k: np.where(blank, 0, p.right[k]))
+    if len(shape) == 2 and shape[0] == shape[1] > 1:
+        yield Candidate("transposed", "it is transposed", lambda p, k: p.right[k].T)
+    for axis, n in enumerate(shape):
+        for shift, side in ((1, "after"), (-1, "before"))[: n - 1]:
+            where = f" along axis {axis}" if len(shape) > 1 else ""
+            text = f"an index is off by one: each entry stands {side} its place{where}"
+            yield Candidate("shifted index", text, partial(_rolled, shift, axis))
+    for j, leaf in enumerate(problem.leaves):
+        if shape and point.values[j].shape == shape:
+            text = f"the factor {leaf.name} is missing"
+            yield Candidate("missing factor", text, partial(_by_factor, j, -1, 0))
+            text = f"there is one factor {leaf.name} too many"
+            yield Candidate("extra factor", text, partial(_by_factor, j, 1, 0))
+            for s in (1, -1):
+                text = f"an index is off by one: {leaf.name}[j{-s:+d}] stands for {leaf.name}[j]"
+                yield Candidate(
+                    "shifted index",
+                    text,
+                    partial(_by_factor, j, -1, s),
+                )
+
+
+def _summed(axes: tuple[int, ...], shape: tuple[int, ...], g: Array) -> Array:
+    summed: Array = np.sum(g, axis=axes).reshape(shape)
+    return summed
+
+
+def _term(i: int, p: Point, k: int) -> Any:
+    return p.terms[i][k]
+
+
+def _less_term(i: int, sign: int, p: Point, k: int) -> Any:
+    return p.right[k] - sign * p.terms[i][k]
+
+
+def _rolled(shift: int, axis: int, p: Point, k: int) -> Any:
+    return np.roll(p.right[k], shift, axis)
+
+
+def _by_factor(j: int, power: int, shift: int, p: Point, k: int) -> Any:
+    """The gradient with one factor more (1) or less (-1) of variable ``j``, or with its neighbour's instead."""
+    changed = p.right[k] * p.values[j] if power == 1 else p.right[k] / p.values[j]
+    return changed * np.roll(p.values[j], shift) if shift else changed
+
+
+# -- Made in the backward pass -----------------------------------------------------------------------------------------
+
+
+def _chain_mistakes(problem: Problem, point: Point, graph: Graph, data: dict[str, Array]) -> Iterator[Candidate]:
+    """A factor of the chain rule that is missing, or is taken at another place."""
+    curved: list[tuple[tuple[int, int], str, Segment]] = []
+    for key, group in point.segments.items():
+        if not group[0].is_linear:
+            inner = group[0].inner._rule
+            # Without a step that adds a constant it says the same; without a change of sign, half of it.
+            whole = inner is None or inner.name != "np.negative"
+            if whole and not any(step.is_shift for step in group[0].ends(graph)):
+                curved.append((key, formula(group[0]), group[0]))
+        elif len(group) > 1 or not np.allclose(slope := group[0].at(group[0].inner.data)[1], slope.ravel()[:1]):
+            text = f"the factor {_constant_name(group, data) or formula(group[0])} is missing"
+            yield Candidate("missing factor", text, partial(_pass, key, lambda s: 1.0))
+    curved.sort(key=lambda item: -len(item[1]))
+    for key, text, _ in curved:
+        words = f"the derivative of {text} by z is missing: a factor of the chain rule"
+        yield Candidate("missing derivative", words, partial(_pass, key, lambda s: 1.0))
+    for key, text, s in curved:
+        words = f"the derivative of {text} is taken at its output instead of its input z"
+        yield Candidate("derivative at output", words, partial(_pass, key, lambda s: s.at(s.outer.data)[1]))
+        words = f"{text} itself stands where its derivative is meant"
+        yield Candidate("function for derivative", words, partial(_pass, key, lambda s: s.outer.data))
+        words = f"an index is off by one: the derivative of {text} is taken at the neighbouring entry's z"
+        for shift in (1, -1):
+            yield Candidate(
+                "shifted index",
+                words,
+                partial(_pass, key, partial(_slope_beside, shift)),
+            )
+        if s.inner._rule is not None and s.inner._rule.name == "np.add" and len(tracked(s.inner)) == 2:
+            for i in (0, 1):
+                name = graph.names.get(s.inner._inputs[1 - i]) or "a term"
+                words = f"in the derivative of {text}, {name} is missing from z"
+                yield Candidate("missing term", words, partial(_pass, key, partial(_slope_at_term, i)))
+    for j, leaf in enumerate(problem.leaves):
+        yield Candidate("missing term", f"it is computed without {leaf.name}", partial(_without, j))
+
+
+def _pass(key: tuple[int, int], slope: Callable[[Segment], Any], p: Point, k: int) -> Any:
+    """The gradient if the derivative of some segments is something else."""
+    if p.graph is None or key not in p.segments:
+        return None
+    return p.graph.with_changes({s.outer: ((s.inner,), partial(_times, slope(s))) for s in p.segments[key]})[k]
+
+
+def _times(factor: Any, i: int, g: Any) -> Any:
+    return g * factor
+
+
+def _slope_beside(shift: int, s: Segment) -> Any:
+    return np.roll(s.at(s.inner.data)[1], shift)
+
+
+def _slope_at_term(i: int, s: Segment) -> Any:
+    return s.at_term(i)
+
+
+def _without(j: int, p: Point, k: int) -> Any:
+    """The gradient of the program that has zeros for a variable."""
+    if p.graph is None:
+        return None
+    values = [v.data for v in p.graph.variables]
+    values[j] = np.zeros_like(values[j])
+    return p.graph.replay(values, {})[k]
+
+
+Change = Callable[[Point, list[Tensor], int], list[Any]]
+"""What takes the place of input i of some nodes."""
+
+
+def _operand_mistakes(point: Point, graph: Graph, data: dict[str, Array]) -> Iterator[Candidate]:
+    """In a product, something else than the other operand: its neighbour, its transpose, nothing at all."""
+    for signature, group in graph.groups.items():
+        node = group[0]
+        if node._rule is None or node._rule.name not in ("np.multiply", "np.matmul", "np.divide"):
+            continue
+        for i in (0, 1) if node._rule.name != "np.divide" else (0,):
+            x, other = node._inputs[i], node._inputs[1 - i]
+            if not (type(x) is Tensor and x._tracked):
+                continue
+            tries: list[tuple[str, str, Change]] = []
+            made = None
+            if type(other) is Tensor and other._tracked:
+                made = _made_by(point, other)
+                name = graph.names.get(other) or (formula(made) if made else "the other operand")
+                tries.append(("missing factor", f"the factor {name} is missing", _each(np.ones_like)))
+            else:
+                name = _stacked_name([n._inputs[1 - i] for n in group], data) or "the constant"
+                if len(group) > 1:
+                    tries.append(("missing factor", f"the factor {name} is missing", _each(np.ones_like)))
+                    for s in (1, -1):
+                        words = f"an index is off by one: {name}[i{-s:+d}] stands for {name}[i]"
+                        tries.append(("shifted index", words, _neighbour(s)))
+            shape = np.shape(other)
+            for axis, n in enumerate(shape):
+                for s, side in ((1, "before"), (-1, "after"))[: n - 1]:
+                    where = f" along axis {axis}" if len(shape) > 1 else ""
+                    words = f"an index is off by one: {name} is read one place {side}{where}"
+                    tries.append(("shifted index", words, _each(partial(np.roll, shift=s, axis=axis))))
+            if len(shape) == 2 and shape[0] == shape[1] > 1:
+                tries.append(("transposed", f"{name} should be transposed on the way back", _each(np.transpose)))
+            if made is not None:
+                tries.append(("missing function", f"z stands where {name} is meant", _before))
+            for kind, words, change in tries:
+                yield Candidate(kind, words, partial(_substitute, signature, i, change))
+
+
+def _neighbour(shift: int) -> Change:
+    return lambda p, nodes, i: [nodes[(n - shift) % len(nodes)]._values[i] for n in range(len(nodes))]
+
+
+def _each(change: Callable[[Any], Any]) -> Change:
+    return lambda p, nodes, i: [change(np.asarray(node._values[i])) for node in nodes]
+
+
+def _before(p: Point, nodes: list[Tensor], i: int) -> list[Any]:
+    made = [_made_by(p, node._inputs[i]) for node in nodes]
+    return [s.inner.data if s else None for s in made]
+
+
+def _made_by(p: Point, node: Any) -> Segment | None:
+    """The longest element-wise function that makes a node's value, if it is not linear."""
+    made = [s for group in p.segments.values() for s in group if s.outer is node]
+    return made[-1] if made and not made[-1].is_linear else None
+
+
+def _substitute(signature: int, i: int, change: Change, p: Point, k: int) -> Any:
+    """The gradient if some products pass it on to input ``i`` with another value for the other operand."""
+    if p.graph is None or signature not in p.graph.groups:
+        return None
+    group = p.graph.groups[signature]
+    changes = {}
+    for node, new in zip(group, change(p, group, 1 - i), strict=True):
+        if np.shape(new) != np.shape(node._values[1 - i]):
+            return None
+        changes[node] = tuple(tracked(node)), _with_operand(node, i, new)
+    return p.graph.with_changes(changes)[k]
+
+
+def _with_operand(node: Tensor, i: int, new: Any) -> Callable[[int, Any], Any]:
+    rule, values, options, y = node._rule, list(node._values), node._options, node.data
+    places = [j for j, x in enumerate(node._inputs) if type(x) is Tensor and x._tracked]
+    others = list(values)
+    others[1 - i] = new
+
+    def passing(place: int, g: Any) -> Any:
+        j = places[place]
+        vjp = rule.vjps[j] if rule is not None else None
+        assert vjp is not None
+        return vjp(g, y, *(others if j == i else values), **options)
+
+    return passing
+
+
+def _data_mistakes(graph: Graph, data: dict[str, Array]) -> Iterator[Candidate]:
+    """The whole computation with a constant from the neighbouring data point."""
+    for signature, group in graph.groups.items():
+        for i, x in enumerate(group[0]._inputs):
+            if type(x) is Tensor and x._tracked:
+                continue
+            name = _stacked_name([n._inputs[i] for n in group], data) or "a constant"
+            for s in (1, -1):
+                if len(group) > 1:
+                    text = f"it computes with {name}[i{-s:+d}] instead of {name}[i]"
+                    change = _neighbour(s)
+                elif np.ndim(x) and np.shape(x)[0] > 1 and np.asarray(x).dtype.kind == "f":
+                    text = f"it computes with {name} moved by one place"
+                    change = _each(partial(np.roll, shift=s, axis=0))
+                else:
+                    continue
+                yield Candidate(
+                    "shifted index", f"an index is off by one: {text}", partial(_recompute, signature, i, change)
+                )
+
+
+def _recompute(signature: int, i: int, change: Change, p: Point, k: int) -> Any:
+    if p.graph is None or signature not in p.graph.groups:
+        return None
+    group = p.graph.groups[signature]
+    constants = {node: (i, new) for node, new in zip(group, change(p, group, i), strict=True)}
+    return p.graph.replay([v.data for v in p.graph.variables], constants)[k]
+
+
+# -- Names for data ----------------------------------------------------------------------------------------------------
+
+
+def data_names(problem: Problem) -> dict[str, Array]:
+    """The arrays that the function knows by name: constant arguments, what it closes over, globals."""
+    f = problem.f
+    found: dict[str, Any] = {}
+    code = getattr(f, "__code__", None)
+    if code is not None:
+        names = getattr(f, "__globals__", {})
+        found |= {name: names[name] for name in code.co_names if name in names}
+        cells = zip(code.co_freevars, getattr(f, "__closure__", None) or (), strict=False)
+        for name, cell in cells:
+            try:
+                found[name] = cell.cell_contents
+            except ValueError:  # not assigned yet
+                continue
+    picked = {leaf.argument for leaf in problem.leaves}
+    found |= {n: a for i, (n, a) in enumerate(zip(problem.arguments, problem.args, strict=True)) if i not in picked}
+    return {n: a for n, a in found.items() if isinstance(a, np.ndarray) and a.dtype.kind in "fiu" and a.size > 1}
+
+
+def _stacked_name(values: list[Any], data: dict[str, Array]) -> str:
+    """The name of the array that these constants, one a data point, come from."""
+    values = [v.data if type(v) is Tensor else v for v in values]
+    for name, array in data.items():
+        if len(values) == 1 and np.shape(values[0]) == array.shape and np.array_equal(values[0], array):
+            return name
+        if len(values) == 1 and np.size(values[0]) == array.size and np.array_equal(np.ravel(values[0]), array.ravel()):
+            return name
+        if len(values) == len(array) and all(np.array_equal(v, row) for v, row in zip(values, array, strict=True)):
+            return name
+    return ""
+
+
+def _constant_name(group: list[Segment], data: dict[str, Array]) -> str:
+    """The name of the constant factor that linear segments multiply by."""
+    if any(len(s.nodes) != 1 for s in group):
+        return ""
+    constants = [next((x for x in s.outer._inputs if x is not s.inner), None) for s in group]
+    return _stacked_name(constants, data)

@@ -1,0 +1,485 @@
+"""Recording: what a step computes, as a list of operations on numbered values.
+
+The step runs once, as always, on Tensors; `Tracer` is told of every operation through the same door that eager mode
+uses. Arrays are known by identity: one that an operation of this run returned is a *result*, an argument of the step is
+an *input*, and any other was there before, so it is bound by reference (a parameter, an optimizer's state, a table).
+"""
+
+from __future__ import annotations
+
+import random
+import sys
+import weakref
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from microgradnp.engine.rules import Rule, getitem, identity, name_of
+from microgradnp.engine.sweep import sweep
+from microgradnp.engine.tensor import FUNCTIONS, Array, RecordingError, Tensor, apply, plain, state, wrap
+from microgradnp.transforms.pullback import vjp
+
+Site: TypeAlias = tuple[str, int, bool]
+"""A file, a line, and whether the operation is that line's derivative."""
+
+SHAPES: set[Callable[..., Any]] = {np.shape, np.ndim, np.size, np.result_type, np.iscomplexobj, np.isrealobj}
+FILLS: set[Callable[..., Any]] = {np.zeros_like, np.ones_like, np.empty_like}
+"""Functions of an array's shape and dtype alone: their results are constants of the program."""
+
+TEXTS: set[Callable[..., Any]] = {np.array2string, np.array_repr, np.array_str}
+
+VIEWS: set[Callable[..., Any]] = {np.reshape, np.transpose, np.broadcast_to, getitem, identity}
+"""Functions that may return a view of their argument."""
+
+
+@dataclass(slots=True, eq=False)
+class Value:
+    """An array of the program: its shape and layout, and where it comes from."""
+
+    array: Array  # its content while recording; afterwards only a bound or constant array's
+    kind: str  # "input", "bound", "constant" or "result"
+    name: str = ""
+    operation: Operation | None = None  # whose result it is
+    base: Value | None = None  # what it is a view of
+    same_as: Value | None = None  # what replaces it
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.array.shape
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        return self.array.dtype
+
+    @property
+    def root(self) -> Value:
+        """The value whose memory it lies in."""
+        v = self
+        while v.base is not None:
+            v = v.base
+        return v
+
+
+@dataclass(slots=True, eq=False)
+class Operation:
+    """A call: ``arguments`` and ``options`` hold Values wherever the call had arrays."""
+
+    function: Callable[..., Any]
+    arguments: tuple[Any, ...]
+    options: dict[str, Any]
+    result: Value | None  # None: it writes into its first argument (an assignment)
+    site: Site | None = None
+    errstate: tuple[tuple[str, Any], ...] = ()
+    rule: Rule | None = None
+    reads: tuple[Value, ...] = ()  # the values that it reads; set when nothing is replaced any more
+
+    @property
+    def forward(self) -> Callable[..., Any]:
+        """What computes the result on arrays."""
+        return self.function if self.rule is None else self.rule.forward
+
+    def find_reads(self) -> tuple[Value, ...]:
+        """Note and return the values that it reads."""
+        found = [] if self.result is None else list(values_in(self.options))
+        for x in self.arguments[1:] if self.result is None else self.arguments:
+            if type(x) is Value:
+                found.append(x)
+            elif type(x) in (tuple, list, dict):
+                found += values_in(x)
+        self.reads = tuple(found)
+        return self.reads
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One of the several results of a function."""
+
+    function: Callable[..., Any]
+    number: int
+
+    @property
+    def __name__(self) -> str:
+        return f"{name_of(self.function)}[{self.number}]"
+
+    def __call__(self, *args: Any, **options: Any) -> Any:
+        return self.function(*args, **options)[self.number]
+
+
+def assignment(target: Any, value: Any) -> None:
+    """The function of an operation that writes into a bound array."""
+    np.copyto(target, value, casting="same_kind")
+
+
+def copied(x: Any) -> Any:
+    """The function of an operation that gives a value memory of its own."""
+    return np.array(x)
+
+
+def sum_of_squares(x: Any, count: int | None) -> Any:
+    """The function of an operation that squares and sums at once, or takes the mean of ``count`` squares."""
+    total = np.sum(np.square(x))
+    return total / count if count else total
+
+
+def values_in(tree: Any) -> Iterator[Value]:
+    """The Values among nested arguments."""
+    if type(tree) is Value:
+        yield tree
+    elif isinstance(tree, tuple | list):
+        for part in tree:
+            yield from values_in(part)
+    elif isinstance(tree, dict):
+        for part in tree.values():
+            yield from values_in(part)
+
+
+_NESTED = frozenset({tuple, list, dict})
+
+
+def mapped(tree: Any, f: Callable[[Any], Any]) -> Any:
+    """The same nested arguments with ``f`` applied to every leaf."""
+    kind = type(tree)
+    if kind is tuple or kind is list:
+        return kind([mapped(part, f) if type(part) in _NESTED else f(part) for part in tree])
+    if kind is dict:
+        return {key: mapped(part, f) for key, part in tree.items()}
+    return f(tree)
+
+
+class Shown(np.ndarray[Any, Any]):
+    """What ``.data`` gives while a program is recorded: read-only, as a replay would miss what NumPy alone writes.
+
+    Tensors write into it all the same (``t.data -= lr * t.grad``): NumPy hands such a call to them before it looks.
+    """
+
+    def __setitem__(self, index: Any, value: Any) -> None:
+        if not (type(value) is Shown and _place(value) == _place(self[index])):  # t.data[1:] -= x ends with this
+            super().__setitem__(index, value)
+
+    def __array_wrap__(self, array: Array, context: Any = None, return_scalar: bool = False) -> Any:
+        return array[()] if return_scalar else array
+
+
+def writeable(x: Array) -> Array:
+    """What the program takes for an array: the one that was shown read-only, or the same part of it."""
+    base = x
+    while not base.flags.writeable:
+        if not isinstance(base.base, np.ndarray):
+            return x
+        base = base.base
+    if base is x or _place(base) == _place(x):
+        return base
+    y = x.view(np.ndarray)
+    y.flags.writeable = True
+    return y
+
+
+@dataclass(slots=True)
+class Leaf:
+    """A Tensor that was there before the step: how it was found, so that a replay can see whether it still is so."""
+
+    tensor: Any  # a weak reference: Tensors made by the step itself vanish with it
+    array: Array
+    tracked: bool
+
+
+@dataclass(slots=True)
+class Draws:
+    """A random generator that a step draws from, and its state after the last draw that was recorded."""
+
+    generator: Any
+    state: Any
+
+
+@dataclass(slots=True)
+class Tracer:
+    """Told by the engine of everything that a step computes."""
+
+    surroundings: Any = None
+    inputs: list[Value] = field(default_factory=list)
+    operations: list[Operation] = field(default_factory=list)
+    leaves: dict[int, Leaf] = field(default_factory=dict)
+    gradients: dict[Tensor, Array] = field(default_factory=dict)  # what stood in .grad before the step
+    assigned: dict[int, Value] = field(default_factory=dict)
+    generators: dict[int, Draws] = field(default_factory=dict)
+    known: dict[int, Value] = field(default_factory=dict)  # by the identity of its array
+    bound: dict[Any, Value] = field(default_factory=dict)  # by its place in memory: several arrays may show it
+    _kept_alive: list[Array] = field(default_factory=list)  # arrays whose identity stands for another one's value
+    errors: dict[str, Any] = field(default_factory=lambda: dict(np.geterr()))
+
+    # -- What is told
+
+    def record(
+        self, t: Tensor, rule: Rule, inputs: tuple[Any, ...], arrays: list[Any], options: dict[str, Any]
+    ) -> None:
+        """An operation of the table, that gave ``t``."""
+        for x in inputs:
+            if type(x) is Tensor and x._rule is None:
+                self._see_leaf(x)
+        if id(t._value) in self.known:  # handed on as it is
+            return
+        function = rule.function
+        if rule.composed and self._expand(t, rule, arrays, options):
+            return
+        arguments = tuple(self._value(a) for a in arrays)
+        options = mapped(options, self._value) if options else options
+        self._add(Operation(function, arguments, options, None, rule=rule), t._value)
+
+    def constant(self, function: Callable[..., Any], args: tuple[Any, ...], options: dict[str, Any]) -> Any:
+        """A function with gradient zero: computed again at each replay, unless the shape alone decides."""
+        for t in _tensors(args):
+            if t._rule is None:
+                self._see_leaf(t)
+        arrays, options = plain(args), plain(options)
+        y = function(*arrays, **options)
+        if function in SHAPES or function in TEXTS or (function in FILLS):
+            return y
+        if function in _SHAPE_BY_VALUE:
+            raise RecordingError(
+                f"{name_of(function)} in a compiled step: the shape of its result depends on values, which change from "
+                "replay to replay. Choose with np.where or multiply by a mask, or leave that line outside the step."
+            )
+        arguments, values = mapped(arrays, self._value), mapped(options, self._value)
+        if isinstance(y, tuple):  # several results: each a call of its own, of which the needed ones remain
+            return tuple(
+                self._constant(Part(function, i), arguments, values, part)
+                if isinstance(part, np.ndarray | np.generic)
+                else part
+                for i, part in enumerate(y)
+            )
+        return self._constant(function, arguments, values, y)
+
+    def _constant(self, function: Callable[..., Any], arguments: Any, options: Any, y: Any) -> Tensor:
+        t = wrap(np.asarray(y))
+        if t._value.base is not None:
+            t._value = t._value.copy()
+        self._add(Operation(function, arguments, options, None), t._value)
+        return t
+
+    def assign(self, target: Array, value: Any) -> None:
+        """``value`` is written into the array ``target``."""
+        place = self._value(target)
+        if place.kind != "bound":
+            raise RecordingError(
+                "a compiled step can write only into arrays that were there before it, such as a parameter's data; "
+                f"this one is an {place.kind} of the step."
+                if place.kind == "input"
+                else "a compiled step cannot write into an array that it computed itself: make a new one instead."
+            )
+        source = value._value if type(value) is Tensor else value
+        operation = Operation(assignment, (place, self._value(source)), {}, None)
+        operation.site = _site(self)
+        with self.surroundings.writing(target):
+            assignment(place.array if type(target) is Shown else target, source)
+        self.operations.append(operation)
+        self.assigned[id(owner(target))] = place
+
+    def see_gradient(self, t: Tensor) -> None:
+        """Let the step find a gradient that was there before as a Tensor, so that what it does with it is recorded."""
+        if type(t.grad) is np.ndarray and t not in self.gradients:
+            self.gradients[t] = t.grad
+            t.grad = wrap(t.grad)  # type: ignore[assignment]  # a Tensor while a program is recorded
+
+    def write_gradient(self, gradient: Tensor, y: Tensor) -> None:
+        """Let a gradient be ``y`` for all who hold it: in eager mode it is an array, and this writes into it."""
+        if y.shape != gradient.shape:
+            raise ValueError(f"a gradient of shape {gradient.shape} cannot hold a result of shape {y.shape}.")
+        y = y.astype(gradient.dtype)
+        if self._value(gradient._value).kind == "bound":
+            self.assign(gradient._value, y)
+        else:
+            gradient._value = y._value
+
+    def is_gradient(self, t: Tensor) -> bool:
+        """Whether ``t`` stands in some ``.grad``."""
+        leaves = (leaf.tensor() for leaf in self.leaves.values())
+        return any(leaf is not None and leaf.grad is t for leaf in (*self.gradients, *leaves))
+
+    def show(self, t: Tensor) -> Array:
+        """The plain array of ``t`` is asked for: fine for one that was there before, such as a parameter."""
+        v = self.known.get(id(t._value))
+        if v is not None and v.kind != "bound":
+            raise RecordingError(
+                "the .data of a computed Tensor is asked for while a program is recorded; the program would keep the "
+                "values of the first call for ever. Use NumPy functions on the Tensor itself, or .detach() to stop its "
+                "gradient."
+            )
+        shown = t._value.view(Shown)
+        shown.flags.writeable = False
+        return shown
+
+    def shows(self, x: Any, t: Tensor) -> bool:
+        """Whether ``x`` is what `show` has given for ``t``."""
+        return type(x) is Shown and _place(x) == _place(t._value)
+
+    def draw(self, method: Callable[..., Any], args: tuple[Any, ...], options: dict[str, Any]) -> Any:
+        """Random numbers, drawn anew at each replay."""
+        if any(type(x) is Tensor for x in (*args, *options.values())):
+            raise RecordingError(
+                f"draw({method.__name__}) in a compiled step takes plain numbers and shapes, not Tensors: draw "
+                "standard numbers and scale them, such as mean + deviation * draw(rng.standard_normal, shape)."
+            )
+        generator: Any = method.__self__  # type: ignore[attr-defined]  # a bound method
+        self.check_draws([generator])
+        y = np.asarray(method(*args, **options))
+        self.watch([generator])
+        t = wrap(y if y.base is None else y.copy())
+        self._add(Operation(method, args, options, None), t._value)
+        return t
+
+    # -- Generators
+
+    def watch(self, generators: Iterable[Any]) -> None:
+        """Note the state of random generators."""
+        for generator in generators:
+            self.generators[id(generator)] = Draws(generator, _state_of(generator))
+
+    def check_draws(self, generators: Iterable[Any] | None = None) -> None:
+        """Raise if a generator was drawn from behind the program's back."""
+        known = self.generators
+        for draws in (
+            list(known.values()) if generators is None else [known[id(g)] for g in generators if id(g) in known]
+        ):
+            if not _equal_states(_state_of(draws.generator), draws.state):
+                what = (
+                    "NumPy's global random state"
+                    if draws.generator is np.random
+                    else (
+                        "Python's random module" if draws.generator is random else f"{type(draws.generator).__name__}"
+                    )
+                )
+                raise RecordingError(
+                    f"the step draws random numbers from {what} directly: a replay would use the same numbers for "
+                    "ever. Draw them with microgradnp.draw(rng.standard_normal, size=...), rng being a "
+                    "numpy.random.Generator; then each replay draws anew. Or draw outside the step, and pass the "
+                    "numbers as an argument."
+                )
+
+    # -- Inside
+
+    def _value(self, x: Any) -> Any:
+        """The Value of an array; anything else is itself."""
+        if isinstance(x, np.ndarray):
+            v = self.known.get(id(x))
+            if v is None:
+                v = self.known[id(x)] = self.bound.setdefault(_place(x), Value(writeable(x), "bound"))
+                if v.array is not x:
+                    self._kept_alive.append(x)
+            if v.kind == "bound":
+                self.surroundings.reading(x)
+            return v
+        if isinstance(x, np.generic):
+            return Value(np.asarray(x), "constant")
+        return x
+
+    def _see_leaf(self, t: Tensor) -> None:
+        v = self.known.get(id(t._value))
+        if (v is None or v.kind == "bound") and id(t) not in self.leaves:
+            self.leaves[id(t)] = Leaf(weakref.ref(t), t._value, t._tracked)
+            self.see_gradient(t)
+
+    def _add(self, operation: Operation, array: Array) -> None:
+        operation.site = _site(self)
+        errors = np.geterr()
+        if errors != self.errors:
+            operation.errstate = tuple((key, how) for key, how in errors.items() if how != self.errors[key])
+        result = operation.result = self.known[id(array)] = Value(array, "result", operation=operation)
+        self.operations.append(operation)
+        first = operation.arguments[0] if operation.arguments else None
+        if operation.function in VIEWS and type(first) is Value and _overlap(array, first.array):
+            result.base = first
+
+    def _expand(self, t: Tensor, rule: Rule, arrays: list[Any], options: dict[str, Any]) -> bool:
+        """Record, in place of one of the package's own operations, the NumPy calls that it is made of."""
+        count = len(self.operations)
+        tensors = [wrap(a) if isinstance(a, np.ndarray) else a for a in arrays]
+        try:
+            with state(recording=False):
+                y = getattr(rule.forward, "_implementation", rule.forward)(*tensors, **options)
+        except TypeError:  # written for arrays only: it stays one call
+            del self.operations[count:]
+            return False
+        if type(y) is not Tensor or y.shape != t.shape or y.dtype != t.dtype:
+            del self.operations[count:]
+            return False
+        v = self._value(y._value)
+        if v.kind != "result":
+            return False
+        self.known[id(t._value)] = v
+        v.array = t._value
+        self._kept_alive.append(y._value)
+        return True
+
+
+_SHAPE_BY_VALUE = {np.argwhere, np.flatnonzero, np.nonzero, np.unique}
+
+
+def _tensors(tree: Any) -> Iterator[Tensor]:
+    if type(tree) is Tensor:
+        yield tree
+    elif isinstance(tree, tuple | list):
+        for part in tree:
+            yield from _tensors(part)
+
+
+def owner(array: Array) -> Any:
+    """What owns the memory that an array lies in."""
+    while isinstance(array.base, np.ndarray):
+        array = array.base
+    return array
+
+
+def _place(array: Array) -> Any:
+    """Where an array lies: arrays of one place show the same."""
+    return id(owner(array)), array.ctypes.data, array.shape, array.strides, array.dtype.str
+
+
+def _overlap(a: Array, b: Array) -> bool:
+    return bool(a.size) and np.may_share_memory(a, b)
+
+
+def _state_of(generator: Any) -> Any:
+    if generator is random:
+        return random.getstate()
+    if generator is np.random:
+        return np.random.get_state()  # noqa: NPY002  (to see whether the step has drawn from it)
+    return generator.bit_generator.state
+
+
+def _equal_states(a: Any, b: Any) -> bool:
+    if isinstance(a, dict):
+        return a.keys() == b.keys() and all(_equal_states(a[key], b[key]) for key in a)
+    if isinstance(a, tuple) and any(isinstance(part, np.ndarray) for part in a):
+        return len(a) == len(b) and all(map(_equal_states, a, b))
+    return bool(np.array_equal(a, b)) if isinstance(a, np.ndarray) else bool(a == b)
+
+
+_SWEEP = sweep.__code__
+
+
+@cache
+def _inner() -> frozenset[str]:
+    """The modules whose lines say nothing of what is computed: the heart, NumPy's functions, transforms, this one."""
+    return frozenset(f.__module__ for f in (apply, sweep, vjp, _inner, *FUNCTIONS.values()))
+
+
+def _site(tracer: Tracer) -> Site | None:
+    """The line, outside the engine, that an operation comes from; in a backward sweep, that of the operation swept."""
+    frame = sys._getframe(2)
+    site: Site | None = None
+    while frame is not None and frame.f_code is not RECORD_CODE[0]:
+        if frame.f_code is _SWEEP:
+            node = frame.f_locals.get("node")
+            v = tracer.known.get(id(node._value)) if node is not None else None
+            if v is not None and v.operation is not None and v.operation.site is not None:
+                return (*v.operation.site[:2], True)
+        if site is None and frame.f_globals.get("__name__") not in _inner():
+            site = (frame.f_code.co_filename, frame.f_lineno, False)
+        frame = frame.f_back  # type: ignore[assignment]  # None ends the loop
+    return site
+
+
+RECORD_CODE: list[Any] = [None]

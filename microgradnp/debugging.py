@@ -1,0 +1,294 @@
+"""Debug mode: every step is watched, forward and backward, and the first thing that goes wrong is named.
+
+A `Watch` hangs in the state that ``apply`` and the sweep consult. Going forward it notes for each operation the place
+in the user's code and a fingerprint of every array that the operation will need again; going backward it compares. A
+value or gradient that is not finite is blamed on the operation where it appears, not on those through which it spreads.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from microgradnp.engine.rules import Rule
+from microgradnp.engine.sweep import Watcher, _argument, _repair, sweep
+from microgradnp.engine.tensor import Scope, Tensor, state
+
+
+def debug(*, finite: bool = True) -> Scope:
+    """Watch every operation, as a context or a decorator: slower, and never silently wrong.
+
+    Within it, three kinds of mistake raise an error that names the operation and the file and line that called it:
+
+    - an array that an operation captured was changed between the forward and the backward pass, so that the gradient
+      would be wrong;
+    - a NaN or an infinity appears in a value or in a gradient, from arguments that have none;
+    - a derivative rule returns a gradient of the wrong kind, shape or dtype, or changes an array that it was given.
+
+    Operations computed outside of it are not watched, even if their backward pass runs inside. The mode belongs to the
+    current thread and async task.
+
+    Parameters
+    ----------
+    finite
+        Whether a NaN or an infinity is an error.
+
+    Raises
+    ------
+    RuntimeError
+        If a captured array was changed.
+    FloatingPointError
+        If a NaN or an infinity appears.
+    TypeError, ValueError
+        If a derivative rule returns something wrong.
+
+    Examples
+    --------
+    >>> import numpy as np, microgradnp as mg
+    >>> x = mg.Tensor([1.0, 0.0], requires_grad=True)
+    >>> with mg.debug():
+    ...     y = np.log(x)   # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    FloatingPointError: np.log gave -inf at [1], from the argument 0.0, at <doctest...>:2...
+    """
+    return Scope(lambda: _watching(finite))
+
+
+@contextmanager
+def _watching(finite: bool) -> Iterator[None]:
+    # NumPy's warnings would come first and say less; a stricter setting of the user's stays.
+    quiet = {kind: "ignore" for kind, now in np.geterr().items() if now == "warn" and finite}
+    with state(watch=Watch(finite)), np.errstate(**quiet):  # type: ignore[arg-type]  # literal words
+        yield
+
+
+class Mistake(Exception):
+    """What a watch finds wrong in a program whose values look right."""
+
+
+class ChangedError(Mistake, RuntimeError):
+    """An array that an operation captured, or that a rule was given, is not what it was."""
+
+
+class WidenedError(Mistake, TypeError):
+    """A rule makes float64 of float32."""
+
+
+class Site(NamedTuple):
+    """What debug mode remembers of an operation: where it was called, and what it captured."""
+
+    place: str
+    prints: tuple[int, ...]
+
+
+class Watch(Watcher):
+    """What ``apply`` and the sweep call in debug mode."""
+
+    def __init__(self, finite: bool) -> None:
+        self.finite = finite
+        self.flowing: tuple[Any, int, Any] = (None, 0, None)  # the node being swept, its gradient's print, its rule
+
+    def prints(self, values: Any) -> tuple[int, ...]:
+        """Before an operation: the fingerprints of what it is given."""
+        return tuple(map(_print, values))
+
+    def check_value(self, t: Tensor, rule: Rule, values: Any, before: tuple[int, ...]) -> None:
+        """After an operation going forward: remember it, and check its value and that it changed nothing."""
+        place, sweeping = _place()
+        if t._tracked:
+            t._site = Site(place, _prints(t))
+            for i, (old, new) in enumerate(zip(before, t._site.prints, strict=False)):
+                if old != new:
+                    raise ChangedError(
+                        f"{rule.name} changed its {_argument(rule, i)} in place, and its gradient would be wrong: "
+                        f"compute a new array, or a copy (x.copy()) to work on. It was called at {place}."
+                    )
+        # A rule's own steps are judged by their result, under the name of its row.
+        if self.finite and not sweeping and not np.isfinite(t._value).all():
+            bad = _appeared(t._value, values, _elementwise(rule))
+            if bad is not None:
+                raise FloatingPointError(
+                    f"{rule.name} gave {_at(t._value, bad)}{_from(values, bad, t._value)}, at {place}."
+                )
+
+    def check_unchanged(self, node: Tensor, g: Any) -> None:
+        """Before a node's rules run: its inputs, options and value must be what they were going forward."""
+        site = getattr(node, "_site", None)
+        self.flowing = (node, _print(g), node._rule)
+        if site is None:
+            return
+        now = _prints(node)
+        if now != site.prints:
+            rule = node._rule
+            assert rule is not None
+            named = zip(_captured(node), now, site.prints, strict=False)
+            differs = (what for what, a, b in named if a != b)
+            what = next(differs) if len(now) == len(site.prints) else "an option"  # a list or dict, longer or shorter
+            raise ChangedError(
+                f"{what} of {rule.name}, called at {site.place}, was changed between forward and backward, so its "
+                "gradient would be wrong. Run backward() before changing it, or compute with a copy (x.copy())."
+            )
+
+    def check_gradient(self, node: Tensor, i: int, g: Any, gx: Any) -> None:
+        """After a rule has run, before its result is brought to the argument's shape and dtype."""
+        rule = node._rule
+        assert rule is not None
+        values = node._values
+        site = getattr(node, "_site", None)
+        try:
+            raw = gx._value if isinstance(gx, Tensor) else gx
+            array = _repair(raw, values[i], rule, i)
+        except (TypeError, ValueError) as error:
+            raise type(error)(f"{error}{_called(site)}") from None
+        sources = [_array(g), node._value, *values]
+        if array.dtype == np.float32 and getattr(raw, "dtype", None) == np.float64:
+            floats = [a.dtype for a in sources if isinstance(a, np.ndarray | np.generic) and a.dtype.kind == "f"]
+            if all(dtype == np.float32 for dtype in floats):
+                raise WidenedError(
+                    f"{_rule_for(rule, i)} returned float64 from float32 alone: some constant in it is a float64 "
+                    f"array. Use Python numbers, or arrays of the argument's dtype.{_called(site)}"
+                )
+        gradient_changed = self.flowing[0] is node and self.flowing[1] != _print(g)
+        if gradient_changed or (site is not None and site.prints != _prints(node)):
+            what = "the gradient" if gradient_changed else "an array"
+            raise ChangedError(
+                f"{_rule_for(rule, i)} changed {what} that it was given in place: compute a new array.{_called(site)}"
+            )
+        if self.finite and array.dtype.kind == "f" and not np.isfinite(array).all():
+            bad = _appeared(array, sources, False)
+            if bad is not None:
+                found = _at(array, bad) + _from(values, bad, array)
+                raise FloatingPointError(f"{_rule_for(rule, i)} gave {found}.{_called(site)}")
+
+    def check_sum(self, x: Tensor, total: Any, parts: tuple[Any, Any]) -> None:
+        """After two gradients of one Tensor were added: neither may have been fine alone."""
+        array, sources = _array(total), [_array(g) for g in parts]
+        if self.finite and not np.isfinite(array).all():
+            bad = _appeared(array, sources, True)
+            if bad is not None:
+                node, _, rule = self.flowing
+                raise FloatingPointError(
+                    f"the gradients of {_label(x)}, of shape {x.shape}, add up to {_at(array, bad)}, where that of "
+                    f"{rule.name} is added{_from(sources, bad, array)}.{_called(getattr(node, '_site', None))}"
+                )
+
+
+def _label(x: Tensor) -> str:
+    return x.name or ("a leaf" if x._rule is None else f"the result of {x._rule.name}")
+
+
+def _rule_for(rule: Rule, i: int) -> str:
+    return f"the derivative rule of {rule.name} for {_argument(rule, i)}"
+
+
+def _called(site: Any) -> str:
+    return f" It was called at {site.place}." if site else ""
+
+
+# -- What was captured ------------------------------------------------------------------------------------------------
+
+
+def _prints(node: Tensor) -> tuple[int, ...]:
+    """A fingerprint of every array that the rules of ``node`` will see, and of the numbers among its options."""
+    options = _leaves_in(node._options) if node._options else ()
+    return tuple([_print(x) for x in (*node._values, *options, node._value)])
+
+
+def _captured(node: Tensor) -> list[str]:
+    """What each of these fingerprints belongs to, in words."""
+    names = []
+    for i, x in enumerate(node._inputs):
+        made = x._rule.name if isinstance(x, Tensor) and x._rule is not None else None
+        name = f" ({x.name})" if isinstance(x, Tensor) and x.name else f" (the result of {made})" if made else ""
+        names.append(f"argument {i}{name}, of shape {np.shape(x)},")
+    for option, value in node._options.items():
+        kinds = ("array" if isinstance(x, np.ndarray) else "number" for x in _leaves_in(value))
+        names += [f"the {kind} given as {option}" for kind in kinds]
+    return [*names, f"the value, of shape {node.shape},"]
+
+
+def _leaves_in(options: Any) -> Iterator[Any]:
+    if isinstance(options, dict):
+        options = tuple(options.values())
+    if isinstance(options, tuple | list):
+        for part in options:
+            yield from _leaves_in(part)
+    elif isinstance(options, np.ndarray | int | float):
+        yield options
+
+
+def _print(x: Any) -> int:
+    """64 bits of the bytes: 0.2 us for a small array, 2.5 GB a second for a large one, and nothing is kept."""
+    x = _array(x)
+    if isinstance(x, np.ndarray):
+        return hash(x.tobytes())
+    return hash(x) if isinstance(x, int | float) and x == x else 0  # each nan has a hash of its own
+
+
+def _array(x: Any) -> Any:
+    return x._value if isinstance(x, Tensor) else x
+
+
+# -- What is not finite -----------------------------------------------------------------------------------------------
+
+
+def _elementwise(rule: Rule) -> bool:
+    return isinstance(rule.function, np.ufunc) and rule.function.signature is None
+
+
+def _appeared(y: Any, sources: Any, elementwise: bool) -> Any:
+    """The first index where ``y`` is NaN, or infinite, and no source explains it; else None.
+
+    An infinity is explained by a source that is not finite, a NaN only by a NaN. An elementwise operation is judged
+    element by element, any other as a whole.
+    """
+    sources = [np.asarray(s) for s in sources]
+    sources = [s for s in sources if s.dtype.kind == "f"]
+    for new, explains in ((np.isnan(y), np.isnan), (np.isinf(y), lambda s: ~np.isfinite(s))):
+        for s in sources:
+            old = explains(s)
+            new = new & ~(old if elementwise else old.any())
+        if new.any():
+            return tuple(int(i) for i in np.argwhere(new)[0])
+    return None
+
+
+def _at(y: Any, index: tuple[int, ...]) -> str:
+    return f"{y[index]}" + (f" at [{', '.join(map(str, index))}]" if index else "")
+
+
+def _from(values: Any, index: tuple[int, ...], y: Any) -> str:
+    """The arguments that stood at that place, where they all have one."""
+    try:
+        found = [str(np.broadcast_to(value, y.shape)[index]) for value in values]
+    except ValueError:
+        return ""
+    return f", from the argument{'s' if len(found) > 1 else ''} {' and '.join(found)}"
+
+
+# -- Where in the user's code -----------------------------------------------------------------------------------------
+
+_PACKAGES = (sys.modules[__name__.partition(".")[0]], np)
+_INSIDE = tuple(f"{package.__path__[0]}{os.sep}" for package in _PACKAGES)
+"""The folders whose lines are not the user's: this package's, wherever it is, and NumPy's."""
+
+
+def _place() -> tuple[str, bool]:
+    """File and line of the user's code that is running, and whether a sweep is running it."""
+    frame: FrameType | None = sys._getframe(2)
+    user, sweeping = frame, False
+    found = False
+    while frame is not None:
+        if not found:
+            user = frame
+            found = not frame.f_code.co_filename.startswith(_INSIDE)
+        sweeping = sweeping or frame.f_code is sweep.__code__
+        frame = frame.f_back
+    assert user is not None
+    return f"{user.f_code.co_filename}:{user.f_lineno} in {user.f_code.co_name}", sweeping

@@ -1,0 +1,327 @@
+"""Places: NumPy's functions that choose elements, by index, by condition or by order, and put others in their place."""
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
+
+from microgradnp.engine.rules import RULES, scatter
+from microgradnp.engine.tensor import Tensor, apply, being_recorded, constant, implements, plain, wrap
+from microgradnp.functions.common import fixed, lift, shape_of, stop_gradient
+
+# mypy: allow-untyped-defs, allow-untyped-calls
+
+# -- By index ----------------------------------------------------------------------------------------------------------
+
+
+def _numbers(indices):
+    """Indices as whole numbers, which they are for NumPy: True is 1, and an empty list holds none."""
+    indices = stop_gradient(indices) if type(indices) is Tensor else np.asarray(indices)
+    return indices.astype(np.intp) if indices.dtype == np.bool or not indices.size else indices
+
+
+def _inside(indices, n, mode, name):
+    """Indices brought to 0, ..., n - 1 as a mode says."""
+    if mode not in ("raise", "wrap", "clip"):
+        raise ValueError(f"{name} takes mode 'raise', 'wrap' or 'clip'; got {mode!r}.")
+    if mode == "raise":
+        return indices
+    return np.clip(indices, 0, n - 1) if mode == "clip" else np.remainder(indices, n)
+
+
+@implements(np.take)
+def take(a, indices, axis=None, *, mode="raise"):
+    """Elements at integer places along an axis."""
+    a = lift(a)
+    if axis is None:
+        a, axis = np.ravel(a), 0
+    axis = normalize_axis_index(axis, a.ndim)
+    indices = _inside(_numbers(indices), a.shape[axis], mode, "np.take")
+    return apply(RULES[np.take], (a, indices), {"axis": axis})
+
+
+@implements(np.take_along_axis)
+def take_along_axis(arr, indices, axis=-1):
+    """Elements at integer places along an axis, other places for each row."""
+    arr = lift(arr)
+    indices = stop_gradient(indices) if type(indices) is Tensor else np.asarray(indices)
+    if axis is None:
+        arr, axis = np.ravel(arr), 0
+    axis = normalize_axis_index(axis, arr.ndim)
+    if np.ndim(indices) != arr.ndim:
+        raise ValueError(
+            f"np.take_along_axis: indices of shape {np.shape(indices)} for a Tensor of shape {arr.shape}: as many axes "
+            "are needed."
+        )
+    return apply(RULES[np.take_along_axis], (arr, indices), {"axis": axis})
+
+
+def put(t: Any, index: Any, value: Any) -> Any:
+    """A copy of ``t`` in which ``t[index] = value``: the gradient goes to ``value`` there, and to ``t`` elsewhere.
+
+    Parameters
+    ----------
+    t
+        A Tensor or an array.
+    index
+        What stands between brackets: ints, slices, arrays of ints or booleans, or a tuple of them.
+    value
+        A Tensor, an array or a number that broadcasts to ``t[index]``. Where ``index`` names a place twice, the last
+        value stays, as in NumPy.
+
+    Returns
+    -------
+    Tensor
+        Of the shape and dtype of ``t``.
+
+    Examples
+    --------
+    >>> import numpy as np, microgradnp as mg
+    >>> mg.put(np.zeros(3), 1, 5.0).data
+    array([0., 5., 0.])
+    >>> mg.grad(lambda v: np.sum(mg.put(np.ones(3), [0, 2], v) ** 2))(np.array([2.0, 3.0]))
+    array([4., 6.])
+    """
+    t = lift(t)
+    return _replaced(t, constant(_slots, (), {"shape": t.shape, "index": fixed(index, "the index of put")}), value)
+
+
+def put_along_axis(arr: Any, indices: Any, values: Any, axis: int | None) -> Any:
+    """A copy of ``arr`` with ``values`` at ``indices`` along an axis: `numpy.put_along_axis` as a function.
+
+    The gradient goes to ``values`` there, and to ``arr`` elsewhere.
+
+    Examples
+    --------
+    >>> import numpy as np, microgradnp as mg
+    >>> mg.put_along_axis(np.zeros((2, 2)), np.array([[0], [1]]), 5.0, axis=1).data
+    array([[5., 0.],
+           [0., 5.]])
+    """
+    arr = lift(arr)
+    if axis is None:
+        return np.reshape(put_along_axis(np.ravel(arr), indices, values, 0), arr.shape)
+    slots = constant(_slots_along_axis, (stop_gradient(indices),), {"shape": arr.shape, "axis": axis})
+    return _replaced(arr, slots, values)
+
+
+def _slots(shape, index):
+    """For each place of an array the number of the value put there, or -1; and the shape of the values."""
+    places = np.full(shape, -1)
+    values = places[index].shape
+    places[index] = np.arange(math.prod(values)).reshape(values)
+    return places, values
+
+
+def _slots_along_axis(indices, shape, axis):
+    places = np.full(shape, -1)
+    values = np.take_along_axis(places, indices, axis).shape
+    np.put_along_axis(places, indices, np.arange(math.prod(values)).reshape(values), axis)
+    return places, values
+
+
+def _replaced(t, slots, value):
+    places, shape = slots
+    value = np.ravel(np.broadcast_to(lift(value).astype(t.dtype), shape))
+    if not value.size:
+        return t.copy()
+    return np.where(places >= 0, np.take(value, np.maximum(places, 0)), t)
+
+
+@implements(np.sort)
+def sort(a, axis=-1, kind=None, order=None, *, stable=None):
+    """In ascending order."""
+    a = lift(a)
+    if axis is None:
+        a, axis = np.ravel(a), 0
+    places = constant(np.argsort, (a,), {"axis": axis, "kind": kind, "order": order, "stable": stable})
+    return np.take_along_axis(a, places, axis)
+
+
+@implements(np.partition)
+def partition(a, kth, axis=-1, kind="introselect", order=None):
+    """So ordered that the element ``kth`` stands where sorting would put it, the smaller before it."""
+    a = lift(a)
+    if axis is None:
+        a, axis = np.ravel(a), 0
+    return np.take_along_axis(
+        a, constant(np.argpartition, (a, kth), {"axis": axis, "kind": kind, "order": order}), axis
+    )
+
+
+@implements(np.compress)
+def compress(condition, a, axis=None):
+    """The slices along an axis for which the condition holds."""
+    places = np.flatnonzero(fixed(condition, "the condition of np.compress"))
+    return np.take(lift(a), places, axis=axis)
+
+
+@implements(np.extract)
+def extract(condition, arr):
+    """The elements for which the condition holds."""
+    return np.take(np.ravel(lift(arr)), np.flatnonzero(fixed(condition, "the condition of np.extract")))
+
+
+@implements(np.delete)
+def delete(arr, obj, axis=None):
+    """Without the slices at some places along an axis."""
+    arr = lift(arr)
+    if axis is None:
+        arr, axis = np.ravel(arr), 0
+    axis = normalize_axis_index(axis, arr.ndim)
+    return np.take(arr, np.delete(np.arange(arr.shape[axis]), fixed(obj, "the places of np.delete")), axis=axis)
+
+
+@implements(np.insert)
+def insert(arr, obj, values, axis=None):
+    """With values put in before some places along an axis."""
+    arr, values = lift(arr), lift(values)
+    obj = fixed(obj, "the places of np.insert")
+    if axis is None:
+        arr, axis = np.ravel(arr), 0
+    axis = normalize_axis_index(axis, arr.ndim)
+    n = arr.shape[axis]
+    values = np.reshape(values, (1,) * (arr.ndim - values.ndim) + values.shape)
+    if isinstance(obj, slice):
+        count = len(range(*obj.indices(n)))
+    elif np.ndim(obj) == 0:
+        values = np.moveaxis(values, 0, axis)
+        count = values.shape[axis]
+    else:
+        count = int(np.count_nonzero(obj)) if np.asarray(obj).dtype == np.bool else np.size(obj)
+        count = values.shape[axis] if count == 1 else count
+    values = np.broadcast_to(values.astype(arr.dtype), (*arr.shape[:axis], count, *arr.shape[axis + 1 :]))
+    order = np.insert(np.arange(n), obj, n + np.arange(count))
+    return np.take(np.concatenate((arr, values), axis=axis), order, axis=axis)
+
+
+@implements(np.diagonal)
+def diagonal(a, offset=0, axis1=0, axis2=1):
+    """The diagonal of each matrix, as the last axis."""
+    a = np.moveaxis(lift(a), (axis1, axis2), (-2, -1))
+    m, n = a.shape[-2:]
+    i = np.arange(max(0, min(m, n - offset) if offset >= 0 else min(m + offset, n))) - min(offset, 0)
+    return a[..., i, i + offset]
+
+
+@implements(np.trace)
+def trace(a, offset=0, axis1=0, axis2=1, dtype=None):
+    """The sum of the diagonal of each matrix."""
+    return np.sum(np.diagonal(a, offset, axis1, axis2), axis=-1, dtype=dtype)
+
+
+@implements(np.diag)
+def diag(v, k=0):
+    """The diagonal of a matrix, or a matrix of that diagonal."""
+    if v.ndim == 1:
+        n = len(v) + abs(k)
+        i = np.arange(len(v)) + max(0, -k)
+        return scatter(v, index=(i, i + k), shape=(n, n))
+    if v.ndim != 2:
+        raise ValueError(
+            f"np.diag takes one or two axes; got shape {v.shape}. For a stack of matrices use np.diagonal."
+        )
+    return np.diagonal(v, k)
+
+
+def _lower(m: Any, k: int) -> Any:
+    return np.tri(*m.shape[-2:], k=k) > 0  # type: ignore[call-overload]  # two lengths of unknown kind
+
+
+implements(np.diagflat)(lambda v, k=0: np.diag(np.ravel(v), k))
+implements(np.tril)(lambda m, k=0: np.where(_lower(m, k), m, 0))
+implements(np.triu)(lambda m, k=0: np.where(_lower(m, k - 1), 0, m))
+
+
+@implements(np.apply_along_axis)
+def apply_along_axis(func1d, axis, arr, *args, **kwargs):
+    """A function of one row applied to each along an axis."""
+    axis = normalize_axis_index(axis, arr.ndim)
+    arr = np.moveaxis(arr, axis, -1)
+    outer_shape = arr.shape[:-1]
+    rows = [func1d(arr[index], *args, **kwargs) for index in np.ndindex(outer_shape)]
+    if not rows:
+        raise ValueError(f"np.apply_along_axis: shape {arr.shape} holds no row to apply the function to.")
+    shape = np.shape(rows[0])
+    y = np.reshape(np.stack([lift(row) for row in rows]), outer_shape + shape)
+    return np.moveaxis(y, range(len(outer_shape), y.ndim), range(axis, axis + len(shape)))
+
+
+@implements(np.apply_over_axes)
+def apply_over_axes(func, a, axes):
+    """A function of an array and an axis applied over several axes in turn."""
+    for axis in normalize_axis_tuple(axes, a.ndim):
+        y = func(a, axis)
+        a = y if np.ndim(y) == a.ndim else np.expand_dims(y, axis)
+    return a
+
+
+@implements(np.lib.stride_tricks.sliding_window_view)
+def sliding_window_view(x, window_shape, axis=None, *, subok=False, writeable=False):
+    """All windows of a shape, as new last axes."""
+    axes = tuple(range(x.ndim)) if axis is None else normalize_axis_tuple(axis, x.ndim, allow_duplicate=True)
+    windows = shape_of(window_shape)
+    if len(windows) != len(axes):
+        raise ValueError(f"sliding_window_view of shape {x.shape}: {len(windows)} window lengths for {len(axes)} axes.")
+    for width, i in zip(windows, axes, strict=True):
+        n = x.shape[i] - width + 1
+        if n < 1 or width < 0:
+            raise ValueError(f"sliding_window_view: a window of {width} does not fit an axis of length {x.shape[i]}.")
+        x = np.moveaxis(np.take(x, np.arange(n)[:, None] + np.arange(width), axis=i), i + 1, -1)
+    return x
+
+
+# -- By condition ------------------------------------------------------------------------------------------------------
+
+
+def _common(choices):
+    """The dtype of a choice between arrays and Python numbers, which do not decide it."""
+    return np.result_type(*(c if type(c) in (int, float, bool) else lift(c).dtype for c in choices))
+
+
+@implements(np.choose)
+def choose(a, choices, *, mode="raise"):
+    """From several arrays, at each place the one with that number."""
+    dtype = _common(choices)
+    choices = [lift(c).astype(dtype, copy=False) for c in choices]
+    a = _inside(_numbers(a), len(choices), mode, "np.choose")
+    if not being_recorded() and np.any(a < 0):
+        raise ValueError(f"np.choose: {np.min(plain(a))} is no number of a choice; they count from 0.")
+    shape = np.broadcast_shapes(np.shape(a), *(c.shape for c in choices))
+    stacked = np.stack([np.broadcast_to(c, shape) for c in choices])
+    return np.take_along_axis(stacked, np.broadcast_to(a, shape)[np.newaxis], axis=0)[0]
+
+
+@implements(np.select)
+def select(condlist, choicelist, default=0):
+    """The first choice whose condition holds."""
+    if len(condlist) != len(choicelist) or not len(condlist):
+        raise ValueError(
+            f"np.select needs as many conditions as choices, at least one; got {len(condlist)} and {len(choicelist)}."
+        )
+    y = lift(default).astype(_common([*choicelist, default]))
+    for condition, choice in zip(condlist[::-1], choicelist[::-1], strict=True):
+        y = np.where(condition, choice, y)
+    return lift(y)
+
+
+@implements(np.piecewise)
+def piecewise(x, condlist, funclist, *args, **kw):
+    """A function by cases, each called on the elements where its condition holds."""
+    x = lift(x)
+    if np.ndim(condlist) == 0 or (np.ndim(condlist[0]) == 0 and x.ndim):
+        condlist = [condlist]
+    conditions = [
+        np.broadcast_to(np.asarray(fixed(c, "a condition of np.piecewise"), np.bool), x.shape) for c in condlist
+    ]
+    if len(funclist) == len(conditions) + 1:
+        conditions.append(~np.any(conditions, axis=0))
+    if len(funclist) != len(conditions):
+        raise ValueError(
+            f"np.piecewise of {len(conditions)} conditions takes as many functions or one more; got {len(funclist)}."
+        )
+    y = wrap(np.zeros(x.shape, x.dtype))
+    for condition, function in zip(conditions, funclist, strict=True):
+        y = put(y, condition, function(x[condition], *args, **kw) if callable(function) else function)
+    return y

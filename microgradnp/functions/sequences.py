@@ -1,0 +1,399 @@
+"""Sequences: differences and integrals, convolution, interpolation, polynomials, evenly spaced numbers."""
+
+import math
+import operator
+
+import numpy as np
+from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
+
+from microgradnp.engine.rules import RULES, scatter_take
+from microgradnp.engine.tensor import apply, being_recorded, constant, implements
+from microgradnp.functions.common import along, fixed, lift
+
+# mypy: allow-untyped-defs, allow-untyped-calls
+
+# -- Differences and integrals -----------------------------------------------------------------------------------------
+
+
+@implements(np.diff)
+def diff(a, n=1, axis=-1, prepend=None, append=None):
+    """Differences of neighbours, ``n`` times."""
+    a = lift(a)
+    if n < 0:
+        raise ValueError(f"np.diff takes differences n >= 0 times; got {n}.")
+    if n == 0:
+        return a
+    axis = normalize_axis_index(axis, a.ndim)
+    ends = [None if e is None or e is np._NoValue else lift(e) for e in (prepend, append)]
+    one = (*a.shape[:axis], 1, *a.shape[axis + 1 :])
+    before, after = ([np.broadcast_to(e, one) if e.ndim == 0 else e] if e is not None else [] for e in ends)
+    if before or after:
+        a = np.concatenate([*before, a, *after], axis=axis)
+    for _ in range(n):
+        a = a[along(axis, slice(1, None))] - a[along(axis, slice(None, -1))]
+    return a
+
+
+@implements(np.ediff1d)
+def ediff1d(ary, to_end=None, to_begin=None):
+    """Differences of neighbours of all elements in a row."""
+    y = np.diff(np.ravel(lift(ary)))
+    begin, end = ([] if e is None else [np.ravel(lift(e)).astype(y.dtype)] for e in (to_begin, to_end))
+    return np.concatenate([*begin, y, *end]) if begin or end else y
+
+
+@implements(np.gradient)
+def gradient(f, *varargs, axis=None, edge_order=1):
+    """Slopes of a function given on a grid, by central differences."""
+    f = _not_whole(f)
+    axes = tuple(range(f.ndim)) if axis is None else normalize_axis_tuple(axis, f.ndim)
+    if len(varargs) not in (0, 1, len(axes)):
+        raise TypeError(
+            f"np.gradient along {len(axes)} axes takes no, one or {len(axes)} spacings; got {len(varargs)}."
+        )
+    spacings = varargs if len(varargs) == len(axes) else (varargs or (1.0,)) * len(axes)
+    slopes = tuple(_slope(f, h, i, edge_order) for i, h in zip(axes, spacings, strict=True))
+    return slopes[0] if len(slopes) == 1 else slopes
+
+
+def _not_whole(x):
+    """Whole numbers as floats: the difference of two may leave their range."""
+    x = lift(x)
+    return x.astype(np.float64) if x.dtype.kind in "iu" else x
+
+
+def _slope(f, spacing, axis, edge_order):
+    n = f.shape[axis]
+    if edge_order not in (1, 2) or n < edge_order + 1:
+        raise ValueError(f"np.gradient with edge_order={edge_order} needs 1 or 2, and a longer axis than {n}.")
+    f = np.moveaxis(f, axis, 0)
+    if np.ndim(spacing) == 0:
+        inner = (f[2:] - f[:-2]) / (2.0 * spacing)
+        if edge_order == 1:
+            first, last = (f[1:2] - f[:1]) / spacing, (f[-1:] - f[-2:-1]) / spacing
+        else:
+            first = (-1.5 * f[:1] + 2.0 * f[1:2] - 0.5 * f[2:3]) / spacing
+            last = (1.5 * f[-1:] - 2.0 * f[-2:-1] + 0.5 * f[-3:-2]) / spacing
+    else:
+        x = _not_whole(spacing)
+        if x.shape != (n,):
+            raise ValueError(f"np.gradient: coordinates of shape {x.shape} for an axis of length {n}.")
+        h = np.reshape(np.diff(x), (-1,) + (1,) * (f.ndim - 1))
+        a, b = h[:-1], h[1:]
+        inner = -b / (a * (a + b)) * f[:-2] + (b - a) / (a * b) * f[1:-1] + a / (b * (a + b)) * f[2:]
+        if edge_order == 1:
+            first, last = (f[1:2] - f[:1]) / h[:1], (f[-1:] - f[-2:-1]) / h[-1:]
+        else:
+            a, b = h[:1], h[1:2]
+            first = -(2 * a + b) / (a * (a + b)) * f[:1] + (a + b) / (a * b) * f[1:2] - a / (b * (a + b)) * f[2:3]
+            a, b = h[-2:-1], h[-1:]
+            last = b / (a * (a + b)) * f[-3:-2] - (a + b) / (a * b) * f[-2:-1] + (2 * b + a) / (b * (a + b)) * f[-1:]
+    y = np.moveaxis(np.concatenate((first, inner, last)), 0, axis)
+    return y.astype(f.dtype, copy=False) if f.dtype.kind == "f" else y  # whatever the spacing is, as NumPy's
+
+
+@implements(np.trapezoid)
+def trapezoid(y, x=None, dx=1.0, axis=-1):
+    """Integral by the trapezoidal rule."""
+    y, of_x = lift(y), axis
+    axis = normalize_axis_index(axis, y.ndim)
+    if x is not None:
+        x = lift(x)
+        one = x.ndim == 1
+        dx = np.reshape(np.diff(x), (-1,) + (1,) * (y.ndim - axis - 1)) if one else np.diff(x, axis=of_x)
+    heights = y[along(axis, slice(1, None))] + y[along(axis, slice(None, -1))]
+    return np.sum(dx * heights / 2.0, axis=axis)
+
+
+def _cumulative(name, running, first):
+    def cumulative(x, /, *, axis=None, dtype=None, include_initial=False):
+        x = np.atleast_1d(lift(x))
+        if axis is None:
+            if x.ndim != 1:
+                raise ValueError(f"np.{name} of shape {x.shape} needs axis=: which axis to run along.")
+            axis = 0
+        axis = normalize_axis_index(axis, x.ndim)
+        y = running(x, axis=axis, dtype=dtype)
+        if not include_initial:
+            return y
+        start = np.full((*x.shape[:axis], 1, *x.shape[axis + 1 :]), first, y.dtype)
+        return np.concatenate((start, y), axis=axis)
+
+    if hasattr(np, name):
+        implements(getattr(np, name))(cumulative)
+
+
+_cumulative("cumulative_sum", np.cumsum, 0)
+_cumulative("cumulative_prod", np.cumprod, 1)
+
+
+@implements(np.unwrap)
+def unwrap(p, discont=None, axis=-1, *, period=2 * math.pi):
+    """Jumps of a phase undone; what is added is a constant."""
+    options = {"discont": discont, "axis": axis, "period": fixed(period, "the period of np.unwrap")}
+    return apply(RULES[np.unwrap], (lift(p),), options)
+
+
+# -- Convolution and counting ------------------------------------------------------------------------------------------
+
+
+@implements(np.convolve)
+def convolve(a, v, mode="full"):
+    """Sums of products with a sliding, reversed sequence."""
+    a, v = lift(a), lift(v)
+    if a.ndim > 1 or v.ndim > 1 or not a.size or not v.size:
+        raise ValueError(f"np.convolve takes two sequences that are not empty; got shapes {a.shape} and {v.shape}.")
+    short, long = sorted((a.size, v.size))
+    whole = apply(RULES[np.convolve], (np.atleast_1d(a), np.atleast_1d(v)))
+    return whole[_window(mode, short, long, (short - 1) // 2)]
+
+
+def _window(mode, short, long, left):
+    """The part of the full convolution that a mode keeps; "same" begins at ``left``."""
+    if mode not in ("full", "same", "valid"):
+        raise ValueError(f"np.convolve and np.correlate take mode 'full', 'same' or 'valid'; got {mode!r}.")
+    return {"full": slice(None), "same": slice(left, left + long), "valid": slice(short - 1, long)}[mode]
+
+
+@implements(np.correlate)
+def correlate(a, v, mode="valid"):
+    """Sums of products with a sliding sequence."""
+    a, v = lift(a), lift(v)
+    short, long = sorted((a.size, v.size))
+    left = (short - 1) // 2 if a.size >= v.size else short // 2  # NumPy exchanges the two, and turns the result round
+    return np.convolve(a, v[::-1])[_window(mode, short, long, left)]
+
+
+@implements(np.bincount)
+def bincount(x, /, weights=None, minlength=0):
+    """Counts of whole numbers, or for each the sum of its weights."""
+    x = np.asarray(fixed(x, "the numbers that np.bincount counts"))
+    x = x.astype(np.intp) if x.dtype == np.bool else x
+    counts = np.bincount(x, minlength=minlength)
+    if weights is None:
+        return counts
+    weights = lift(weights).astype(np.float64)
+    if weights.shape != x.shape:
+        raise ValueError(f"np.bincount: weights of shape {weights.shape} for numbers of shape {x.shape}.")
+    return apply(RULES[scatter_take], (weights, x), {"axis": 0, "length": len(counts)})
+
+
+@implements(np.trim_zeros)
+def trim_zeros(filt, trim="fb", axis=None):
+    """Without the zeros at the ends."""
+    filt = lift(filt)
+    if trim.lower() not in ("fb", "bf", "f", "b"):
+        raise ValueError(f"np.trim_zeros takes trim 'f', 'b' or 'fb'; got {trim!r}.")
+    marks = constant(np.not_equal, (filt, 0), {})
+    axes = range(filt.ndim) if axis is None else normalize_axis_tuple(axis, filt.ndim)
+    for i in axes:
+        hits = np.flatnonzero(
+            fixed(marks, "the zeros of np.trim_zeros").any(axis=tuple(j for j in range(filt.ndim) if j != i))
+        )
+        n = filt.shape[i]
+        first = (hits[0] if hits.size else n) if "f" in trim.lower() else 0
+        last = (hits[-1] + 1 if hits.size else first) if "b" in trim.lower() else n
+        filt, marks = (t[along(i, slice(int(first), int(last)))] for t in (filt, marks))
+    return filt
+
+
+# -- Interpolation and spacing -----------------------------------------------------------------------------------------
+
+
+@implements(np.interp)
+def interp(x, xp, fp, left=None, right=None, period=None):
+    """A function given at points, straight between them."""
+    x, xp, fp = (lift(a).astype(np.float64) for a in (x, xp, fp))
+    if xp.ndim != 1 or xp.shape != fp.shape or not xp.size:
+        raise ValueError(f"np.interp takes points and values of one length, at least 1; got {xp.shape} and {fp.shape}.")
+    if period is not None:
+        period = np.absolute(period)
+        if not being_recorded() and period == 0:
+            raise ValueError("np.interp: period may not be 0; leave it away if the function is not periodic.")
+        x, xp = np.remainder(x, period), np.remainder(xp, period)
+        order = constant(np.argsort, (xp,), {})
+        xp, fp = np.take(xp, order), np.take(fp, order)
+        xp = np.concatenate((xp[-1:] - period, xp, xp[:1] + period))
+        fp = np.concatenate((fp[-1:], fp, fp[:1]))
+        left = right = None
+    left = fp[0] if left is None else left
+    right = fp[-1] if right is None else right
+    i = np.clip(constant(np.searchsorted, (xp, x), {"side": "right"}) - 1, 0, max(len(xp) - 2, 0))
+    j = np.minimum(i + 1, len(xp) - 1)
+    a, b, y0, y1 = np.take(xp, i), np.take(xp, j), np.take(fp, i), np.take(fp, j)
+    # What stands for no point of a line, or for a line without an end, is taken out before it meets any other number.
+    within = (x >= xp[0]) & (x <= xp[-1]) & (a < b)
+    t, width = np.where(within, x - a, 0), np.where(within, b - a, 1)
+    known = np.isfinite(y0) & np.isfinite(y1)
+    y = np.where(known & within, y1 - y0, 0) / width * t + np.where(a < b, y0, y1)
+    y = np.where(known, y, np.where(x == b, y1, np.where(x == a, y0, y0 + y1)))
+    return np.where(x < xp[0], left, np.where(x > xp[-1], right, np.where(np.isnan(x), math.nan, y)))
+
+
+@implements(np.linspace)
+def linspace(start, stop, num=50, endpoint=True, retstep=False, dtype=None, axis=0, *, device=None):
+    """Evenly spaced numbers."""
+    start, stop = (float(x) if type(x) in (int, float) else lift(x) * 1.0 for x in (start, stop))
+    if (num := operator.index(num)) < 0:
+        raise ValueError(f"np.linspace takes num >= 0; got {num}.")
+    parts = num - 1 if endpoint else num
+    step = (stop - start) / max(parts, 1)
+    t = np.reshape(np.arange(num).astype(step.dtype), (-1,) + (1,) * step.ndim)
+    y = t * step + start
+    y = np.moveaxis(_ended(y, None, stop if endpoint else None), 0, axis)
+    if dtype is not None:
+        y = (np.floor(y) if np.issubdtype(dtype, np.integer) else y).astype(dtype)
+    return (y, step if parts > 0 else math.nan) if retstep else y
+
+
+def _ended(y, first, last):
+    """The rows of ``y`` with the numbers asked for at the ends, where their computation was rounded."""
+    first, last = (
+        [] if e is None else [np.broadcast_to(lift(e).astype(y.dtype), (1, *y.shape[1:]))] for e in (first, last)
+    )
+    n = len(y)
+    if n > 1:
+        return np.concatenate([*first, y[len(first) : n - len(last)], *last]) if first or last else y
+    return first[0] if n and first else y
+
+
+@implements(np.logspace)
+def logspace(start, stop, num=50, endpoint=True, base=10.0, dtype=None, axis=0):
+    """Powers of a base with evenly spaced exponents."""
+    if np.ndim(base):
+        ndim = np.broadcast(*(np.empty(np.shape(x)) for x in (start, stop, base))).ndim
+        start, stop, base = (np.array(lift(x), like=lift(x), ndmin=ndim) for x in (start, stop, base))
+        base = np.expand_dims(base, axis)
+    y = base ** np.linspace(start, stop, num, endpoint, axis=axis)
+    return y if dtype is None else y.astype(dtype)
+
+
+@implements(np.geomspace)
+def geomspace(start, stop, num=50, endpoint=True, dtype=None, axis=0):
+    """Numbers in a constant ratio."""
+    start, stop = lift(start).astype(np.float64), lift(stop).astype(np.float64)
+    if not being_recorded() and not (np.all(start) and np.all(stop)):
+        raise ValueError("np.geomspace: neither start nor stop can be 0, as no ratio leads from or to it.")
+    sign = np.sign(start)
+    start, stop = start / sign, stop / sign
+    y = _ended(np.logspace(np.log10(start), np.log10(stop), num, endpoint), start, stop if endpoint else None)
+    y = np.moveaxis(sign * y, 0, axis)
+    return y if dtype is None else y.astype(dtype)
+
+
+# -- Polynomials: coefficients, the highest power first ----------------------------------------------------------------
+
+
+@implements(np.polyval)
+def polyval(p, x):
+    """The value of a polynomial, by Horner's rule."""
+    if isinstance(x, np.poly1d):
+        raise TypeError("np.polyval of a Tensor does not take a polynomial as x; combine the two with np.polymul.")
+    p, x = lift(p), lift(x)
+    y = np.zeros_like(x)
+    for i in range(len(p)):
+        y = y * x + p[i]
+    return lift(y)
+
+
+def _sum_of(a, b, sign):
+    a, b = np.atleast_1d(lift(a)), np.atleast_1d(lift(b))
+    n = max(len(a), len(b))
+    a, b = (np.pad(x, (n - len(x), 0)) for x in (a, b))
+    return a + b if sign > 0 else a - b
+
+
+implements(np.polyadd)(lambda a1, a2: _sum_of(a1, a2, 1))
+implements(np.polysub)(lambda a1, a2: _sum_of(a1, a2, -1))
+
+
+@implements(np.polymul)
+def polymul(a1, a2):
+    """Product of polynomials, without the leading zeros of either: those of the product, which they are part of."""
+    a, b = (np.atleast_1d(lift(p)) for p in (a1, a2))
+    zeros = sum(len(p) - max(len(np.trim_zeros(p, "f")), 1) for p in (a, b) if len(p))
+    a, b = (p if len(p) else lift(np.zeros(1, p.dtype)) for p in (a, b))
+    return np.convolve(a, b)[zeros:]
+
+
+@implements(np.polyder)
+def polyder(p, m=1):
+    """Coefficients of the derivative."""
+    p = lift(p)
+    if m < 0:
+        raise ValueError(f"np.polyder takes m >= 0; got {m}. For an integral use np.polyint.")
+    for _ in range(m):
+        p = p[:-1] * np.arange(len(p) - 1, 0, -1)
+    return p
+
+
+@implements(np.polyint)
+def polyint(p, m=1, k=None):
+    """Coefficients of an integral."""
+    p = lift(p)
+    k = np.broadcast_to(np.atleast_1d(lift(0.0 if k is None else k))[:m], (m,))
+    for i in range(m):
+        p = np.concatenate((p / np.arange(len(p), 0, -1), k[i : i + 1]))
+    return p
+
+
+@implements(np.polydiv)
+def polydiv(u, v):
+    """Quotient and remainder of polynomials, by long division."""
+    u, v = np.atleast_1d(lift(u)) * 1.0, np.atleast_1d(lift(v)) * 1.0
+    zero = lift(np.zeros(1, u.dtype))
+    quotient = []
+    for _ in range(len(u) - len(v) + 1):
+        quotient.append(u[0] / v[0])
+        u = np.concatenate((u[1 : len(v)] - quotient[-1] * v[1:], u[len(v) :]))
+    if len(u) > 1:
+        small = constant(np.less_equal, (np.absolute(u.detach()), 1e-8), {})  # to NumPy that is nothing
+        u = u[int(np.argmin([*fixed(small, "what np.polydiv leaves")[:-1], False])) :]
+    return np.stack(quotient) if quotient else zero, u if len(u) else zero
+
+
+@implements(np.poly)
+def poly(seq_of_zeros):
+    """Coefficients of the polynomial with given zeros."""
+    zeros = lift(seq_of_zeros)
+    if zeros.ndim != 1:
+        raise ValueError(f"np.poly of a Tensor takes a sequence of zeros; got shape {zeros.shape}.")
+    one = np.ones(1, zeros.dtype)
+    y = lift(one)
+    for i in range(len(zeros)):
+        y = np.convolve(y, np.concatenate((one, -zeros[i : i + 1])))
+    return y
+
+
+@implements(np.vander)
+def vander(x, N=None, increasing=False):
+    """Powers of numbers as columns."""
+    x = lift(x)
+    if x.ndim != 1:
+        raise ValueError(f"np.vander takes one axis; got shape {x.shape}.")
+    x = x.astype(np.promote_types(x.dtype, np.int64))
+    n = len(x) if N is None else N
+    column = np.reshape(x, (-1, 1))
+    ones = np.ones((len(x), min(n, 1)), x.dtype)
+    y = np.concatenate((ones, np.cumprod(np.broadcast_to(column, (len(x), max(n - 1, 0))), axis=1)), axis=1)
+    return y if increasing else y[:, ::-1]
+
+
+@implements(np.polyfit)
+def polyfit(x, y, deg, rcond=None, *, w=None):
+    """Coefficients of the polynomial that fits best, by least squares."""
+    x, y = lift(x) * 1.0, lift(y) * 1.0
+    if np.ndim(deg) or deg < 0 or x.ndim != 1 or not x.size or len(y) != len(x):
+        raise ValueError(
+            f"np.polyfit of a Tensor takes points and values of one length and a whole degree >= 0; got shapes "
+            f"{x.shape} and {y.shape} and deg={deg!r}."
+        )
+    matrix = np.vander(x, int(deg) + 1)
+    if w is not None:
+        w = lift(w)
+        matrix = matrix * w[:, None]
+        y = y * (w if y.ndim == 1 else w[:, None])
+    scale = np.sqrt(np.sum(matrix * matrix, axis=0))  # its gradient counts where several polynomials fit
+    rcond = len(x) * float(np.finfo(x.dtype).eps) if rcond is None else rcond
+    c = np.matmul(np.linalg.pinv(matrix / scale, rcond), y)
+    return c / (scale if y.ndim == 1 else scale[:, None])

@@ -1,0 +1,485 @@
+"""Shapes: NumPy's functions that reshape, join, split, repeat, pad and create arrays, composed of a few rows."""
+
+import math
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
+
+from microgradnp.engine.rules import RULES, scatter
+from microgradnp.engine.tensor import apply, implements, plain, tensors_in, wrap
+from microgradnp.functions.common import along, fixed, lift, shape_of
+
+# mypy: allow-untyped-defs, allow-untyped-calls
+
+# -- Shape -------------------------------------------------------------------------------------------------------------
+
+
+@implements(np.reshape)
+def reshape(a, /, shape, order="C", *, copy=None):
+    """Another shape, the elements in C or in Fortran order."""
+    if order not in ("C", "F"):
+        layout = lift(a)._value.flags
+        if order not in ("A", "K") or not layout.forc:
+            raise ValueError(f"np.reshape of a Tensor takes order 'C' or 'F'; got {order!r}.")
+        order = "F" if layout.fnc else "C"
+    if order == "F":
+        return np.transpose(np.reshape(np.transpose(a), shape_of(shape)[::-1]))
+    a = lift(a)
+    shape = shape_of(shape)
+    if -1 in shape:
+        shape = np.empty(a.shape, np.bool).reshape(shape).shape
+    return apply(RULES[np.reshape], (a,), {"shape": shape})
+
+
+@implements(np.ravel)
+def ravel(a, order="C"):
+    """One axis."""
+    return np.reshape(a, (-1,), order=order)
+
+
+@implements(np.transpose, *filter(None, [getattr(np, "permute_dims", None)]))
+def transpose(a, axes=None):
+    """Axes in another order."""
+    a = lift(a)
+    axes = tuple(range(a.ndim))[::-1] if axes is None else normalize_axis_tuple(axes, a.ndim)
+    if len(axes) != a.ndim:
+        raise ValueError(
+            f"np.transpose with axes {axes} for a Tensor of shape {a.shape}: name each of its {a.ndim} axes once."
+        )
+    return apply(RULES[np.transpose], (a,), {"axes": axes})
+
+
+@implements(np.matrix_transpose, np.linalg.matrix_transpose)
+def matrix_transpose(x, /):
+    """The last two axes exchanged."""
+    return np.swapaxes(x, -1, -2)
+
+
+@implements(np.swapaxes)
+def swapaxes(a, axis1, axis2):
+    """Two axes exchanged."""
+    order = list(range(a.ndim))
+    i, j = normalize_axis_index(axis1, a.ndim), normalize_axis_index(axis2, a.ndim)
+    order[i], order[j] = order[j], order[i]
+    return np.transpose(a, order)
+
+
+@implements(np.moveaxis)
+def moveaxis(a, source, destination):
+    """Axes moved elsewhere, the others in their order."""
+    source, destination = normalize_axis_tuple(source, a.ndim), normalize_axis_tuple(destination, a.ndim)
+    if len(source) != len(destination):
+        raise ValueError(
+            f"np.moveaxis takes as many destinations as sources; got {len(destination)} and {len(source)}."
+        )
+    order = [i for i in range(a.ndim) if i not in source]
+    for to, axis in sorted(zip(destination, source, strict=True)):
+        order.insert(to, axis)
+    return np.transpose(a, order)
+
+
+@implements(np.rollaxis)
+def rollaxis(a, axis, start=0):
+    """One axis moved to stand before another."""
+    axis = normalize_axis_index(axis, a.ndim)
+    start = normalize_axis_index(start + a.ndim if start < 0 else start, a.ndim + 1)
+    return np.moveaxis(a, axis, start - (axis < start))
+
+
+@implements(np.expand_dims)
+def expand_dims(a, axis):
+    """New axes of length 1."""
+    axis = axis if isinstance(axis, tuple | list) else (axis,)
+    ndim = a.ndim + len(axis)
+    new = normalize_axis_tuple(axis, ndim)
+    lengths = iter(a.shape)
+    return np.reshape(a, tuple(1 if i in new else next(lengths) for i in range(ndim)))
+
+
+@implements(np.squeeze)
+def squeeze(a, axis=None):
+    """Axes of length 1 left out."""
+    gone = tuple(i for i, n in enumerate(a.shape) if n == 1) if axis is None else normalize_axis_tuple(axis, a.ndim)
+    if any(a.shape[i] != 1 for i in gone):
+        raise ValueError(
+            f"np.squeeze of axis {axis} of a Tensor of shape {a.shape}: only an axis of length 1 can be left out."
+        )
+    return np.reshape(a, tuple(n for i, n in enumerate(a.shape) if i not in gone))
+
+
+@implements(np.broadcast_to)
+def broadcast_to(array, shape, subok=False):
+    """Stretched to a shape."""
+    return apply(RULES[np.broadcast_to], (lift(array),), {"shape": shape_of(shape)})
+
+
+@implements(np.broadcast_arrays)
+def broadcast_arrays(*args, subok=False):
+    """Stretched to a common shape."""
+    shape = np.broadcast_shapes(*map(np.shape, args))
+    return tuple(np.broadcast_to(lift(a), shape) for a in args)
+
+
+@implements(np.meshgrid)
+def meshgrid(*xi, copy=True, sparse=False, indexing="xy"):
+    """Coordinate grids."""
+    if indexing not in ("xy", "ij"):
+        raise ValueError(f"np.meshgrid takes indexing 'xy' or 'ij'; got {indexing!r}.")
+    n = len(xi)
+    grids = [np.reshape(lift(x), (1,) * i + (-1,) + (1,) * (n - 1 - i)) for i, x in enumerate(xi)]
+    if indexing == "xy" and n > 1:
+        grids = [np.swapaxes(g, 0, 1) for g in grids]
+    return tuple(grids) if sparse else np.broadcast_arrays(*grids)
+
+
+def _at_least(function, ndim, fill):
+    @implements(function)
+    def atleast(*arys):
+        out = tuple(a if a.ndim >= ndim else np.reshape(a, fill(a.shape)) for a in map(lift, arys))
+        return out[0] if len(out) == 1 else out
+
+
+_at_least(np.atleast_1d, 1, lambda shape: (1,))
+_at_least(np.atleast_2d, 2, lambda shape: (1,) * (2 - len(shape)) + shape)
+_at_least(np.atleast_3d, 3, lambda shape: ((1, *shape, 1) if len(shape) < 2 else (*shape, 1)) if shape else (1, 1, 1))
+
+
+@implements(np.resize)
+def resize(a, new_shape):
+    """Another shape and size, repeating the elements as often as needed."""
+    a, shape = np.ravel(a), shape_of(new_shape)
+    if any(n < 0 for n in shape):
+        raise ValueError(f"np.resize: lengths may not be negative; got {shape}.")
+    if not a.size:
+        return wrap(np.zeros(shape, a.dtype))
+    return np.reshape(np.take(a, np.arange(math.prod(shape)) % a.size), shape)
+
+
+# -- Joining and splitting ---------------------------------------------------------------------------------------------
+
+
+_AT_ONCE = 64
+
+
+@implements(np.concatenate, *filter(None, [getattr(np, "concat", None)]))
+def concatenate(arrays, /, axis=0, *, dtype=None, casting="same_kind"):
+    """Join along an axis."""
+    arrays = tuple(lift(a) for a in arrays)
+    if axis is None:
+        arrays, axis = tuple(a.ravel() for a in arrays), 0
+    if not arrays or not arrays[0].ndim:
+        raise ValueError(
+            f"np.concatenate needs at least one Tensor of at least one axis; got {[a.shape for a in arrays]}."
+        )
+    axis = normalize_axis_index(axis, arrays[0].ndim)
+    while len(arrays) > _AT_ONCE:  # a rule sees all its arguments: n of them at once would cost n**2 going backward
+        groups = (arrays[i : i + _AT_ONCE] for i in range(0, len(arrays), _AT_ONCE))
+        arrays = tuple(apply(RULES[np.concatenate], group, {"axis": axis}) for group in groups)
+    out = apply(RULES[np.concatenate], arrays, {"axis": axis})
+    if dtype is not None and not np.can_cast(out.dtype, dtype, casting):
+        raise TypeError(f"np.concatenate: {out.dtype} does not cast to {np.dtype(dtype)} with casting={casting!r}.")
+    return out if dtype is None else out.astype(dtype)
+
+
+@implements(np.stack)
+def stack(arrays, axis=0, *, dtype=None, casting="same_kind"):
+    """Join along a new axis."""
+    arrays = tuple(lift(a) for a in arrays)
+    if len({a.shape for a in arrays}) != 1:
+        raise ValueError(
+            f"np.stack needs at least one Tensor, all of one shape; got shapes {[a.shape for a in arrays]}."
+        )
+    axis = normalize_axis_index(axis, arrays[0].ndim + 1)
+    shape = arrays[0].shape
+    one = {"shape": (*shape[:axis], 1, *shape[axis:])}
+    return concatenate([apply(RULES[np.reshape], (a,), one) for a in arrays], axis, dtype=dtype, casting=casting)
+
+
+@implements(np.hstack)
+def hstack(tup, *, dtype=None, casting="same_kind"):
+    """Join side by side."""
+    arrays = [np.atleast_1d(lift(a)) for a in tup]
+    return np.concatenate(arrays, axis=0 if arrays and arrays[0].ndim == 1 else 1, dtype=dtype, casting=casting)
+
+
+@implements(np.vstack)
+def vstack(tup, *, dtype=None, casting="same_kind"):
+    """Join one below the other."""
+    return np.concatenate([np.atleast_2d(lift(a)) for a in tup], axis=0, dtype=dtype, casting=casting)
+
+
+@implements(np.dstack)
+def dstack(tup):
+    """Join along the third axis."""
+    return np.concatenate([np.atleast_3d(lift(a)) for a in tup], axis=2)
+
+
+@implements(np.column_stack)
+def column_stack(tup):
+    """Join vectors as the columns of a matrix."""
+    arrays = [lift(a) for a in tup]
+    return np.concatenate([a if a.ndim > 1 else np.reshape(a, (-1, 1)) for a in arrays], axis=1)
+
+
+@implements(np.append)
+def append(arr, values, axis=None):
+    """Join at the end."""
+    return np.concatenate((lift(arr), lift(values)), axis=axis)
+
+
+@implements(np.block)
+def block(arrays):
+    """Join a nested list of blocks: the innermost lists along the last axis, and so on outwards."""
+
+    def depth_of(part):
+        return 1 + max(map(depth_of, part)) if isinstance(part, list) else 0
+
+    def widest(part):
+        return max(map(widest, part)) if isinstance(part, list) else np.ndim(part)
+
+    depth = depth_of(arrays)
+    ndim = max(depth, widest(arrays))
+
+    def join(part, axis):
+        if isinstance(part, list):
+            return np.concatenate([join(each, axis + 1) for each in part], axis=axis)
+        part = lift(part)
+        return np.reshape(part, (1,) * (ndim - part.ndim) + part.shape)
+
+    return join(arrays, ndim - depth)
+
+
+@implements(np.array_split)
+def array_split(ary, indices_or_sections, axis=0):
+    """Cut into parts, as views of plain slices."""
+    ary = lift(ary)
+    axis = normalize_axis_index(axis, ary.ndim)
+    n = ary.shape[axis]
+    places = fixed(indices_or_sections, "the places at which np.array_split cuts")
+    if np.ndim(places):
+        cuts = [0, *map(int, places), n]
+    else:
+        if places <= 0:
+            raise ValueError(f"np.array_split into {places} parts: it takes at least 1.")
+        each, more = divmod(n, int(places))
+        cuts = np.cumsum([0] + [each + 1] * more + [each] * (int(places) - more)).tolist()
+    return [ary[along(axis, slice(a, b))] for a, b in pairwise(cuts)]
+
+
+@implements(np.split)
+def split(ary, indices_or_sections, axis=0):
+    """Cut into equal parts, or at given places."""
+    n = ary.shape[axis]
+    if not np.ndim(indices_or_sections) and n % indices_or_sections:
+        raise ValueError(
+            f"np.split into {indices_or_sections} equal parts of an axis of length {n}; use np.array_split."
+        )
+    return np.array_split(ary, indices_or_sections, axis)
+
+
+implements(np.hsplit)(lambda ary, indices_or_sections: np.split(ary, indices_or_sections, 0 if ary.ndim == 1 else 1))
+implements(np.vsplit)(lambda ary, indices_or_sections: np.split(ary, indices_or_sections, 0))
+implements(np.dsplit)(lambda ary, indices_or_sections: np.split(ary, indices_or_sections, 2))
+
+if hasattr(np, "unstack"):
+
+    @implements(np.unstack)
+    def unstack(x, /, *, axis=0):
+        """The parts along an axis."""
+        return tuple(np.moveaxis(x, axis, 0))
+
+
+@implements(np.flip)
+def flip(m, axis=None):
+    """The other way round along some axes: a view."""
+    axes = range(m.ndim) if axis is None else normalize_axis_tuple(axis, m.ndim)
+    return m[tuple(slice(None, None, -1) if i in axes else slice(None) for i in range(m.ndim))]
+
+
+implements(np.fliplr)(lambda m: np.flip(m, 1))
+implements(np.flipud)(lambda m: np.flip(m, 0))
+
+
+@implements(np.rot90)
+def rot90(m, k=1, axes=(0, 1)):
+    """Turned by right angles in a plane of two axes."""
+    i, j = normalize_axis_tuple(axes, m.ndim)
+    if k % 4 == 0:
+        return m
+    if k % 4 == 2:
+        return np.flip(m, (i, j))
+    return np.swapaxes(np.flip(m, j), i, j) if k % 4 == 1 else np.flip(np.swapaxes(m, i, j), j)
+
+
+@implements(np.roll)
+def roll(a, shift, axis=None):
+    """Moved along axes, what leaves at one end entering at the other."""
+    a = lift(a)
+    if axis is None:
+        return np.reshape(np.roll(np.ravel(a), shift, 0), a.shape)
+    shifts, axes = np.broadcast_arrays(shift, axis)
+    order = normalize_axis_tuple(axes.ravel().tolist(), a.ndim, allow_duplicate=True)
+    for s, i in zip(map(int, shifts.ravel().tolist()), order, strict=True):
+        if n := a.shape[i]:
+            before = (slice(None),) * i
+            a = np.concatenate((a[(*before, slice(n - s % n, None))], a[(*before, slice(None, n - s % n))]), axis=i)
+    return a
+
+
+@implements(np.repeat)
+def repeat(a, repeats, axis=None):
+    """Each element several times."""
+    a = lift(a)
+    repeats = fixed(repeats, "the repeats of np.repeat")
+    if axis is None:
+        a, axis = np.ravel(a), 0
+    axis = normalize_axis_index(axis, a.ndim)
+    before, n, after = a.shape[:axis], a.shape[axis], a.shape[axis + 1 :]
+    if np.size(repeats) != 1:
+        return np.take(a, np.repeat(np.arange(n), repeats), axis=axis)
+    r = int(np.reshape(repeats, ()))
+    if r < 0:
+        raise ValueError(f"np.repeat: repeats may not be negative; got {r}.")
+    stretched = np.broadcast_to(np.reshape(a, (*before, n, 1, *after)), (*before, n, r, *after))
+    return np.reshape(stretched, (*before, n * r, *after))
+
+
+@implements(np.tile)
+def tile(A, reps):
+    """The whole several times along each axis."""
+    A = lift(A)
+    reps = shape_of(fixed(reps, "the repetitions of np.tile"))
+    ndim = max(A.ndim, len(reps))
+    shape = (1,) * (ndim - A.ndim) + A.shape
+    reps = (1,) * (ndim - len(reps)) + reps
+    pairs = tuple(n for i in range(ndim) for n in (1, shape[i]))
+    stretched = tuple(n for i in range(ndim) for n in (reps[i], shape[i]))
+    whole = tuple(r * n for r, n in zip(reps, shape, strict=True))
+    return np.reshape(np.broadcast_to(np.reshape(A, pairs), stretched), whole)
+
+
+# -- Padding -----------------------------------------------------------------------------------------------------------
+
+
+@implements(np.pad)
+def pad(array, pad_width, mode="constant", **options):
+    """Enlarged at the ends of the axes, in every mode of NumPy's but "empty" and a function of one's own."""
+    a = lift(array)
+    if isinstance(pad_width, dict):
+        given = {normalize_axis_index(i, a.ndim): n for i, n in pad_width.items()}
+        pad_width = [np.broadcast_to(given.get(i, 0), 2) for i in range(a.ndim)]
+    pad_width = np.asarray(fixed(pad_width, "the pad_width of np.pad"))
+    if pad_width.dtype.kind not in "iu":
+        raise TypeError(f"np.pad takes whole numbers as pad_width; got dtype {pad_width.dtype}.")
+    widths = np.broadcast_to(pad_width, (a.ndim, 2)).tolist()
+    if any(n < 0 for pair in widths for n in pair):
+        raise ValueError(f"np.pad: widths may not be negative; got {widths}.")
+    constants = options.pop("constant_values", 0) if mode == "constant" else None
+    if mode == "constant" and not any(True for _ in tensors_in(constants)) and not np.any(constants) and not options:
+        index = tuple(slice(before, before + n) for (before, _), n in zip(widths, a.shape, strict=True))
+        whole = tuple(before + n + after for (before, after), n in zip(widths, a.shape, strict=True))
+        return scatter(a, index=index, shape=whole)
+    each = {key: _per_axis(value, a.ndim) for key, value in options.items() if key in ("stat_length", "end_values")}
+    rest = {key: value for key, value in options.items() if key not in each}
+    for axis in range(a.ndim):
+        before, after = widths[axis]
+        if not a.shape[axis] and before + after and mode != "constant":
+            raise ValueError(f"np.pad of shape {a.shape} with mode={mode!r}: axis {axis} has no element to pad with.")
+        own = {key: value[axis] for key, value in each.items()} | rest
+        if mode == "constant":
+            low, high = _per_axis(constants, a.ndim)[axis]
+            _only(own, mode)
+            a = _joined(a, axis, before, after, low, high)
+        elif mode in ("maximum", "minimum", "mean", "median"):
+            low, high = own.pop("stat_length", (None, None))
+            _only(own, mode)
+            n = a.shape[axis]
+            if any(k is not None and k < 0 for k in (low, high)):
+                raise ValueError(f"np.pad takes no negative stat_length; got {(low, high)}.")
+            statistic: Any = {"maximum": np.max, "minimum": np.min, "mean": np.mean, "median": np.median}[mode]
+            first = np.take(a, np.arange(n if low is None else min(low, n)), axis=axis)
+            last = np.take(a, np.arange(0 if high is None else max(n - high, 0), n), axis=axis)
+            a = _joined(a, axis, before, after, *(statistic(part, axis=axis, keepdims=True) for part in (first, last)))
+        elif mode in ("edge", "wrap") or (mode in ("reflect", "symmetric") and own.get("reflect_type") != "odd"):
+            a = np.take(a, np.pad(np.arange(a.shape[axis]), (before, after), mode, **own), axis=axis)
+        elif mode == "linear_ramp":
+            low, high = own.pop("end_values", (0, 0))
+            _only(own, mode)
+            first, last = a[along(axis, 0)], a[along(axis, -1)]
+            rising, falling = (
+                np.linspace(end, edge, n, endpoint=False, dtype=a.dtype, axis=axis)
+                for end, edge, n in ((low, first, before), (high, last, after))
+            )
+            a = np.concatenate((rising, a, np.flip(falling, axis)), axis=axis)
+        elif mode in ("reflect", "symmetric"):  # odd: NumPy pads the unit vectors, and few elements make each new one
+            matrix = np.pad(np.eye(a.shape[axis]), ((before, after), (0, 0)), mode, **own)
+            y = lift(np.zeros((), a.dtype))
+            for i in np.argsort(matrix == 0, axis=1, kind="stable")[:, :3].T:
+                factor = np.reshape(matrix[np.arange(len(i)), i].astype(a.dtype), (-1,) + (1,) * (a.ndim - axis - 1))
+                y = y + factor * np.where(factor == 0, 0, np.take(a, i, axis=axis))
+            a = y
+        else:
+            raise ValueError(
+                f"np.pad of a Tensor does not take mode={mode!r}; it takes 'constant', 'edge', 'reflect', 'symmetric', "
+                "'wrap', 'linear_ramp', 'maximum', 'minimum', 'mean' and 'median'. Or join parts with np.concatenate."
+            )
+    return a
+
+
+def _per_axis(value, ndim):
+    """An option of np.pad for each axis: before and after."""
+    if value is None or not any(True for _ in tensors_in(value)):
+        return np.broadcast_to(np.asarray(value), (ndim, 2)).tolist()
+    return np.broadcast_to(np.array(value, like=next(tensors_in(value))), (ndim, 2))
+
+
+def _only(options, mode):
+    if options:
+        raise ValueError(f"np.pad with mode={mode!r} does not take {', '.join(options)}.")
+
+
+def _joined(a, axis, before, after, low, high):
+    """``a`` between ``before`` times ``low`` and ``after`` times ``high``."""
+    ends = ((before, low), (after, high))
+    parts = [np.broadcast_to(lift(v).astype(a.dtype), (*a.shape[:axis], n, *a.shape[axis + 1 :])) for n, v in ends]
+    return np.concatenate((parts[0], a, parts[1]), axis=axis)
+
+
+# -- Creation with like=, and arrays made of Tensors -------------------------------------------------------------------
+
+
+@implements(np.array, np.asarray, np.asanyarray, np.ascontiguousarray, np.asfortranarray, np.require)
+def array(object, dtype=None, *_, **options):
+    """``np.array([t, u], like=t)``: nested sequences of Tensors stacked, at any depth."""
+    if isinstance(object, tuple | list) and any(True for _ in tensors_in(object)):
+        t = np.stack([array(part) for part in object])
+    else:
+        t = lift(object)
+    t = t if dtype is None else t.astype(dtype)
+    ndmin = options.get("ndmin", 0)
+    return t if t.ndim >= ndmin else np.reshape(t, (1,) * (ndmin - t.ndim) + t.shape)
+
+
+@implements(np.full_like)
+def full_like(a, fill_value, dtype=None, order="K", subok=True, shape=None, *, device=None):
+    """The value stretched to the shape of ``a``."""
+    value = lift(fill_value).astype(plain(a).dtype if dtype is None else dtype)
+    return np.broadcast_to(value, np.shape(a) if shape is None else shape_of(shape))
+
+
+@implements(np.full)
+def full(shape, fill_value, dtype=None, order="C", *, device=None):
+    """``np.full(shape, value, like=t)``: the value stretched to a shape."""
+    return full_like(lift(fill_value), fill_value, dtype, shape=shape)
+
+
+CREATION = (
+    *(np.arange, np.empty, np.eye, np.identity, np.ones, np.tri, np.zeros),
+    *(np.frombuffer, np.fromfile, np.fromfunction, np.fromiter, np.fromstring, np.genfromtxt, np.loadtxt),
+)
+"""With ``like=`` a Tensor they make a Tensor, which needs no gradient."""
+
+for _function in CREATION:
+    implements(_function)(lambda *args, _make=_function, **options: wrap(_make(*args, **options)))

@@ -1,0 +1,243 @@
+"""Where each of NumPy's overridable functions stands: differentiable, piecewise constant or refused.
+
+Differentiable functions have a row (``rules.py``) or a front (``functions.py`` and the families beside it). The others
+are listed here: those whose result does not change when their floating arguments do return plain arrays; those that no
+rule can serve raise, with the reason and what to use instead. `classify` says which is which, and a test holds it
+against NumPy's own list, so that a function new in NumPy cannot go unnoticed.
+"""
+
+from collections.abc import Callable
+from typing import Any, Literal, NamedTuple, get_args
+
+import numpy as np
+from numpy._core import umath
+
+from microgradnp.engine.rules import RULES, name_of
+from microgradnp.engine.tensor import CONSTANTS, FUNCTIONS, REFUSED, reason_against
+from microgradnp.functions import linalg, places, sequences, statistics  # noqa: F401  (they fill the table)
+from microgradnp.functions.common import FOLDABLE
+from microgradnp.functions.shapes import CREATION
+
+Function = Callable[..., Any]
+
+
+def _named(names: str, module: Any = np) -> list[Any]:
+    """The functions of those names which this version of NumPy has."""
+    return [getattr(module, name) for name in names.split() if hasattr(module, name)]
+
+
+# -- Piecewise constant ------------------------------------------------------------------------------------------------
+
+_COMPARISONS = _named("equal not_equal less less_equal greater greater_equal")
+_FOLDING = _named(
+    """logical_and logical_or logical_xor bitwise_and bitwise_or bitwise_xor left_shift right_shift gcd lcm
+    floor_divide"""
+)
+CONSTANTS.update(_COMPARISONS, _FOLDING)
+CONSTANTS.update(ufunc.outer for ufunc in (*_COMPARISONS, *_FOLDING))
+CONSTANTS.update(getattr(ufunc, method) for ufunc in _FOLDING for method in ("reduce", "accumulate", "reduceat"))
+CONSTANTS.update(
+    _named(
+        """logical_not invert bitwise_count sign signbit floor ceil trunc rint round around fix spacing angle imag
+        isfinite isinf isnan isnat isneginf isposinf isclose isreal iscomplex isrealobj iscomplexobj isin in1d
+        allclose array_equal array_equiv all any count_nonzero
+        argmax argmin nanargmax nanargmin argsort argpartition lexsort argwhere nonzero flatnonzero searchsorted
+        digitize shape ndim size result_type can_cast common_type min_scalar_type may_share_memory shares_memory
+        zeros_like ones_like empty_like array2string array_repr array_str einsum_path ix_
+        diag_indices_from tril_indices_from triu_indices_from unravel_index ravel_multi_index packbits unpackbits"""
+    )
+)
+CONSTANTS.add(umath._ones_like)  # type: ignore[attr-defined]  # what np.ones_like once was
+CONSTANTS.add(np.linalg.matrix_rank)
+
+# -- Refused -----------------------------------------------------------------------------------------------------------
+
+REFUSED.update(
+    dict.fromkeys(
+        _named("copyto place put put_along_axis putmask fill_diagonal"),
+        "it writes into its first argument, and a graph forgets what is overwritten. Use np.where, microgradnp.put or "
+        "microgradnp.put_along_axis, which return the changed array.",
+    )
+)
+REFUSED.update(
+    dict.fromkeys(
+        [ufunc.at for ufunc in RULES if isinstance(ufunc, np.ufunc) and ufunc.signature is None],
+        "it writes into its first argument, and a graph forgets what is overwritten. Use t + np.bincount(indices, "
+        "values, minlength=n) to add up, or microgradnp.put to replace.",
+    )
+)
+REFUSED.update(
+    {
+        getattr(ufunc, method): "its result as its own argument has no common use. Write the loop: "
+        f"y = {name_of(ufunc)}(y, t[i]) for each i."
+        for ufunc in RULES
+        if isinstance(ufunc, np.ufunc) and ufunc.nin == 2 and ufunc.signature is None and ufunc not in FOLDABLE
+        for method in ("reduce", "accumulate", "reduceat")
+    }
+)
+REFUSED.update(
+    dict.fromkeys(
+        _named("histogram histogram2d histogramdd histogram_bin_edges"),
+        "counts jump where an element passes an edge. Use np.histogram(t.data, ...), or a sum of smooth bumps.",
+    )
+)
+REFUSED.update(
+    dict.fromkeys(
+        _named("unique unique_all unique_counts unique_inverse unique_values union1d intersect1d setdiff1d setxor1d"),
+        "the size of a set depends on values, and equal elements leave it open which one gets the gradient. Take the "
+        "places from the data, such as np.unique(t.data, return_index=True)[1], and index t with them.",
+    )
+)
+REFUSED.update(
+    dict.fromkeys(
+        _named("save savez savez_compressed savetxt"),
+        "a file keeps values and forgets the graph. Save t.data.",
+    )
+)
+REFUSED.update(
+    dict.fromkeys(
+        _named("roots sort_complex"),
+        "its result is complex, which Tensors do not hold.",
+    )
+)
+REFUSED.update(
+    dict.fromkeys(
+        _named("eig eigvals", np.linalg),
+        "the eigenvalues of a matrix that is not symmetric may be complex, which Tensors do not hold. For a symmetric "
+        "matrix use np.linalg.eigh or np.linalg.eigvalsh.",
+    )
+)
+REFUSED.update(
+    dict.fromkeys(
+        _named("busday_count busday_offset is_busday datetime_as_string"),
+        "it works on dates, and Tensors hold numbers.",
+    )
+)
+REFUSED[np.nextafter] = "it is the identity but for one unit of the last place. Use the argument itself, or t.data."
+
+_COMPLEX = (
+    "it turns to complex numbers outside the real domain, and Tensors do not hold them. Use the function of that name "
+    "in np itself, such as np.sqrt."
+)
+_STRINGS = "it works on strings, and Tensors hold numbers."
+REFUSED.update(dict.fromkeys([f for f in vars(umath).values() if isinstance(f, np.ufunc) and not f.types], _STRINGS))
+REFUSED.update(  # whole modules, most of which NumPy imports only when they are asked for
+    {
+        "numpy.strings": _STRINGS,
+        "numpy.fft": "its results are complex, which Tensors do not hold. Use np.convolve, or multiply by the matrices "
+        "np.cos(2 * np.pi * np.outer(k, n) / N) and np.sin(...), the transform's real and imaginary parts. For a shift "
+        "use np.roll.",
+        "numpy.lib.scimath": _COMPLEX,
+        "numpy.lib._scimath_impl": _COMPLEX,  # the same in NumPy 2.0
+        "numpy.lib.recfunctions": "it works on structured arrays, and Tensors hold numbers of one dtype. Keep each "
+        "field in a Tensor of its own.",
+        "numpy.polynomial.polynomial": "it works on arrays of its own making. Use np.polyval, which takes the "
+        "highest power first, or np.einsum with np.vander.",
+    }
+)
+
+# -- The table ---------------------------------------------------------------------------------------------------------
+
+Kind = Literal["differentiable", "piecewise constant", "refused", "unclassified"]
+
+
+class Coverage(NamedTuple):
+    """Where one function stands: its name, what kind it is, and what a Tensor gives or why it is refused."""
+
+    name: str
+    kind: Kind
+    note: str
+
+
+def classify(function: Function) -> Coverage:
+    """Say where one of NumPy's functions stands.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> classify(np.argmax)
+    Coverage(name='np.argmax', kind='piecewise constant', note='a plain result')
+    """
+    name = name_of(function)
+    public = getattr(function, "_implementation", function)  # NumPy keeps a second object for functions with like=
+    if function in CREATION or public in CREATION:
+        return Coverage(name, "piecewise constant", "with like=, a Tensor that needs no gradient")
+    for each in (function, public):
+        if each in RULES or each in FUNCTIONS:
+            return Coverage(name, "differentiable", "a rule" if each in RULES else "composed of rules")
+    if function in CONSTANTS:
+        return Coverage(name, "piecewise constant", "a plain result")
+    if (reason := reason_against(function)) is not None:
+        return Coverage(name, "refused", reason)
+    return Coverage(name, "unclassified", "")
+
+
+def overridable() -> set[Function]:
+    """NumPy's own list of the ufuncs and functions that let other arrays take over, all its modules included."""
+    import numpy.fft
+    import numpy.polynomial  # noqa: F401  (its functions are listed once it is imported)
+    from numpy.testing import overrides
+
+    return overrides.get_overridable_numpy_ufuncs() | overrides.get_overridable_numpy_array_functions()
+
+
+def table() -> str:
+    """Write the documentation's page about coverage, in Markdown."""
+    rows = sorted({classify(f) for f in overridable()})
+    public = [row for row in rows if row.name.startswith("np.")]
+
+    def names(kind: Kind, note: str) -> str:
+        return ", ".join(f"`{row.name}`" for row in public if (row.kind, row.note) == (kind, note))
+
+    count = {kind: sum(row.kind == kind for row in public) for kind in get_args(Kind)}
+    reasons = sorted({row.note for row in public if row.kind == "refused"} - {_STRINGS})
+    modules = sorted({row.name.rpartition(".")[0] for row in public if row.kind == "differentiable"})
+    lines = [
+        "# Coverage of NumPy",
+        "",
+        f"NumPy {'.'.join(np.__version__.split('.')[:2])} has {len(public)} public functions and ufuncs that let a "
+        f"Tensor take over. {count['differentiable']} are differentiable, {count['piecewise constant']} piecewise "
+        f"constant and {count['refused']} refused; the ufuncs of `np.strings` are refused too. This page is generated, "
+        "and a test holds it against NumPy's own list.",
+        "",
+        "## Differentiable",
+        "",
+        "To any order, recorded by `microgradnp.compile`, float32 and float64. A function with a rule has a row in the "
+        "table of derivatives; the others are composed of such functions. The operators, indexing and the methods of "
+        "`Tensor` lead to the same rows, and so do the ufuncs' methods: `outer` of every differentiable ufunc of two "
+        "arguments, and `reduce`, `accumulate` and `reduceat` of "
+        + ", ".join(f"`{name}`" for name in sorted(map(name_of, FOLDABLE)))
+        + ".",
+    ]
+    for module in modules:
+        for note, title in (("a rule", "with a rule of their own"), ("composed of rules", "composed")):
+            own = [
+                r
+                for r in public
+                if (r.kind, r.note) == ("differentiable", note) and r.name.rpartition(".")[0] == module
+            ]
+            if own:
+                lines += ["", f"### `{module}`, {title}", "", ", ".join(f"`{row.name}`" for row in own) + "."]
+    lines += [
+        "",
+        "## Piecewise constant",
+        "",
+        "The result does not change when the argument does; the gradient is zero, and the result a plain array.",
+        "",
+        names("piecewise constant", "a plain result") + ".",
+        "",
+        "Functions that make an array out of nothing give a Tensor that needs no gradient where they are called with "
+        "`like=` a Tensor:",
+        "",
+        names("piecewise constant", "with like=, a Tensor that needs no gradient") + ".",
+        "",
+        "## Refused",
+        "",
+        "On a Tensor that is part of a graph these raise `TypeError`, and say why. On a Tensor that is not, they work "
+        "on its data.",
+        "",
+        "| functions | why, and what to use instead |",
+        "|---|---|",
+    ]
+    lines += [f"| {names('refused', reason)} | {reason[0].upper()}{reason[1:]} |" for reason in reasons]
+    return "\n".join(lines) + "\n"
