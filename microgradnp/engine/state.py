@@ -1,0 +1,142 @@
+"""What happens around an operation: a `Machine`, asked by the door and the sweep, which others subclass.
+
+The plain machine computes and does nothing else. One that records a program, watches for mistakes, breaks a rule on
+purpose or writes a derivation down is a subclass; nothing else in the heart knows that there are such.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager, ContextDecorator
+from contextvars import ContextVar
+from inspect import isasyncgenfunction, iscoroutinefunction, isgeneratorfunction
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from microgradnp.engine.rules import Rule, Vjp, name_of
+
+
+class Machine:
+    """What happens around an operation; here, only the operation."""
+
+    # -- Forward
+
+    def run(self, rule: Rule, values: list[Any], options: dict[str, Any]) -> Any:
+        """Compute a row of the table on arrays and numbers."""
+        return rule.forward(*values, **options)
+
+    def ran(self, t: Any, rule: Rule, inputs: tuple[Any, ...], values: list[Any], options: dict[str, Any]) -> None:
+        """The row gave the Tensor ``t`` for these inputs, whose arrays and numbers are ``values``."""
+
+    def constant(self, function: Callable[..., Any], args: Any, options: Any, plain: Callable[[Any], Any]) -> Any:
+        """Call a function without a gradient; ``plain`` gives nested arguments without their Tensors."""
+        return function(*plain(args), **plain(options))
+
+    # -- Values that leave the graph, and values that are written
+
+    def read(self, t: Any, what: str) -> Any:
+        """The array of ``t``, of which a Python value or a plain array is about to be made by ``what``."""
+        return t._value
+
+    def data(self, t: Any) -> Any:
+        """What ``t.data`` is."""
+        return t._value
+
+    def is_place(self, t: Any) -> bool:
+        """Whether ``t`` stands for an array that was there before, so that an in-place operation writes into it."""
+        return False
+
+    def assign(self, target: Any, value: Any) -> None:
+        """Write ``value``, an array or a Tensor, into the array (or the place) ``target``."""
+        np.copyto(target, getattr(value, "_value", value), casting="same_kind")
+
+    # -- Backward
+
+    def passed(self, node: Any, i: int, vjp: Vjp, g: Any, y: Any, arguments: Any) -> Any:
+        """The gradient that flows from ``node`` to its input ``i``: what the rule ``vjp`` makes of ``g``."""
+        return vjp(g, y, *arguments, **node._options)
+
+    def added(self, x: Any, a: Any, b: Any) -> Any:
+        """The sum of two gradients of ``x``."""
+        return a + b
+
+    def deposit(self, leaf: Any, g: Any) -> None:
+        """A gradient has come to a leaf: add it to what stands in ``.grad``."""
+        leaf._deposit(g)
+
+
+class State(NamedTuple):
+    """The machine at work, and whether operations are connected to a graph: for each thread and each async task."""
+
+    machine: Machine = Machine()
+    recording: bool = True
+
+
+PLAIN = State()
+_STATE: ContextVar[State] = ContextVar("microgradnp_state", default=PLAIN)
+current = _STATE.get
+
+
+class state:
+    """Change the current state for a while; put it back whatever happens."""
+
+    __slots__ = ("_changes", "_token")
+
+    def __init__(self, **changes: Any) -> None:
+        self._changes = changes
+
+    def __enter__(self) -> None:
+        new = current()._replace(**self._changes)
+        self._token = _STATE.set(PLAIN if new == PLAIN else new)
+
+    def __exit__(self, *_: object) -> None:
+        _STATE.reset(self._token)
+
+
+# Not kept in the Scope itself, which may be entered twice, or by several threads, before it is left.
+_OPEN: ContextVar[tuple[AbstractContextManager[Any], ...]] = ContextVar("microgradnp_open", default=())
+
+
+class Scope(AbstractContextManager[None], ContextDecorator):
+    """What `no_grad` and `debug` return: a context, and a decorator of functions that run from start to end."""
+
+    def __init__(self, begin: Callable[[], AbstractContextManager[Any]]) -> None:
+        self._begin = begin
+
+    def _recreate_cm(self) -> Scope:  # for each call of a decorated function a context of its own
+        return Scope(self._begin)
+
+    def __enter__(self) -> None:
+        inside = self._begin()
+        inside.__enter__()
+        _OPEN.set((*_OPEN.get(), inside))
+
+    def __exit__(self, *error: Any) -> None:
+        *outer, inside = _OPEN.get()
+        _OPEN.set(tuple(outer))
+        inside.__exit__(*error)
+
+    def __call__(self, function: Any) -> Any:
+        """Decorate ``function``; one that pauses would end the context before it has run."""
+        if isgeneratorfunction(function) or iscoroutinefunction(function) or isasyncgenfunction(function):
+            raise TypeError(
+                f"{name_of(function)} pauses and goes on later, when this context would be over: a generator or an "
+                "async function cannot be decorated with it. Write 'with ...:' around the computation inside."
+            )
+        return super().__call__(function)
+
+
+def no_grad() -> Scope:
+    """Compute without recording, as a context or a decorator: results inside need no gradient.
+
+    Examples
+    --------
+    >>> import microgradnp as mg
+    >>> w = mg.Tensor([1.0, 2.0], requires_grad=True)
+    >>> with mg.no_grad():
+    ...     y = w * 2
+    >>> y.requires_grad
+    False
+    """
+    return Scope(lambda: state(recording=False))

@@ -1,0 +1,86 @@
+"""A graph as data: the operations that gave some results, oldest first, and the same ones computed again.
+
+What shows, checks or changes a graph reads it here; nobody else need know how a Tensor remembers what it came from.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from microgradnp.engine.rules import Rule
+from microgradnp.engine.sweep import FREED, _freed
+from microgradnp.engine.tensor import Tensor, apply
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Operation:
+    """One use of a row of the table: ``result`` is what ``rule`` gave for ``inputs`` and ``options``."""
+
+    result: Tensor
+    rule: Rule
+    inputs: tuple[Any, ...]
+    options: dict[str, Any]
+
+    @property
+    def name(self) -> str:
+        """The function's name, such as ``np.add``."""
+        return self.rule.name
+
+    @property
+    def values(self) -> list[Any]:
+        """The inputs as the rule's arrays and numbers."""
+        return [x._value if type(x) is Tensor else x for x in self.inputs]
+
+    @property
+    def tracked(self) -> list[Tensor]:
+        """The inputs that a gradient flows to."""
+        return [x for x in self.inputs if is_tracked(x)]
+
+
+def is_tracked(x: Any) -> bool:
+    """Whether ``x`` is a Tensor that a gradient flows to."""
+    return type(x) is Tensor and x._tracked
+
+
+def operation(t: Tensor) -> Operation | None:
+    """The operation that gave ``t``; None for a leaf."""
+    return None if t._rule is None else Operation(t, t._rule, t._inputs, t._options)
+
+
+def operations(results: Iterable[Any], ends: Iterable[Tensor] = ()) -> list[Operation]:
+    """All operations that the results were computed by, oldest first; none that lies behind one of ``ends``.
+
+    Raises
+    ------
+    RuntimeError
+        If a part of the graph is gone: `backward` frees what it has passed.
+    """
+    stop = set(ends)
+    found = {t: None for t in results if is_tracked(t) and t._rule is not None and t not in stop}
+    walk = list(found)
+    while walk:
+        for x in walk.pop()._inputs:
+            if is_tracked(x) and x._rule is not None and x not in found and x not in stop:
+                found[x] = None
+                walk.append(x)
+    if any(t._rule is FREED for t in found):
+        _freed()
+    return [Operation(t, t._rule, t._inputs, t._options) for t in sorted(found, key=lambda t: -t._order)]
+
+
+def variables(graph: Iterable[Operation]) -> list[Tensor]:
+    """The leaves that the gradients of these operations flow to, oldest first."""
+    found = {x for o in graph for x in o.tracked if x._rule is None}
+    return sorted(found, key=lambda t: -t._order)
+
+
+def again(graph: Iterable[Operation], values: Mapping[Tensor, Any]) -> dict[Tensor, Any]:
+    """Compute these operations again, oldest first, with other values for some Tensors: all results, and the values.
+
+    Within a transform, or where a value is a Tensor that wants a gradient, the new results are part of a graph.
+    """
+    new: dict[Tensor, Any] = dict(values)
+    for o in graph:
+        if o.result not in values:
+            new[o.result] = apply(o.rule, tuple(new.get(x, x) if type(x) is Tensor else x for x in o.inputs), o.options)
+    return new
