@@ -7,30 +7,18 @@ import threading
 import warnings
 import weakref
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from functools import update_wrapper
 from typing import Any
 
 import numpy as np
 
-from microgradnp.compiler.guards import Guard, Surroundings
+from microgradnp.compiler.guards import Surroundings, what_changed
+from microgradnp.compiler.ir import Guard, Operation, Trace, Value, assignment, copied, owner
 from microgradnp.compiler.optimise import fuse, mark_constants, needed, replaced, simplify
 from microgradnp.compiler.program import MISS, Program
-from microgradnp.compiler.record import (
-    RECORD_CODE,
-    Operation,
-    Shown,
-    Tracer,
-    Value,
-    assignment,
-    copied,
-    owner,
-    writeable,
-)
+from microgradnp.compiler.record import RECORD_CODE, Shown, Tracer, writeable
 from microgradnp.engine.rules import RULES, getitem, parameters_of
 from microgradnp.engine.tensor import (
-    _PLAIN,
-    Array,
     RecordingError,
     State,
     Tensor,
@@ -46,106 +34,6 @@ PATIENCE = 8
 
 LIMIT = 16
 """How many programs one compiled step keeps: those used last."""
-
-
-@dataclass(slots=True, eq=False)
-class Recording:
-    """What one run of a step amounts to, ready to be planned and written."""
-
-    name: str
-    operations: list[Operation]
-    inputs: list[Value]
-    gradients: dict[Tensor, Value]  # what becomes each leaf's .grad
-    cleared: list[Tensor]  # leaves whose .grad becomes None
-    result: Any  # the step's result, with Values for Tensors
-    returned: list[Value]
-    structure: tuple[Any, Any]  # the arguments, with Values for arrays
-    guards: list[Guard]
-    without_gradient: list[Tensor]  # leaves whose .grad must be None before
-    state: State
-    lock: Any
-    values: list[Value] = field(init=False)  # all of them, in the order of their first use
-
-    def __post_init__(self) -> None:
-        self.values = self.find_values()
-
-    def find_values(self) -> list[Value]:
-        """All values, in the order of their first use."""
-        found: dict[int, Value] = {id(v): v for v in self.inputs}
-        for operation in self.operations:
-            for v in (*operation.reads, *operation.arguments[:1]):
-                if type(v) is Value:
-                    found.setdefault(id(v), v)
-            if operation.result is not None:
-                found.setdefault(id(operation.result), operation.result)
-        for v in (*self.returned, *self.gradients.values()):
-            found.setdefault(id(v), v)
-        return list(found.values())
-
-    def kept(self) -> list[Value]:
-        """The values that a replay leaves behind: results and gradients."""
-        return [*self.returned, *self.gradients.values()]
-
-    def written(self) -> list[Array]:
-        """The bound arrays that are assigned to."""
-        return [o.arguments[0].array for o in self.operations if o.result is None]
-
-    def checks(self, name: Callable[[Any], str]) -> Iterator[str]:
-        """The lines that see whether the program fits a call: its arguments, and everything else that it relies on."""
-        if self.state == _PLAIN:
-            yield "if state() is not PLAIN: return MISS"
-        else:
-            yield f"if state() != {name(self.state)}: return MISS"
-        args, kwargs = self.structure
-        yield f"if len(args) != {len(args)} or {f'len(kwargs) != {len(kwargs)}' if kwargs else 'kwargs'}: return MISS"
-        counter = iter(range(len(self.inputs)))
-        for i, x in enumerate(args):
-            yield from self._check_argument(x, f"args[{i}]", counter, name)
-        for key, x in kwargs.items():
-            yield f"if {key!r} not in kwargs: return MISS"
-            yield from self._check_argument(x, f"kwargs[{key!r}]", counter, name)
-        conditions = [
-            guard.condition.format(**{key: name(x) for key, x in guard.names.items()}) for guard in self.guards
-        ]
-        if conditions:
-            yield "try:"
-            yield "    if not (" + " and ".join(conditions) + "): return MISS"
-            yield "except Exception: return MISS"
-
-    def what_changed(self) -> str | None:
-        """What makes the program unfit, of all that it relies on besides its arguments."""
-        for guard in self.guards:
-            names = {f"_{key}": x for key, x in guard.names.items()}
-            try:
-                holds = eval(guard.condition.format(**{key: f"_{key}" for key in guard.names}), names)
-            except Exception:  # a comparison of arrays: something else stands there now
-                holds = False
-            if not holds:
-                return guard.path
-        return None
-
-    def _check_argument(self, x: Any, place: str, counter: Iterator[int], name: Callable[[Any], str]) -> Iterator[str]:
-        if type(x) is Value:
-            a = f"a{next(counter)}"
-            yield f"{a} = {place}"
-            yield f"if type({a}) is not ndarray:"
-            yield f"    {a} = unwrap({a})"
-            yield f"    if {a} is MISS: return MISS"
-            yield f"if {a}.shape != {x.shape}: return MISS"
-        elif isinstance(x, tuple | list):
-            yield f"if type({place}) is not {name(type(x))} or len({place}) != {len(x)}: return MISS"
-            for i, part in enumerate(x):
-                yield from self._check_argument(part, f"{place}[{i}]", counter, name)
-        elif isinstance(x, dict):
-            yield f"if type({place}) is not {name(type(x))} or list({place}) != {name(list(x))}: return MISS"
-            for key, part in x.items():
-                yield from self._check_argument(part, f"{place}[{name(key)}]", counter, name)
-        elif isinstance(x, int | float | str | bytes | complex):
-            yield f"if type({place}) is not {name(type(x))} or {place} != {name(x)}: return MISS"
-            if type(x) is float and not x:
-                yield f"if str({place}) != {str(x)!r}: return MISS"  # 0.0 is equal to -0.0
-        else:
-            yield f"if {place} is not {name(x)}: return MISS"
 
 
 def _miss(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -227,7 +115,7 @@ class Compiled:
         """Say aloud that a step is recorded again and again."""
         self._in_a_row += 1
         if self._in_a_row == PATIENCE:
-            changed = self._programs[0].recording.what_changed() or "the shape, dtype or value of an argument"
+            changed = what_changed(self._programs[0].recording) or "the shape, dtype or value of an argument"
             warnings.warn(
                 f"{self!r} was recorded anew at each of the last {PATIENCE} calls, which is slower than not compiling "
                 f"it. What changed last: {changed}. Keep what changes at every call in an array that the step reads, "
@@ -332,7 +220,7 @@ class Compiled:
             if start is None:
                 without_gradient.append(t)
             elif t in read and id(owner(start)) not in shown and (v.shape, v.dtype) == (start.shape, start.dtype):
-                operations.append(Operation(assignment, (tracer._value(start), v), {}, None, reads=(v,)))
+                operations.append(Operation(assignment, (tracer._value(start), v), {}, None, reads=(v,), pure=False))
                 np.copyto(start, v.array)
                 t.grad = start
                 continue
@@ -362,7 +250,7 @@ class Compiled:
         for t, v in values.items():
             if v.kind == "result" and not v.name:
                 v.name = f"gradient_of_{tracer._value(t._value).name or 'a_parameter'}"
-        recording = Recording(
+        recording = Trace(
             _function_name(self._function),
             operations,
             tracer.inputs,

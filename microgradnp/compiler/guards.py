@@ -14,12 +14,12 @@ import sys
 import types
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from microgradnp.compiler.record import owner
+from microgradnp.compiler.ir import Guard, Trace, Value, owner
+from microgradnp.engine.tensor import _PLAIN as PLAIN
 from microgradnp.engine.tensor import Tensor
 
 _PLAIN = (int, float, complex, str, bytes, bool, type(None), np.generic, np.dtype, range, slice)
@@ -27,15 +27,6 @@ _PLAIN = (int, float, complex, str, bytes, bool, type(None), np.generic, np.dtyp
 
 _COMMON = frozenset({int, float, str, bool, type(None), types.ModuleType})
 _OPAQUE = (*_PLAIN, types.ModuleType)
-
-
-@dataclass(frozen=True, slots=True)
-class Guard:
-    """A condition of a replay, as an expression, the objects that it names, and what it watches over."""
-
-    condition: str
-    names: dict[str, Any]
-    path: str
 
 
 class Surroundings:
@@ -266,3 +257,61 @@ def _foreign(x: Any) -> bool:
     return module in ("numpy", "builtins", "threading", "_thread", "logging", "weakref") or isinstance(
         x, types.CodeType
     )
+
+
+def checks(trace: Trace, name: Callable[[Any], str]) -> Iterator[str]:
+    """The lines that see whether the program fits a call: its arguments, and everything else that it relies on."""
+    if trace.state == PLAIN:
+        yield "if state() is not PLAIN: return MISS"
+    else:
+        yield f"if state() != {name(trace.state)}: return MISS"
+    args, kwargs = trace.structure
+    yield f"if len(args) != {len(args)} or {f'len(kwargs) != {len(kwargs)}' if kwargs else 'kwargs'}: return MISS"
+    counter = iter(range(len(trace.inputs)))
+    for i, x in enumerate(args):
+        yield from _check_argument(x, f"args[{i}]", counter, name)
+    for key, x in kwargs.items():
+        yield f"if {key!r} not in kwargs: return MISS"
+        yield from _check_argument(x, f"kwargs[{key!r}]", counter, name)
+    conditions = [guard.condition.format(**{key: name(x) for key, x in guard.names.items()}) for guard in trace.guards]
+    if conditions:
+        yield "try:"
+        yield "    if not (" + " and ".join(conditions) + "): return MISS"
+        yield "except Exception: return MISS"
+
+
+def what_changed(trace: Trace) -> str | None:
+    """What makes the program unfit, of all that it relies on besides its arguments."""
+    for guard in trace.guards:
+        names = {f"_{key}": x for key, x in guard.names.items()}
+        try:
+            holds = eval(guard.condition.format(**{key: f"_{key}" for key in guard.names}), names)
+        except Exception:  # a comparison of arrays: something else stands there now
+            holds = False
+        if not holds:
+            return guard.path
+    return None
+
+
+def _check_argument(x: Any, place: str, counter: Iterator[int], name: Callable[[Any], str]) -> Iterator[str]:
+    if type(x) is Value:
+        a = f"a{next(counter)}"
+        yield f"{a} = {place}"
+        yield f"if type({a}) is not ndarray:"
+        yield f"    {a} = unwrap({a})"
+        yield f"    if {a} is MISS: return MISS"
+        yield f"if {a}.shape != {x.shape}: return MISS"
+    elif isinstance(x, tuple | list):
+        yield f"if type({place}) is not {name(type(x))} or len({place}) != {len(x)}: return MISS"
+        for i, part in enumerate(x):
+            yield from _check_argument(part, f"{place}[{i}]", counter, name)
+    elif isinstance(x, dict):
+        yield f"if type({place}) is not {name(type(x))} or list({place}) != {name(list(x))}: return MISS"
+        for key, part in x.items():
+            yield from _check_argument(part, f"{place}[{name(key)}]", counter, name)
+    elif isinstance(x, int | float | str | bytes | complex):
+        yield f"if type({place}) is not {name(type(x))} or {place} != {name(x)}: return MISS"
+        if type(x) is float and not x:
+            yield f"if str({place}) != {str(x)!r}: return MISS"  # 0.0 is equal to -0.0
+    else:
+        yield f"if {place} is not {name(x)}: return MISS"

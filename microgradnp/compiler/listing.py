@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from microgradnp.compiler.ir import Operation, Part, Site, Value, copied, owner, sum_of_squares
 from microgradnp.compiler.optimise import needed
-from microgradnp.compiler.record import Operation, Part, Site, Value, copied, owner, sum_of_squares
 from microgradnp.engine.rules import astype, getitem, identity, is_basic, name_of, scatter
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ class Writer:
         self._inline = {
             id(o.result): o for o in operations if o.result is not None and o.result.base and uses[id(o.result)] == 1
         }
-        self._bound = [v for v in self.recording.values if v.kind == "bound"]
+        self._bound = [v for v in self.program.values if v.kind == "bound"]
 
     def text(self) -> str:
         """The whole source."""
@@ -138,8 +138,8 @@ class Writer:
         for known, y in self.arguments.items():
             if y is x:
                 return known
-        taken = {*self.arguments, *(v.name for v in self.recording.values)}
-        if any(v.array is x for v in self.recording.values):
+        taken = {*self.arguments, *(v.name for v in self.program.values)}
+        if any(v.array is x for v in self.program.values):
             taken.discard(name)  # the name that the program knows it by
         unique, k = name, 1
         while unique in taken:
@@ -256,7 +256,7 @@ class Writer:
             return "{" + ", ".join(f"{key!r}: {self._result(part)}" for key, part in x.items()) + "}"
         data = x if isinstance(x, np.ndarray) else getattr(x, "_value", None)
         if isinstance(data, np.ndarray):
-            known = next((v.name for v in self.recording.values if v.array is data), None)
+            known = next((v.name for v in self.program.values if v.array is data), None)
             return known or self._argument("returned", data, "an array that is returned as it is")
         return repr(x)
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from microgradnp.compiler.record import Operation, Value, assignment, copied, sum_of_squares
+from microgradnp.compiler.ir import Operation, Value, assignment, copied, sum_of_squares
 from microgradnp.engine.rules import astype, getitem, is_basic, scatter
 
 Lines = list[str]

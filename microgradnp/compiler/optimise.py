@@ -15,8 +15,9 @@ from typing import Any
 
 import numpy as np
 
+from microgradnp.compiler.ir import Operation, Value, mapped, owner, sum_of_squares
 from microgradnp.compiler.lower import MANY, contiguous, floats
-from microgradnp.compiler.record import VIEWS, Operation, Value, mapped, owner, sum_of_squares
+from microgradnp.compiler.record import VIEWS
 from microgradnp.engine.rules import identity, is_basic
 
 
@@ -45,7 +46,7 @@ def simplify(operations: list[Operation], changing: set[int]) -> list[Operation]
         if same is not None:
             result.same_as = same
             continue
-        if is_draw(operation):
+        if not operation.pure:
             kept.append(operation)
             continue
         if all(v.kind == "constant" for v in operation.reads):
@@ -70,17 +71,12 @@ def replaced(x: Any) -> Any:
     return x
 
 
-def is_draw(operation: Operation) -> bool:
-    """Whether the operation draws random numbers: it is never shared, folded or dropped."""
-    return isinstance(getattr(operation.function, "__self__", None), np.random.Generator)
-
-
 def needed(operations: list[Operation], outputs: list[Value]) -> list[Operation]:
     """The operations that an output, an assignment or a random generator depends on."""
     wanted = set(map(id, outputs))
     kept: list[Operation] = []
     for operation in reversed(operations):
-        if operation.result is None or is_draw(operation) or id(operation.result) in wanted:
+        if not operation.pure or id(operation.result) in wanted:
             kept.append(operation)
             wanted.update(map(id, operation.reads))
             if operation.result is None:

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from microgradnp.compiler.record import Operation, Value, owner, values_in
+from microgradnp.compiler.ir import Operation, Value, owner, values_in
 from microgradnp.engine.tensor import Array
 
 ALIGNMENT = 64  # bytes: a cache line

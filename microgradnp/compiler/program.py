@@ -9,23 +9,17 @@ import operator
 import re
 from collections.abc import Callable, Iterator
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from microgradnp.compiler.guards import checks
+from microgradnp.compiler.ir import Operation, Trace, Value, owner
 from microgradnp.compiler.listing import Writer, listing
 from microgradnp.compiler.lower import SCALAR, is_scalar, is_ufunc, lines_of, shares, store
 from microgradnp.compiler.plan import Plan, view
-from microgradnp.compiler.record import (
-    Operation,
-    Value,
-    owner,
-)
 from microgradnp.engine.rules import astype, name_of
 from microgradnp.engine.tensor import _PLAIN, Array, Tensor, _state, wrap
-
-if TYPE_CHECKING:
-    from microgradnp.compiler.compiled import Recording
 
 _FUNCTION = re.compile(r"\bnp\.([a-z_0-9.]+)(?=\()")
 
@@ -44,8 +38,9 @@ class Program:
         The memory that holds all intermediate values.
     """
 
-    def __init__(self, recording: Recording) -> None:
+    def __init__(self, recording: Trace) -> None:
         self.recording = recording
+        self.values = recording.values()
         operations = recording.operations
         self._steps = [o for o in operations if o.result is None or o.result.base is None]
         self._views = [o for o in operations if o.result is not None and o.result.base is not None]
@@ -155,7 +150,7 @@ class Program:
     def _name_values(self) -> None:
         taken = {*self._space, *keyword.kwlist, *dir(builtins), "args", "kwargs"}
         count = 0
-        for v in self.recording.values:
+        for v in self.values:
             if v.kind == "result" and not v.name:
                 count += 1
                 name = f"t{count}"
@@ -262,9 +257,7 @@ class Program:
                 written += [(line, operation) for line in self._render(operation)]
             target = operation.arguments[0].array if y is None else self._plan.bound.get(id(y))
             if target is not None:  # what was read from there is no longer so
-                for v in (
-                    operation.arguments[:1] if y is None else [w for w in self.recording.values if w.kind == "bound"]
-                ):
+                for v in operation.arguments[:1] if y is None else [w for w in self.values if w.kind == "bound"]:
                     if id(v) in self._variables and owner(v.array) is owner(target):
                         del self._variables[id(v)]
         return written
@@ -377,7 +370,7 @@ class Program:
     def _write_function(self) -> str:
         recording, lines = self.recording, self.lines
         entry = ["def replay(args, kwargs):", "  with lock:"]
-        entry += [f"    {line}" for line in recording.checks(self._constant)]
+        entry += [f"    {line}" for line in checks(recording, self._constant)]
         inputs = [self._names[id(v)] for v in recording.inputs]
         given = [f"a{i}" for i in range(len(inputs))]
         for name in inputs:

@@ -13,17 +13,15 @@ import weakref
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cache
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 
+from microgradnp.compiler.ir import Operation, Part, Site, Value, assignment, mapped, owner
 from microgradnp.engine.rules import Rule, getitem, identity, name_of
 from microgradnp.engine.sweep import sweep
 from microgradnp.engine.tensor import FUNCTIONS, Array, RecordingError, Tensor, apply, plain, state, wrap
 from microgradnp.transforms.pullback import vjp
-
-Site: TypeAlias = tuple[str, int, bool]
-"""A file, a line, and whether the operation is that line's derivative."""
 
 SHAPES: set[Callable[..., Any]] = {np.shape, np.ndim, np.size, np.result_type, np.iscomplexobj, np.isrealobj}
 FILLS: set[Callable[..., Any]] = {np.zeros_like, np.ones_like, np.empty_like}
@@ -33,120 +31,6 @@ TEXTS: set[Callable[..., Any]] = {np.array2string, np.array_repr, np.array_str}
 
 VIEWS: set[Callable[..., Any]] = {np.reshape, np.transpose, np.broadcast_to, getitem, identity}
 """Functions that may return a view of their argument."""
-
-
-@dataclass(slots=True, eq=False)
-class Value:
-    """An array of the program: its shape and layout, and where it comes from."""
-
-    array: Array  # its content while recording; afterwards only a bound or constant array's
-    kind: str  # "input", "bound", "constant" or "result"
-    name: str = ""
-    operation: Operation | None = None  # whose result it is
-    base: Value | None = None  # what it is a view of
-    same_as: Value | None = None  # what replaces it
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        return self.array.shape
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        return self.array.dtype
-
-    @property
-    def root(self) -> Value:
-        """The value whose memory it lies in."""
-        v = self
-        while v.base is not None:
-            v = v.base
-        return v
-
-
-@dataclass(slots=True, eq=False)
-class Operation:
-    """A call: ``arguments`` and ``options`` hold Values wherever the call had arrays."""
-
-    function: Callable[..., Any]
-    arguments: tuple[Any, ...]
-    options: dict[str, Any]
-    result: Value | None  # None: it writes into its first argument (an assignment)
-    site: Site | None = None
-    errstate: tuple[tuple[str, Any], ...] = ()
-    rule: Rule | None = None
-    reads: tuple[Value, ...] = ()  # the values that it reads; set when nothing is replaced any more
-
-    @property
-    def forward(self) -> Callable[..., Any]:
-        """What computes the result on arrays."""
-        return self.function if self.rule is None else self.rule.forward
-
-    def find_reads(self) -> tuple[Value, ...]:
-        """Note and return the values that it reads."""
-        found = [] if self.result is None else list(values_in(self.options))
-        for x in self.arguments[1:] if self.result is None else self.arguments:
-            if type(x) is Value:
-                found.append(x)
-            elif type(x) in (tuple, list, dict):
-                found += values_in(x)
-        self.reads = tuple(found)
-        return self.reads
-
-
-@dataclass(frozen=True, slots=True)
-class Part:
-    """One of the several results of a function."""
-
-    function: Callable[..., Any]
-    number: int
-
-    @property
-    def __name__(self) -> str:
-        return f"{name_of(self.function)}[{self.number}]"
-
-    def __call__(self, *args: Any, **options: Any) -> Any:
-        return self.function(*args, **options)[self.number]
-
-
-def assignment(target: Any, value: Any) -> None:
-    """The function of an operation that writes into a bound array."""
-    np.copyto(target, value, casting="same_kind")
-
-
-def copied(x: Any) -> Any:
-    """The function of an operation that gives a value memory of its own."""
-    return np.array(x)
-
-
-def sum_of_squares(x: Any, count: int | None) -> Any:
-    """The function of an operation that squares and sums at once, or takes the mean of ``count`` squares."""
-    total = np.sum(np.square(x))
-    return total / count if count else total
-
-
-def values_in(tree: Any) -> Iterator[Value]:
-    """The Values among nested arguments."""
-    if type(tree) is Value:
-        yield tree
-    elif isinstance(tree, tuple | list):
-        for part in tree:
-            yield from values_in(part)
-    elif isinstance(tree, dict):
-        for part in tree.values():
-            yield from values_in(part)
-
-
-_NESTED = frozenset({tuple, list, dict})
-
-
-def mapped(tree: Any, f: Callable[[Any], Any]) -> Any:
-    """The same nested arguments with ``f`` applied to every leaf."""
-    kind = type(tree)
-    if kind is tuple or kind is list:
-        return kind([mapped(part, f) if type(part) in _NESTED else f(part) for part in tree])
-    if kind is dict:
-        return {key: mapped(part, f) for key, part in tree.items()}
-    return f(tree)
 
 
 class Shown(np.ndarray[Any, Any]):
@@ -270,7 +154,7 @@ class Tracer:
                 else "a compiled step cannot write into an array that it computed itself: make a new one instead."
             )
         source = value._value if type(value) is Tensor else value
-        operation = Operation(assignment, (place, self._value(source)), {}, None)
+        operation = Operation(assignment, (place, self._value(source)), {}, None, pure=False)
         operation.site = _site(self)
         with self.surroundings.writing(target):
             assignment(place.array if type(target) is Shown else target, source)
@@ -327,7 +211,7 @@ class Tracer:
         y = np.asarray(method(*args, **options))
         self.watch([generator])
         t = wrap(y if y.base is None else y.copy())
-        self._add(Operation(method, args, options, None), t._value)
+        self._add(Operation(method, args, options, None, pure=False), t._value)
         return t
 
     # -- Generators
@@ -423,13 +307,6 @@ def _tensors(tree: Any) -> Iterator[Tensor]:
     elif isinstance(tree, tuple | list):
         for part in tree:
             yield from _tensors(part)
-
-
-def owner(array: Array) -> Any:
-    """What owns the memory that an array lies in."""
-    while isinstance(array.base, np.ndarray):
-        array = array.base
-    return array
 
 
 def _place(array: Array) -> Any:

@@ -1,0 +1,190 @@
+"""What passes between the stages of the compiler: data, with no behaviour but to look things up in it.
+
+A step that was recorded is a `Trace`: a list of `Operation`, whose arguments are `Value` wherever the call had arrays,
+and what a replay must leave behind. `record` makes one, `optimise` makes a shorter one of it, and `plan`, `lower` and
+`listing` read it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from microgradnp.engine.rules import Rule, name_of
+from microgradnp.engine.tensor import Array, State, Tensor
+
+Site: TypeAlias = tuple[str, int, bool]
+"""A file, a line, and whether the operation is that line's derivative."""
+
+
+@dataclass(slots=True, eq=False)
+class Value:
+    """An array of the program: its shape and layout, and where it comes from."""
+
+    array: Array  # its content while recording; afterwards only a bound or constant array's
+    kind: str  # "input", "bound", "constant" or "result"
+    name: str = ""
+    operation: Operation | None = None  # whose result it is
+    base: Value | None = None  # what it is a view of
+    same_as: Value | None = None  # what replaces it
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.array.shape
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        return self.array.dtype
+
+    @property
+    def root(self) -> Value:
+        """The value whose memory it lies in."""
+        v = self
+        while v.base is not None:
+            v = v.base
+        return v
+
+
+@dataclass(slots=True, eq=False)
+class Operation:
+    """A call: ``arguments`` and ``options`` hold Values wherever the call had arrays."""
+
+    function: Callable[..., Any]
+    arguments: tuple[Any, ...]
+    options: dict[str, Any]
+    result: Value | None  # None: it writes into its first argument (an assignment)
+    site: Site | None = None
+    errstate: tuple[tuple[str, Any], ...] = ()
+    rule: Rule | None = None
+    reads: tuple[Value, ...] = ()  # the values that it reads; set when nothing is replaced any more
+    pure: bool = True  # not a draw, nor a write: it may be shared, folded and dropped
+
+    @property
+    def forward(self) -> Callable[..., Any]:
+        """What computes the result on arrays."""
+        return self.function if self.rule is None else self.rule.forward
+
+    def find_reads(self) -> tuple[Value, ...]:
+        """Note and return the values that it reads."""
+        found = [] if self.result is None else list(values_in(self.options))
+        for x in self.arguments[1:] if self.result is None else self.arguments:
+            if type(x) is Value:
+                found.append(x)
+            elif type(x) in (tuple, list, dict):
+                found += values_in(x)
+        self.reads = tuple(found)
+        return self.reads
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One of the several results of a function."""
+
+    function: Callable[..., Any]
+    number: int
+
+    @property
+    def __name__(self) -> str:
+        return f"{name_of(self.function)}[{self.number}]"
+
+    def __call__(self, *args: Any, **options: Any) -> Any:
+        return self.function(*args, **options)[self.number]
+
+
+def assignment(target: Any, value: Any) -> None:
+    """The function of an operation that writes into a bound array."""
+    np.copyto(target, value, casting="same_kind")
+
+
+def copied(x: Any) -> Any:
+    """The function of an operation that gives a value memory of its own."""
+    return np.array(x)
+
+
+def sum_of_squares(x: Any, count: int | None) -> Any:
+    """The function of an operation that squares and sums at once, or takes the mean of ``count`` squares."""
+    total = np.sum(np.square(x))
+    return total / count if count else total
+
+
+def values_in(tree: Any) -> Iterator[Value]:
+    """The Values among nested arguments."""
+    if type(tree) is Value:
+        yield tree
+    elif isinstance(tree, tuple | list):
+        for part in tree:
+            yield from values_in(part)
+    elif isinstance(tree, dict):
+        for part in tree.values():
+            yield from values_in(part)
+
+
+_NESTED = frozenset({tuple, list, dict})
+
+
+def mapped(tree: Any, f: Callable[[Any], Any]) -> Any:
+    """The same nested arguments with ``f`` applied to every leaf."""
+    kind = type(tree)
+    if kind is tuple or kind is list:
+        return kind([mapped(part, f) if type(part) in _NESTED else f(part) for part in tree])
+    if kind is dict:
+        return {key: mapped(part, f) for key, part in tree.items()}
+    return f(tree)
+
+
+@dataclass(frozen=True, slots=True)
+class Guard:
+    """A condition of a replay, as an expression, the objects that it names, and what it watches over."""
+
+    condition: str
+    names: dict[str, Any]
+    path: str
+
+
+@dataclass(slots=True, eq=False)
+class Trace:
+    """What one run of a step amounts to, ready to be planned and written."""
+
+    name: str
+    operations: list[Operation]
+    inputs: list[Value]
+    gradients: dict[Tensor, Value]  # what becomes each leaf's .grad
+    cleared: list[Tensor]  # leaves whose .grad becomes None
+    result: Any  # the step's result, with Values for Tensors
+    returned: list[Value]
+    structure: tuple[Any, Any]  # the arguments, with Values for arrays
+    guards: list[Guard]
+    without_gradient: list[Tensor]  # leaves whose .grad must be None before
+    state: State
+    lock: Any
+
+    def values(self) -> list[Value]:
+        """All values, in the order of their first use."""
+        found: dict[int, Value] = {id(v): v for v in self.inputs}
+        for operation in self.operations:
+            for v in (*operation.reads, *operation.arguments[:1]):
+                if type(v) is Value:
+                    found.setdefault(id(v), v)
+            if operation.result is not None:
+                found.setdefault(id(operation.result), operation.result)
+        for v in (*self.returned, *self.gradients.values()):
+            found.setdefault(id(v), v)
+        return list(found.values())
+
+    def kept(self) -> list[Value]:
+        """The values that a replay leaves behind: results and gradients."""
+        return [*self.returned, *self.gradients.values()]
+
+    def written(self) -> list[Array]:
+        """The bound arrays that are assigned to."""
+        return [o.arguments[0].array for o in self.operations if o.result is None]
+
+
+def owner(array: Array) -> Any:
+    """What owns the memory that an array lies in."""
+    while isinstance(array.base, np.ndarray):
+        array = array.base
+    return array
