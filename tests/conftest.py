@@ -7,6 +7,8 @@ os.environ["MPLBACKEND"] = "Agg"  # before anything imports matplotlib; subproce
 import pytest
 from hypothesis import HealthCheck, settings
 
+pytest.register_assert_rewrite("helpers")  # so that a failing comparison shows its two sides, as in a test
+
 # No deadline and no complaint about slow drawing: both measure the machine's other work, not the code.
 _COMMON = {"deadline": None, "print_blob": True, "suppress_health_check": [HealthCheck.too_slow]}
 

@@ -6,10 +6,10 @@ import re
 
 import numpy as np
 import pytest
+from helpers import BY_VALUE, arrays_of, assert_same, scaled, small, step_of, trainings, with_gradient
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from recipes import RECIPES
-from test_replay import BY_VALUE, arrays_of, assert_same, scaled, small, step_of, trainings, with_gradient
 
 import microgradnp as mg
 from microgradnp import check, nn, optim

@@ -1,0 +1,160 @@
+"""What the tests of several files share."""
+
+from functools import partial
+from itertools import pairwise
+
+import numpy as np
+from hypothesis import strategies as st
+
+import microgradnp as mg
+from microgradnp import nn, optim
+from microgradnp.transforms.pullback import leaves_of, like
+
+# -- What a compiled step is compared with -----------------------------------------------------------------------------
+
+
+def plain(x):
+    """A Tensor or number as an array."""
+    return x.data if isinstance(x, mg.Tensor) else np.asarray(x)
+
+
+def assert_same(ours, eager, inputs=()):
+    """Equal to rounding: matrix products and sums may go through ndarray.dot, which adds up in another order.
+
+    A float64 result may have been computed from ``inputs`` of float32, with their rounding.
+    """
+    single = any(np.asarray(plain(x)).dtype == np.float32 for x in leaves_of(inputs))
+    ours, eager = leaves_of(ours), leaves_of(eager)
+    assert len(ours) == len(eager)
+    for a, b in zip(map(plain, ours), map(plain, eager), strict=True):
+        assert a.shape == b.shape
+        assert a.dtype == b.dtype
+        relative = 1e-5 if single or b.dtype == np.float32 else 1e-12
+        scale = max(1.0, float(np.max(np.abs(b), initial=0, where=np.isfinite(b)))) if b.dtype.kind == "f" else 1.0
+        np.testing.assert_allclose(a, b, rtol=relative, atol=relative * scale)
+
+
+def with_gradient(f):
+    """A step that gives a function's value and its gradient with respect to every argument."""
+
+    def value_and_gradient(*args):
+        value, pullback = mg.vjp(f, *args)
+        seeds = [np.linspace(0.5, 1.5, int(np.size(v))).reshape(np.shape(v)).astype(v.dtype) for v in leaves_of(value)]
+        return value, pullback(like(value, seeds))
+
+    return value_and_gradient
+
+
+def scaled(args, factor):
+    """The float arrays among nested arguments, smaller: still within every function's domain."""
+    return like(
+        args,
+        [a * a.dtype.type(factor) if isinstance(a, np.ndarray) and a.dtype.kind == "f" else a for a in leaves_of(args)],
+    )
+
+
+def arrays_of(args):
+    """Products of 0-d arrays are NumPy scalars: arrays again."""
+    return like(args, [np.asarray(a) if isinstance(a, np.generic) else a for a in leaves_of(args)])
+
+
+BY_VALUE = {"piecewise", "trim_zeros", "polymul", "polydiv", "polyfit", "lstsq"}
+"""Functions whose result's shape, or whose choice of calls, depends on values: recording refuses them."""
+
+
+def run_alike(make, *calls):
+    """Call a step eagerly and compiled; ``make`` gives a fresh step and the Tensors that it changes."""
+    (ours, mine), (eager, theirs) = make(), make()
+    compiled = mg.compile(ours)
+    for args in calls:
+        assert_same(compiled(*args), eager(*map(mg.Tensor, args)))
+        assert_same([t.data for t in mine], [t.data for t in theirs])
+        assert [t.grad is None for t in mine] == [t.grad is None for t in theirs]
+        assert_same([t.grad for t in mine if t.grad is not None], [t.grad for t in theirs if t.grad is not None])
+    return compiled
+
+
+FRESH = [(np.array([1.0, -2.0, 3.0]) + k,) for k in range(4)]
+
+
+# -- Trainings, as everybody writes them -------------------------------------------------------------------------------
+
+
+# Dividing by the size of the gradient makes a full step of a gradient that is mere rounding; where the data lie decides
+# in which order BLAS adds. An eps above the rounding of float32 keeps such steps small.
+EPS = 1e-3
+
+
+class RMSProp(optim.Optimizer):
+    """An optimizer of a user's own."""
+
+    def init_single(self, parameter):
+        return {"square": np.zeros_like(parameter)}
+
+    def apply_single(self, gradient, parameter, state):
+        square = 0.9 * state["square"] + 0.1 * np.square(gradient)
+        return parameter - self.lr * gradient / (np.sqrt(square) + EPS), {"square": square}
+
+
+ACTIVATIONS = (nn.Sigmoid, nn.ReLU, nn.Tanh)
+OPTIMIZERS = (optim.GD, partial(optim.Adam, eps=EPS), RMSProp)
+
+
+@st.composite
+def trainings(draw):
+    """A function that makes a model, its optimizer and its step; and the widths of input and output, dtype and loss."""
+    widths = draw(st.lists(st.integers(1, 6), min_size=2, max_size=5))
+    activations = [draw(st.sampled_from(ACTIVATIONS)) for _ in widths[2:]]
+    dtype = draw(st.sampled_from([np.float64, np.float32]))
+    make_optimizer = draw(st.sampled_from(OPTIMIZERS))
+    loss = draw(st.sampled_from([nn.losses.sum_squared_error, nn.losses.mean_squared_error, nn.losses.cross_entropy]))
+
+    def make():
+        rng = np.random.default_rng(0)
+        layers = []
+        for i, (a, b) in enumerate(pairwise(widths)):
+            layers += [nn.Linear(a, b, rng=rng, dtype=dtype), *(kind() for kind in activations[i : i + 1])]
+        model = nn.Sequential(*layers)
+        optimizer = make_optimizer(model.parameters(), lr=0.01)
+        return model, optimizer, step_of(model, optimizer, loss)
+
+    def data(rng, n):
+        x = rng.normal(size=(n, widths[0])).astype(dtype)
+        if loss is nn.losses.cross_entropy:
+            return x, rng.integers(0, widths[-1], n)
+        return x, rng.normal(size=(n, widths[-1])).astype(dtype)
+
+    return make, data
+
+
+def step_of(model, optimizer, loss):
+    """The loop's body, as everybody writes it."""
+
+    def step(x, y):
+        optimizer.zero_grad()
+        value = loss(model(x), y)
+        value.backward()
+        optimizer.step()
+        return value
+
+    return step
+
+
+def state_of(model, optimizer):
+    """Everything that training changes."""
+    return (
+        [p.data for p in model.parameters()]
+        + [p.grad for p in model.parameters()]
+        + list(optimizer.state_dict().values())
+    )
+
+
+def small(seed=0, dtype=np.float64, width=4):
+    """A network, its optimizer, the step and a batch."""
+    rng = np.random.default_rng(seed)
+    model = nn.Sequential(
+        nn.Linear(2, width, rng=rng, dtype=dtype), nn.Tanh(), nn.Linear(width, 1, rng=rng, dtype=dtype)
+    )
+    optimizer = optim.Adam(model.parameters(), lr=0.05)
+    x, y = rng.normal(size=(7, 2)).astype(dtype), rng.normal(size=(7, 1)).astype(dtype)
+    return model, optimizer, step_of(model, optimizer, nn.losses.mean_squared_error), (x, y)
