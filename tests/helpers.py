@@ -1,21 +1,66 @@
-"""What the tests of several files share."""
+"""What the tests of several files share: Tensors and gradients, compiled steps and what they are compared with."""
 
+from collections.abc import Callable
 from functools import partial
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
+import pytest
 from hypothesis import strategies as st
 
 import microgradnp as mg
 from microgradnp import nn, optim
 from microgradnp.transforms.pullback import leaves_of, like
 
-# -- What a compiled step is compared with -----------------------------------------------------------------------------
+# -- Tensors, gradients, and NumPy's own results -----------------------------------------------------------------------
 
 
 def plain(x):
     """A Tensor or number as an array."""
     return x.data if isinstance(x, mg.Tensor) else np.asarray(x)
+
+
+def leaf(*values, dtype=np.float64):
+    """A Tensor that wants a gradient."""
+    return mg.Tensor(np.array(values, dtype), requires_grad=True)
+
+
+both_dtypes = pytest.mark.parametrize("dtype", [np.float32, np.float64])
+
+
+def gradient(f: Callable[..., Any], *args: Any, argnums: Any = 0, dtype: Any = np.float64) -> Any:
+    """The gradient of the sum of ``f``, whose dtype must be that of the arguments."""
+    arrays = tuple(np.asarray(x, dtype) for x in args)
+    result = mg.grad(lambda *xs: np.sum(f(*xs)), argnums)(*arrays)
+    for g in result if isinstance(result, tuple) else (result,):
+        assert g.dtype == dtype
+    return result
+
+
+def second(f: Callable[[Any], Any], x: Any, dtype: Any = np.float64) -> Any:
+    """The diagonal of the Hessian of an elementwise function."""
+    return gradient(mg.grad(lambda x: np.sum(f(x))), x, dtype=dtype)
+
+
+def same_as_numpy(f, *arrays):
+    """NumPy's own result on a Tensor, dtype and shape included, or its kind of error."""
+    outcomes = []
+    for args in (arrays, [mg.Tensor(a, requires_grad=True) for a in arrays]):
+        try:
+            result = f(*args)
+            outcomes.append(result.data if isinstance(result, mg.Tensor) else np.asarray(result))
+        except Exception as error:
+            outcomes.append(error)
+    expected, got = outcomes
+    if isinstance(expected, Exception):
+        assert type(got) is type(expected), got
+    else:
+        assert (got.dtype, got.shape) == (expected.dtype, expected.shape)
+        np.testing.assert_allclose(got, expected, rtol=1e-6)
+
+
+# -- What a compiled step is compared with -----------------------------------------------------------------------------
 
 
 def assert_same(ours, eager, inputs=()):

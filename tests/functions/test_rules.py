@@ -41,7 +41,7 @@ functions = pytest.mark.parametrize("function", RECIPES, ids=name_of)
 
 def test_every_row_and_every_function_has_a_recipe() -> None:
     missing = sorted(name_of(f) for f in BUILT_IN if f not in RECIPES)
-    assert not missing, f"no recipe for {missing}: give each one in tests/recipes.py"
+    assert not missing, f"no recipe for {missing}: give each one in tests/recipes/"
 
 
 @functions

@@ -1,0 +1,71 @@
+"""Matrices without an inverse or with equal eigenvalues, and products of too few axes."""
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+from helpers import both_dtypes, gradient, leaf, same_as_numpy
+
+import microgradnp as mg
+from microgradnp import check
+
+
+@both_dtypes
+@pytest.mark.filterwarnings("ignore:invalid value encountered in det")  # by NumPy, of the value
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+def test_a_determinant_without_a_value_leaves_the_others_of_a_stack_alone(bad: float, dtype: Any) -> None:
+    x = np.array([[[1.0, 2.0], [3.0, 4.0]], [[bad, 1.0], [1.0, 2.0]]], dtype)
+    slope = gradient(np.linalg.det, x, dtype=dtype)
+    np.testing.assert_allclose(slope[0], [[4, -3], [-2, 1]], rtol=1e-5)
+    assert np.all(np.isnan(slope[1]))
+
+
+@both_dtypes
+def test_determinants_of_singular_matrices(dtype: Any) -> None:
+    one_short = [[1.0, 2.0, 3.0], [2.0, 4.0, 6.0], [1.0, 0.0, 1.0]]
+    expected = [[4, 4, -4], [-2, -2, 2], [0, 0, 0]]
+    np.testing.assert_allclose(gradient(np.linalg.det, one_short, dtype=dtype), expected, atol=1e-5)
+    assert gradient(np.linalg.det, [[0.0, 0.0], [0.0, 0.0]], dtype=dtype).tolist() == [[0, 0], [0, 0]]
+    assert gradient(np.linalg.det, [[0.0]], dtype=dtype).tolist() == [[1]]
+    hessian = mg.hessian(np.linalg.det)(np.zeros((2, 2), dtype))
+    expected_hessian = np.zeros((2, 2, 2, 2))
+    expected_hessian[0, 0, 1, 1] = expected_hessian[1, 1, 0, 0] = 1
+    expected_hessian[0, 1, 1, 0] = expected_hessian[1, 0, 0, 1] = -1
+    np.testing.assert_allclose(hessian, expected_hessian, atol=1e-5)
+
+
+@both_dtypes
+def test_what_equal_eigenvalues_leave_undetermined_gets_no_gradient(dtype: Any) -> None:
+    x = np.eye(3, dtype=dtype) * 2
+    np.testing.assert_array_equal(gradient(lambda x: np.linalg.eigvalsh(x), x, dtype=dtype), np.eye(3))
+    for f in (np.linalg.eigh, lambda x: np.linalg.svd(x, full_matrices=False)):
+        g = gradient(lambda x, f=f: sum(np.sum(part**2) for part in f(x)), x, dtype=dtype)
+        np.testing.assert_allclose(g, 4 * np.eye(3), atol=1e-5)
+
+
+def test_a_symmetric_function_reads_one_triangle() -> None:
+    x = np.array([[4.0, 99.0], [1.0, 3.0]])
+    for f in (np.linalg.cholesky, np.linalg.eigvalsh):
+        assert gradient(f, x)[0, 1] == 0
+    for f in (lambda x: np.linalg.cholesky(x, upper=True), lambda x: np.linalg.eigvalsh(x, "U")):
+        assert gradient(f, x.T)[1, 0] == 0
+
+
+def test_a_symmetric_pseudo_inverse_reads_the_lower_triangle():
+    weights = np.array([[1.0, 2.0], [3.0, 4.0]])
+    f = lambda a: np.sum(weights * np.linalg.pinv(a, hermitian=True))
+    check.gradients(f, np.array([[1.0, 2.0], [2.0, 5.0]]))
+    a = np.array([[1.0, 9.0], [2.0, 5.0]])
+    np.testing.assert_allclose(np.linalg.pinv(leaf(*a), hermitian=True).data, np.linalg.pinv(a, hermitian=True))
+
+
+@pytest.mark.parametrize("name", ["matvec", "vecmat", "vecdot"])
+def test_products_of_too_few_axes_are_errors_as_numpys(name: str) -> None:
+    f = getattr(np, name, None)
+    if f is None:
+        pytest.skip(f"this NumPy has no {name}")
+    shapes = [(), (3,), (2, 3), (3, 2), (4, 2, 3), (4, 3, 2)]
+    for a in shapes:
+        for b in shapes:
+            same_as_numpy(f, np.ones(a), np.ones(b))
