@@ -5,7 +5,6 @@ from microgradnp.compiler import compile, draw
 from microgradnp.debugging import debug
 from microgradnp.engine.rules import defvjp
 from microgradnp.engine.tensor import Tensor, no_grad
-from microgradnp.functions import standing as _standing  # noqa: F401  (fills the tables)
 from microgradnp.functions.places import put, put_along_axis
 from microgradnp.nn import optim
 from microgradnp.transforms.custom import custom_vjp

@@ -1,1 +1,18 @@
-"""NumPy on Tensors: each of its functions brought to the form of a row of the table, or composed of rows, by family."""
+"""NumPy on Tensors: each of its functions brought to the form of a row of the table, or composed of rows, by family.
+
+To import this package is to fill the tables: each file registers its functions, and `standing` the rest of NumPy's.
+"""
+
+from microgradnp.functions import (  # noqa: F401  (they fill the tables)
+    calculus,
+    elementwise,
+    linalg,
+    places,
+    polynomials,
+    products,
+    reductions,
+    shapes,
+    standing,
+    statistics,
+    ufuncs,
+)

@@ -17,7 +17,8 @@ from numpy.lib.array_utils import normalize_axis_tuple
 
 from microgradnp.engine.rules import RULES, defvjp, primitive, product_of_others
 from microgradnp.engine.tensor import apply, constant, implements
-from microgradnp.functions.common import fixed, lift, stop_gradient, vecdot
+from microgradnp.functions.common import detached, fixed, lift
+from microgradnp.functions.products import vecdot
 from microgradnp.functions.statistics import safe_sqrt
 
 # mypy: allow-untyped-defs, allow-untyped-calls
@@ -137,8 +138,8 @@ def _cofactors_vjp(g: Any, x: Any) -> Any:
     """
     pairs = x.shape[-1] // 2
     x = x + 0.0  # no -0.0, which x + step and x - step would turn into two zeros, and so into two roundings
-    size = stop_gradient(np.sqrt(np.sum(x * x, axis=(-2, -1), keepdims=True)))
-    scale = stop_gradient(np.sqrt(np.sum(g * g, axis=(-2, -1), keepdims=True)))
+    size = detached(np.sqrt(np.sum(x * x, axis=(-2, -1), keepdims=True)))
+    scale = detached(np.sqrt(np.sum(g * g, axis=(-2, -1), keepdims=True)))
     unit = np.where(size == 0, 1, size) / np.where(scale == 0, 1, scale)
     places = [math.cos(math.pi * (2 * k + 1) / (4 * pairs)) for k in range(pairs)]
     total = np.zeros_like(g)

@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
 
-from microgradnp.engine.rules import RULES, scatter
+from microgradnp.engine.rules import RULES, scatter, scatter_take
 from microgradnp.engine.tensor import Tensor, apply, being_recorded, constant, implements, plain, wrap
-from microgradnp.functions.common import fixed, lift, shape_of, stop_gradient
+from microgradnp.functions.common import along, detached, fixed, lift, shape_of
 
 # mypy: allow-untyped-defs, allow-untyped-calls
 
@@ -17,7 +17,7 @@ from microgradnp.functions.common import fixed, lift, shape_of, stop_gradient
 
 def _numbers(indices):
     """Indices as whole numbers, which they are for NumPy: True is 1, and an empty list holds none."""
-    indices = stop_gradient(indices) if type(indices) is Tensor else np.asarray(indices)
+    indices = detached(indices) if type(indices) is Tensor else np.asarray(indices)
     return indices.astype(np.intp) if indices.dtype == np.bool or not indices.size else indices
 
 
@@ -45,7 +45,7 @@ def take(a, indices, axis=None, *, mode="raise"):
 def take_along_axis(arr, indices, axis=-1):
     """Elements at integer places along an axis, other places for each row."""
     arr = lift(arr)
-    indices = stop_gradient(indices) if type(indices) is Tensor else np.asarray(indices)
+    indices = detached(indices) if type(indices) is Tensor else np.asarray(indices)
     if axis is None:
         arr, axis = np.ravel(arr), 0
     axis = normalize_axis_index(axis, arr.ndim)
@@ -102,7 +102,7 @@ def put_along_axis(arr: Any, indices: Any, values: Any, axis: int | None) -> Any
     arr = lift(arr)
     if axis is None:
         return np.reshape(put_along_axis(np.ravel(arr), indices, values, 0), arr.shape)
-    slots = constant(_slots_along_axis, (stop_gradient(indices),), {"shape": arr.shape, "axis": axis})
+    slots = constant(_slots_along_axis, (detached(indices),), {"shape": arr.shape, "axis": axis})
     return _replaced(arr, slots, values)
 
 
@@ -127,6 +127,20 @@ def _replaced(t, slots, value):
     if not value.size:
         return t.copy()
     return np.where(places >= 0, np.take(value, np.maximum(places, 0)), t)
+
+
+@implements(np.bincount)
+def bincount(x, /, weights=None, minlength=0):
+    """Counts of whole numbers, or for each the sum of its weights."""
+    x = np.asarray(fixed(x, "the numbers that np.bincount counts"))
+    x = x.astype(np.intp) if x.dtype == np.bool else x
+    counts = np.bincount(x, minlength=minlength)
+    if weights is None:
+        return counts
+    weights = lift(weights).astype(np.float64)
+    if weights.shape != x.shape:
+        raise ValueError(f"np.bincount: weights of shape {weights.shape} for numbers of shape {x.shape}.")
+    return apply(RULES[scatter_take], (weights, x), {"axis": 0, "length": len(counts)})
 
 
 @implements(np.sort)
@@ -325,3 +339,22 @@ def piecewise(x, condlist, funclist, *args, **kw):
     for condition, function in zip(conditions, funclist, strict=True):
         y = put(y, condition, function(x[condition], *args, **kw) if callable(function) else function)
     return y
+
+
+@implements(np.trim_zeros)
+def trim_zeros(filt, trim="fb", axis=None):
+    """Without the zeros at the ends."""
+    filt = lift(filt)
+    if trim.lower() not in ("fb", "bf", "f", "b"):
+        raise ValueError(f"np.trim_zeros takes trim 'f', 'b' or 'fb'; got {trim!r}.")
+    marks = constant(np.not_equal, (filt, 0), {})
+    axes = range(filt.ndim) if axis is None else normalize_axis_tuple(axis, filt.ndim)
+    for i in axes:
+        hits = np.flatnonzero(
+            fixed(marks, "the zeros of np.trim_zeros").any(axis=tuple(j for j in range(filt.ndim) if j != i))
+        )
+        n = filt.shape[i]
+        first = (hits[0] if hits.size else n) if "f" in trim.lower() else 0
+        last = (hits[-1] + 1 if hits.size else first) if "b" in trim.lower() else n
+        filt, marks = (t[along(i, slice(int(first), int(last)))] for t in (filt, marks))
+    return filt

@@ -1,22 +1,21 @@
 """Where each of NumPy's overridable functions stands: differentiable, piecewise constant or refused.
 
-Differentiable functions have a row (``rules.py``) or a front (``functions.py`` and the families beside it). The others
-are listed here: those whose result does not change when their floating arguments do return plain arrays; those that no
-rule can serve raise, with the reason and what to use instead. `classify` says which is which, and a test holds it
-against NumPy's own list, so that a function new in NumPy cannot go unnoticed.
+Differentiable functions have a row of the table, or a front in a file beside this one. The others are listed here:
+those whose result does not change when their floating arguments do return plain arrays; those that no rule can serve
+raise, with the reason and what to use instead. `classify` says which is which, and a test holds it against NumPy's own
+list, so that a function new in NumPy cannot go unnoticed.
 """
 
 from collections.abc import Callable
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy._core import umath
 
 from microgradnp.engine.rules import RULES, name_of
 from microgradnp.engine.tensor import CONSTANTS, FUNCTIONS, REFUSED, reason_against
-from microgradnp.functions import linalg, places, sequences, statistics  # noqa: F401  (they fill the table)
-from microgradnp.functions.common import FOLDABLE
 from microgradnp.functions.shapes import CREATION
+from microgradnp.functions.ufuncs import FOLDABLE
 
 Function = Callable[..., Any]
 
@@ -119,11 +118,11 @@ _COMPLEX = (
     "it turns to complex numbers outside the real domain, and Tensors do not hold them. Use the function of that name "
     "in np itself, such as np.sqrt."
 )
-_STRINGS = "it works on strings, and Tensors hold numbers."
-REFUSED.update(dict.fromkeys([f for f in vars(umath).values() if isinstance(f, np.ufunc) and not f.types], _STRINGS))
+STRINGS = "it works on strings, and Tensors hold numbers."
+REFUSED.update(dict.fromkeys([f for f in vars(umath).values() if isinstance(f, np.ufunc) and not f.types], STRINGS))
 REFUSED.update(  # whole modules, most of which NumPy imports only when they are asked for
     {
-        "numpy.strings": _STRINGS,
+        "numpy.strings": STRINGS,
         "numpy.fft": "its results are complex, which Tensors do not hold. Use np.convolve, or multiply by the matrices "
         "np.cos(2 * np.pi * np.outer(k, n) / N) and np.sin(...), the transform's real and imaginary parts. For a shift "
         "use np.roll.",
@@ -179,65 +178,3 @@ def overridable() -> set[Function]:
     from numpy.testing import overrides
 
     return overrides.get_overridable_numpy_ufuncs() | overrides.get_overridable_numpy_array_functions()
-
-
-def table() -> str:
-    """Write the documentation's page about coverage, in Markdown."""
-    rows = sorted({classify(f) for f in overridable()})
-    public = [row for row in rows if row.name.startswith("np.")]
-
-    def names(kind: Kind, note: str) -> str:
-        return ", ".join(f"`{row.name}`" for row in public if (row.kind, row.note) == (kind, note))
-
-    count = {kind: sum(row.kind == kind for row in public) for kind in get_args(Kind)}
-    reasons = sorted({row.note for row in public if row.kind == "refused"} - {_STRINGS})
-    modules = sorted({row.name.rpartition(".")[0] for row in public if row.kind == "differentiable"})
-    lines = [
-        "# Coverage of NumPy",
-        "",
-        f"NumPy {'.'.join(np.__version__.split('.')[:2])} has {len(public)} public functions and ufuncs that let a "
-        f"Tensor take over. {count['differentiable']} are differentiable, {count['piecewise constant']} piecewise "
-        f"constant and {count['refused']} refused; the ufuncs of `np.strings` are refused too. This page is generated, "
-        "and a test holds it against NumPy's own list.",
-        "",
-        "## Differentiable",
-        "",
-        "To any order, recorded by `microgradnp.compile`, float32 and float64. A function with a rule has a row in the "
-        "table of derivatives; the others are composed of such functions. The operators, indexing and the methods of "
-        "`Tensor` lead to the same rows, and so do the ufuncs' methods: `outer` of every differentiable ufunc of two "
-        "arguments, and `reduce`, `accumulate` and `reduceat` of "
-        + ", ".join(f"`{name}`" for name in sorted(map(name_of, FOLDABLE)))
-        + ".",
-    ]
-    for module in modules:
-        for note, title in (("a rule", "with a rule of their own"), ("composed of rules", "composed")):
-            own = [
-                r
-                for r in public
-                if (r.kind, r.note) == ("differentiable", note) and r.name.rpartition(".")[0] == module
-            ]
-            if own:
-                lines += ["", f"### `{module}`, {title}", "", ", ".join(f"`{row.name}`" for row in own) + "."]
-    lines += [
-        "",
-        "## Piecewise constant",
-        "",
-        "The result does not change when the argument does; the gradient is zero, and the result a plain array.",
-        "",
-        names("piecewise constant", "a plain result") + ".",
-        "",
-        "Functions that make an array out of nothing give a Tensor that needs no gradient where they are called with "
-        "`like=` a Tensor:",
-        "",
-        names("piecewise constant", "with like=, a Tensor that needs no gradient") + ".",
-        "",
-        "## Refused",
-        "",
-        "On a Tensor that is part of a graph these raise `TypeError`, and say why. On a Tensor that is not, they work "
-        "on its data.",
-        "",
-        "| functions | why, and what to use instead |",
-        "|---|---|",
-    ]
-    lines += [f"| {names('refused', reason)} | {reason[0].upper()}{reason[1:]} |" for reason in reasons]
-    return "\n".join(lines) + "\n"

@@ -7,7 +7,7 @@ import numpy as np
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from microgradnp.functions.common import FOLDABLE
+from microgradnp.functions.ufuncs import FOLDABLE
 from recipes.drawing import Case, array, axes_of, axis_of, booleans, numpy_has, recipe, spread
 from recipes.elementwise import BINARY
 

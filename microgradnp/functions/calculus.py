@@ -1,4 +1,4 @@
-"""Sequences: differences and integrals, convolution, interpolation, polynomials, evenly spaced numbers."""
+"""Calculus on sequences: differences and integrals, convolution, interpolation, evenly spaced numbers."""
 
 import math
 import operator
@@ -6,7 +6,7 @@ import operator
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
 
-from microgradnp.engine.rules import RULES, scatter_take
+from microgradnp.engine.rules import RULES
 from microgradnp.engine.tensor import apply, being_recorded, constant, implements
 from microgradnp.functions.common import along, fixed, lift
 
@@ -105,28 +105,6 @@ def trapezoid(y, x=None, dx=1.0, axis=-1):
     return np.sum(dx * heights / 2.0, axis=axis)
 
 
-def _cumulative(name, running, first):
-    def cumulative(x, /, *, axis=None, dtype=None, include_initial=False):
-        x = np.atleast_1d(lift(x))
-        if axis is None:
-            if x.ndim != 1:
-                raise ValueError(f"np.{name} of shape {x.shape} needs axis=: which axis to run along.")
-            axis = 0
-        axis = normalize_axis_index(axis, x.ndim)
-        y = running(x, axis=axis, dtype=dtype)
-        if not include_initial:
-            return y
-        start = np.full((*x.shape[:axis], 1, *x.shape[axis + 1 :]), first, y.dtype)
-        return np.concatenate((start, y), axis=axis)
-
-    if hasattr(np, name):
-        implements(getattr(np, name))(cumulative)
-
-
-_cumulative("cumulative_sum", np.cumsum, 0)
-_cumulative("cumulative_prod", np.cumprod, 1)
-
-
 @implements(np.unwrap)
 def unwrap(p, discont=None, axis=-1, *, period=2 * math.pi):
     """Jumps of a phase undone; what is added is a constant."""
@@ -134,7 +112,7 @@ def unwrap(p, discont=None, axis=-1, *, period=2 * math.pi):
     return apply(RULES[np.unwrap], (lift(p),), options)
 
 
-# -- Convolution and counting ------------------------------------------------------------------------------------------
+# -- Convolution -------------------------------------------------------------------------------------------------------
 
 
 @implements(np.convolve)
@@ -162,39 +140,6 @@ def correlate(a, v, mode="valid"):
     short, long = sorted((a.size, v.size))
     left = (short - 1) // 2 if a.size >= v.size else short // 2  # NumPy exchanges the two, and turns the result round
     return np.convolve(a, v[::-1])[_window(mode, short, long, left)]
-
-
-@implements(np.bincount)
-def bincount(x, /, weights=None, minlength=0):
-    """Counts of whole numbers, or for each the sum of its weights."""
-    x = np.asarray(fixed(x, "the numbers that np.bincount counts"))
-    x = x.astype(np.intp) if x.dtype == np.bool else x
-    counts = np.bincount(x, minlength=minlength)
-    if weights is None:
-        return counts
-    weights = lift(weights).astype(np.float64)
-    if weights.shape != x.shape:
-        raise ValueError(f"np.bincount: weights of shape {weights.shape} for numbers of shape {x.shape}.")
-    return apply(RULES[scatter_take], (weights, x), {"axis": 0, "length": len(counts)})
-
-
-@implements(np.trim_zeros)
-def trim_zeros(filt, trim="fb", axis=None):
-    """Without the zeros at the ends."""
-    filt = lift(filt)
-    if trim.lower() not in ("fb", "bf", "f", "b"):
-        raise ValueError(f"np.trim_zeros takes trim 'f', 'b' or 'fb'; got {trim!r}.")
-    marks = constant(np.not_equal, (filt, 0), {})
-    axes = range(filt.ndim) if axis is None else normalize_axis_tuple(axis, filt.ndim)
-    for i in axes:
-        hits = np.flatnonzero(
-            fixed(marks, "the zeros of np.trim_zeros").any(axis=tuple(j for j in range(filt.ndim) if j != i))
-        )
-        n = filt.shape[i]
-        first = (hits[0] if hits.size else n) if "f" in trim.lower() else 0
-        last = (hits[-1] + 1 if hits.size else first) if "b" in trim.lower() else n
-        filt, marks = (t[along(i, slice(int(first), int(last)))] for t in (filt, marks))
-    return filt
 
 
 # -- Interpolation and spacing -----------------------------------------------------------------------------------------
@@ -279,121 +224,3 @@ def geomspace(start, stop, num=50, endpoint=True, dtype=None, axis=0):
     y = _ended(np.logspace(np.log10(start), np.log10(stop), num, endpoint), start, stop if endpoint else None)
     y = np.moveaxis(sign * y, 0, axis)
     return y if dtype is None else y.astype(dtype)
-
-
-# -- Polynomials: coefficients, the highest power first ----------------------------------------------------------------
-
-
-@implements(np.polyval)
-def polyval(p, x):
-    """The value of a polynomial, by Horner's rule."""
-    if isinstance(x, np.poly1d):
-        raise TypeError("np.polyval of a Tensor does not take a polynomial as x; combine the two with np.polymul.")
-    p, x = lift(p), lift(x)
-    y = np.zeros_like(x)
-    for i in range(len(p)):
-        y = y * x + p[i]
-    return lift(y)
-
-
-def _sum_of(a, b, sign):
-    a, b = np.atleast_1d(lift(a)), np.atleast_1d(lift(b))
-    n = max(len(a), len(b))
-    a, b = (np.pad(x, (n - len(x), 0)) for x in (a, b))
-    return a + b if sign > 0 else a - b
-
-
-implements(np.polyadd)(lambda a1, a2: _sum_of(a1, a2, 1))
-implements(np.polysub)(lambda a1, a2: _sum_of(a1, a2, -1))
-
-
-@implements(np.polymul)
-def polymul(a1, a2):
-    """Product of polynomials, without the leading zeros of either: those of the product, which they are part of."""
-    a, b = (np.atleast_1d(lift(p)) for p in (a1, a2))
-    zeros = sum(len(p) - max(len(np.trim_zeros(p, "f")), 1) for p in (a, b) if len(p))
-    a, b = (p if len(p) else lift(np.zeros(1, p.dtype)) for p in (a, b))
-    return np.convolve(a, b)[zeros:]
-
-
-@implements(np.polyder)
-def polyder(p, m=1):
-    """Coefficients of the derivative."""
-    p = lift(p)
-    if m < 0:
-        raise ValueError(f"np.polyder takes m >= 0; got {m}. For an integral use np.polyint.")
-    for _ in range(m):
-        p = p[:-1] * np.arange(len(p) - 1, 0, -1)
-    return p
-
-
-@implements(np.polyint)
-def polyint(p, m=1, k=None):
-    """Coefficients of an integral."""
-    p = lift(p)
-    k = np.broadcast_to(np.atleast_1d(lift(0.0 if k is None else k))[:m], (m,))
-    for i in range(m):
-        p = np.concatenate((p / np.arange(len(p), 0, -1), k[i : i + 1]))
-    return p
-
-
-@implements(np.polydiv)
-def polydiv(u, v):
-    """Quotient and remainder of polynomials, by long division."""
-    u, v = np.atleast_1d(lift(u)) * 1.0, np.atleast_1d(lift(v)) * 1.0
-    zero = lift(np.zeros(1, u.dtype))
-    quotient = []
-    for _ in range(len(u) - len(v) + 1):
-        quotient.append(u[0] / v[0])
-        u = np.concatenate((u[1 : len(v)] - quotient[-1] * v[1:], u[len(v) :]))
-    if len(u) > 1:
-        small = constant(np.less_equal, (np.absolute(u.detach()), 1e-8), {})  # to NumPy that is nothing
-        u = u[int(np.argmin([*fixed(small, "what np.polydiv leaves")[:-1], False])) :]
-    return np.stack(quotient) if quotient else zero, u if len(u) else zero
-
-
-@implements(np.poly)
-def poly(seq_of_zeros):
-    """Coefficients of the polynomial with given zeros."""
-    zeros = lift(seq_of_zeros)
-    if zeros.ndim != 1:
-        raise ValueError(f"np.poly of a Tensor takes a sequence of zeros; got shape {zeros.shape}.")
-    one = np.ones(1, zeros.dtype)
-    y = lift(one)
-    for i in range(len(zeros)):
-        y = np.convolve(y, np.concatenate((one, -zeros[i : i + 1])))
-    return y
-
-
-@implements(np.vander)
-def vander(x, N=None, increasing=False):
-    """Powers of numbers as columns."""
-    x = lift(x)
-    if x.ndim != 1:
-        raise ValueError(f"np.vander takes one axis; got shape {x.shape}.")
-    x = x.astype(np.promote_types(x.dtype, np.int64))
-    n = len(x) if N is None else N
-    column = np.reshape(x, (-1, 1))
-    ones = np.ones((len(x), min(n, 1)), x.dtype)
-    y = np.concatenate((ones, np.cumprod(np.broadcast_to(column, (len(x), max(n - 1, 0))), axis=1)), axis=1)
-    return y if increasing else y[:, ::-1]
-
-
-@implements(np.polyfit)
-def polyfit(x, y, deg, rcond=None, *, w=None):
-    """Coefficients of the polynomial that fits best, by least squares."""
-    x, y = lift(x) * 1.0, lift(y) * 1.0
-    if np.ndim(deg) or deg < 0 or x.ndim != 1 or not x.size or len(y) != len(x):
-        raise ValueError(
-            f"np.polyfit of a Tensor takes points and values of one length and a whole degree >= 0; got shapes "
-            f"{x.shape} and {y.shape} and deg={deg!r}."
-        )
-    matrix = np.vander(x, int(deg) + 1)
-    if w is not None:
-        w = lift(w)
-        matrix = matrix * w[:, None]
-        y = y * (w if y.ndim == 1 else w[:, None])
-    scale = np.sqrt(np.sum(matrix * matrix, axis=0))  # its gradient counts where several polynomials fit
-    rcond = len(x) * float(np.finfo(x.dtype).eps) if rcond is None else rcond
-    c = np.matmul(np.linalg.pinv(matrix / scale, rcond), y)
-    return c / (scale if y.ndim == 1 else scale[:, None])

@@ -1,0 +1,123 @@
+"""Polynomials, as sequences of coefficients, the highest power first."""
+
+import numpy as np
+
+from microgradnp.engine.tensor import constant, implements
+from microgradnp.functions.common import fixed, lift
+
+# mypy: allow-untyped-defs, allow-untyped-calls
+
+
+@implements(np.polyval)
+def polyval(p, x):
+    """The value of a polynomial, by Horner's rule."""
+    if isinstance(x, np.poly1d):
+        raise TypeError("np.polyval of a Tensor does not take a polynomial as x; combine the two with np.polymul.")
+    p, x = lift(p), lift(x)
+    y = np.zeros_like(x)
+    for i in range(len(p)):
+        y = y * x + p[i]
+    return lift(y)
+
+
+def _sum_of(a, b, sign):
+    a, b = np.atleast_1d(lift(a)), np.atleast_1d(lift(b))
+    n = max(len(a), len(b))
+    a, b = (np.pad(x, (n - len(x), 0)) for x in (a, b))
+    return a + b if sign > 0 else a - b
+
+
+implements(np.polyadd)(lambda a1, a2: _sum_of(a1, a2, 1))
+implements(np.polysub)(lambda a1, a2: _sum_of(a1, a2, -1))
+
+
+@implements(np.polymul)
+def polymul(a1, a2):
+    """Product of polynomials, without the leading zeros of either: those of the product, which they are part of."""
+    a, b = (np.atleast_1d(lift(p)) for p in (a1, a2))
+    zeros = sum(len(p) - max(len(np.trim_zeros(p, "f")), 1) for p in (a, b) if len(p))
+    a, b = (p if len(p) else lift(np.zeros(1, p.dtype)) for p in (a, b))
+    return np.convolve(a, b)[zeros:]
+
+
+@implements(np.polyder)
+def polyder(p, m=1):
+    """Coefficients of the derivative."""
+    p = lift(p)
+    if m < 0:
+        raise ValueError(f"np.polyder takes m >= 0; got {m}. For an integral use np.polyint.")
+    for _ in range(m):
+        p = p[:-1] * np.arange(len(p) - 1, 0, -1)
+    return p
+
+
+@implements(np.polyint)
+def polyint(p, m=1, k=None):
+    """Coefficients of an integral."""
+    p = lift(p)
+    k = np.broadcast_to(np.atleast_1d(lift(0.0 if k is None else k))[:m], (m,))
+    for i in range(m):
+        p = np.concatenate((p / np.arange(len(p), 0, -1), k[i : i + 1]))
+    return p
+
+
+@implements(np.polydiv)
+def polydiv(u, v):
+    """Quotient and remainder of polynomials, by long division."""
+    u, v = np.atleast_1d(lift(u)) * 1.0, np.atleast_1d(lift(v)) * 1.0
+    zero = lift(np.zeros(1, u.dtype))
+    quotient = []
+    for _ in range(len(u) - len(v) + 1):
+        quotient.append(u[0] / v[0])
+        u = np.concatenate((u[1 : len(v)] - quotient[-1] * v[1:], u[len(v) :]))
+    if len(u) > 1:
+        small = constant(np.less_equal, (np.absolute(u.detach()), 1e-8), {})  # to NumPy that is nothing
+        u = u[int(np.argmin([*fixed(small, "what np.polydiv leaves")[:-1], False])) :]
+    return np.stack(quotient) if quotient else zero, u if len(u) else zero
+
+
+@implements(np.poly)
+def poly(seq_of_zeros):
+    """Coefficients of the polynomial with given zeros."""
+    zeros = lift(seq_of_zeros)
+    if zeros.ndim != 1:
+        raise ValueError(f"np.poly of a Tensor takes a sequence of zeros; got shape {zeros.shape}.")
+    one = np.ones(1, zeros.dtype)
+    y = lift(one)
+    for i in range(len(zeros)):
+        y = np.convolve(y, np.concatenate((one, -zeros[i : i + 1])))
+    return y
+
+
+@implements(np.vander)
+def vander(x, N=None, increasing=False):
+    """Powers of numbers as columns."""
+    x = lift(x)
+    if x.ndim != 1:
+        raise ValueError(f"np.vander takes one axis; got shape {x.shape}.")
+    x = x.astype(np.promote_types(x.dtype, np.int64))
+    n = len(x) if N is None else N
+    column = np.reshape(x, (-1, 1))
+    ones = np.ones((len(x), min(n, 1)), x.dtype)
+    y = np.concatenate((ones, np.cumprod(np.broadcast_to(column, (len(x), max(n - 1, 0))), axis=1)), axis=1)
+    return y if increasing else y[:, ::-1]
+
+
+@implements(np.polyfit)
+def polyfit(x, y, deg, rcond=None, *, w=None):
+    """Coefficients of the polynomial that fits best, by least squares."""
+    x, y = lift(x) * 1.0, lift(y) * 1.0
+    if np.ndim(deg) or deg < 0 or x.ndim != 1 or not x.size or len(y) != len(x):
+        raise ValueError(
+            f"np.polyfit of a Tensor takes points and values of one length and a whole degree >= 0; got shapes "
+            f"{x.shape} and {y.shape} and deg={deg!r}."
+        )
+    matrix = np.vander(x, int(deg) + 1)
+    if w is not None:
+        w = lift(w)
+        matrix = matrix * w[:, None]
+        y = y * (w if y.ndim == 1 else w[:, None])
+    scale = np.sqrt(np.sum(matrix * matrix, axis=0))  # its gradient counts where several polynomials fit
+    rcond = len(x) * float(np.finfo(x.dtype).eps) if rcond is None else rcond
+    c = np.matmul(np.linalg.pinv(matrix / scale, rcond), y)
+    return c / (scale if y.ndim == 1 else scale[:, None])

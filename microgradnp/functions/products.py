@@ -1,0 +1,184 @@
+"""Products of vectors, matrices and more axes: compositions of matmul, and einsum."""
+
+import math
+import operator
+
+import numpy as np
+from numpy.lib.array_utils import normalize_axis_tuple
+
+from microgradnp.engine.rules import RULES, name_of
+from microgradnp.engine.tensor import apply, implements
+from microgradnp.functions.common import lift
+
+# mypy: allow-untyped-defs, allow-untyped-calls
+
+
+@implements(np.dot)
+def dot(a, b):
+    """Inner product, matrix product or scaling, by the number of axes."""
+    a, b = lift(a), lift(b)
+    if a.ndim == 0 or b.ndim == 0:
+        return a * b
+    if a.ndim == 1 or b.ndim <= 2:
+        return apply(RULES[np.matmul], (a, b))
+    return np.tensordot(a, b, (-1, -2))
+
+
+@implements(np.inner)
+def inner(a, b, /):
+    """Sum of products over the last axes."""
+    a, b = lift(a), lift(b)
+    if a.ndim == 0 or b.ndim == 0:
+        return a * b
+    return np.tensordot(a, b, (-1, -1))
+
+
+@implements(np.vdot)
+def vdot(a, b, /):
+    """Sum of products of all elements."""
+    return np.matmul(np.ravel(lift(a)), np.ravel(lift(b)))
+
+
+@implements(np.outer)
+def outer(a, b):
+    """Every product of an element of one with an element of the other."""
+    return np.reshape(a, (-1, 1)) * np.reshape(b, (1, -1))
+
+
+@implements(np.kron)
+def kron(a, b):
+    """Every product, as blocks."""
+    a, b = lift(a), lift(b)
+    ndim = max(a.ndim, b.ndim)
+    of_a, of_b = ((1,) * (ndim - x.ndim) + x.shape for x in (a, b))
+    left = np.reshape(a, tuple(n for m in of_a for n in (m, 1)))
+    right = np.reshape(b, tuple(n for m in of_b for n in (1, m)))
+    return np.reshape(left * right, tuple(m * n for m, n in zip(of_a, of_b, strict=True)))
+
+
+@implements(np.cross)
+def cross(a, b, axisa=-1, axisb=-1, axisc=-1, axis=None):
+    """Vector product in three dimensions."""
+    a, b = lift(a), lift(b)
+    if axis is not None:
+        axisa = axisb = axisc = axis
+    a, b = np.moveaxis(a, axisa, -1), np.moveaxis(b, axisb, -1)
+    if a.shape[-1] != 3 or b.shape[-1] != 3:
+        raise ValueError(
+            f"np.cross takes vectors of length 3; got shapes {a.shape} and {b.shape}. In the plane write "
+            "a[..., 0] * b[..., 1] - a[..., 1] * b[..., 0]."
+        )
+    turned, twice = [1, 2, 0], [2, 0, 1]
+    c = a[..., turned] * b[..., twice] - a[..., twice] * b[..., turned]
+    return np.moveaxis(c, -1, axisc)
+
+
+@implements(np.vecdot)
+def vecdot(x1, x2, /, *, axis=-1):
+    """Sum of products over one axis."""
+    x1, x2 = (np.moveaxis(_with_axes(np.vecdot, x, 1), axis, -1) for x in (x1, x2))
+    return np.matmul(np.expand_dims(x1, -2), np.expand_dims(x2, -1))[..., 0, 0]
+
+
+def _with_axes(function, x, n):
+    """A Tensor with no fewer axes than the function works on."""
+    x = lift(x)
+    if x.ndim < n:
+        raise ValueError(f"{name_of(function)} of shape {x.shape}: this argument needs at least {n} axes.")
+    return x
+
+
+if hasattr(np, "matvec"):
+
+    @implements(np.matvec)
+    def matvec(x1, x2, /):
+        """Matrices times vectors."""
+        x1, x2 = _with_axes(np.matvec, x1, 2), _with_axes(np.matvec, x2, 1)
+        return np.matmul(x1, np.expand_dims(x2, -1))[..., 0]
+
+    @implements(np.vecmat)
+    def vecmat(x1, x2, /):
+        """Vectors times matrices."""
+        x1, x2 = _with_axes(np.vecmat, x1, 1), _with_axes(np.vecmat, x2, 2)
+        return np.matmul(np.expand_dims(x1, -2), x2)[..., 0, :]
+
+
+@implements(np.tensordot)
+def tensordot(a, b, axes=2):
+    """Sum of products over pairs of axes: one matrix product between two transpositions."""
+    a, b = lift(a), lift(b)
+    pairs = (range(a.ndim - axes, a.ndim), range(axes)) if np.ndim(axes) == 0 else axes
+    over_a, over_b = (normalize_axis_tuple(i, x.ndim) for i, x in zip(pairs, (a, b), strict=True))
+    if [a.shape[i] for i in over_a] != [b.shape[i] for i in over_b]:
+        raise ValueError(
+            f"np.tensordot of shapes {a.shape} and {b.shape} over axes {over_a} and {over_b}: lengths differ."
+        )
+    kept_a = tuple(i for i in range(a.ndim) if i not in over_a)
+    kept_b = tuple(i for i in range(b.ndim) if i not in over_b)
+    n = math.prod(a.shape[i] for i in over_a)
+    rows, columns = [a.shape[i] for i in kept_a], [b.shape[i] for i in kept_b]
+    left = np.reshape(np.transpose(a, kept_a + over_a), (math.prod(rows), n))
+    right = np.reshape(np.transpose(b, over_b + kept_b), (n, math.prod(columns)))
+    return np.reshape(np.matmul(left, right), (*rows, *columns))
+
+
+@implements(np.einsum)
+def einsum(*operands, optimize=False):
+    """Sums of products by subscripts, in every form that NumPy takes.
+
+    Ellipses are spelled out, a label repeated within an operand becomes a diagonal, and a label that stands alone is
+    summed away; what is left is a row whose gradient is again an einsum.
+    """
+    if isinstance(operands[0], str):
+        subscripts, xs = operands[0].replace(" ", ""), [lift(x) for x in operands[1:]]
+    else:
+        xs = [lift(x) for x in operands[0 : len(operands) - len(operands) % 2 : 2]]
+        lists = operands[1::2] if len(operands) % 2 == 0 else (*operands[1::2], operands[-1])
+        words = ["".join("..." if i is Ellipsis else _letter(i) for i in part) for part in lists]
+        subscripts = ",".join(words[: len(xs)]) + "".join("->" + word for word in words[len(xs) :])
+    inputs, arrow, result = subscripts.partition("->")
+    terms = inputs.split(",")
+    if len(terms) != len(xs):
+        raise ValueError(f"np.einsum: the subscripts {subscripts!r} describe {len(terms)} operands; got {len(xs)}.")
+    dots = [x.ndim - len(term) + 3 if "..." in term else 0 for x, term in zip(xs, terms, strict=True)]
+    for x, term, n in zip(xs, terms, dots, strict=True):
+        if n < 0 or ("..." not in term and len(term) != x.ndim):
+            raise ValueError(f"np.einsum: the subscripts {term!r} do not fit an operand of shape {x.shape}.")
+    unused = "".join(c for c in _LETTERS if c not in subscripts)[: max(dots)]
+    terms = [term.replace("...", unused[len(unused) - n :]) for term, n in zip(terms, dots, strict=True)]
+    if not arrow:
+        named = "".join(terms)
+        result = "..." + "".join(c for c in sorted(set(named)) if named.count(c) == 1 and c not in unused)
+    elif unused and "..." not in result:
+        raise ValueError(
+            f"np.einsum: the subscripts {subscripts!r} leave '...' out of the result; sum those axes first."
+        )
+    result = result.replace("...", unused)
+    for i, term in enumerate(terms):
+        x, term = xs[i], term
+        for c in {c for c in term if term.count(c) > 1}:
+            while term.count(c) > 1:
+                p, q = term.index(c), term.rindex(c)
+                if x.shape[p] != x.shape[q]:
+                    raise ValueError(
+                        f"np.einsum: label {c!r} stands for lengths {x.shape[p]} and {x.shape[q]} of one operand."
+                    )
+                x = np.diagonal(x, 0, p, q)
+                term = term[:p] + term[p + 1 : q] + term[q + 1 :] + c
+        elsewhere = result + "".join(terms[:i] + terms[i + 1 :])
+        alone = tuple(k for k, c in enumerate(term) if c not in elsewhere)
+        if alone:
+            x = np.sum(x, axis=alone)
+            term = "".join(c for c in term if c in elsewhere)
+        xs[i], terms[i] = x, term
+    return apply(RULES[np.einsum], tuple(xs), {"subscripts": f"{','.join(terms)}->{result}", "optimize": optimize})
+
+
+def _letter(label):
+    """The letter for a label given as a number."""
+    if not 0 <= (i := operator.index(label)) < len(_LETTERS):
+        raise ValueError(f"np.einsum takes labels from 0 to {len(_LETTERS) - 1}; got {i}.")
+    return _LETTERS[i]
+
+
+_LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
