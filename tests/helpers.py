@@ -16,14 +16,23 @@ from microgradnp.transforms.pullback import leaves_of, like
 # -- Tensors, gradients, and NumPy's own results -----------------------------------------------------------------------
 
 
+seeds = st.integers(0, 2**32 - 1)
+X = np.array([[0.5, -1.5, 2.0], [3.0, 0.25, -0.75]])
+
+
+def tensor(x: Any = X) -> mg.Tensor:
+    """A Tensor that wants a gradient."""
+    return mg.Tensor(x, requires_grad=True)
+
+
 def plain(x):
     """A Tensor or number as an array."""
     return x.data if isinstance(x, mg.Tensor) else np.asarray(x)
 
 
 def leaf(*values, dtype=np.float64):
-    """A Tensor that wants a gradient."""
-    return mg.Tensor(np.array(values, dtype), requires_grad=True)
+    """A Tensor of the given numbers or rows that wants a gradient."""
+    return tensor(np.array(values, dtype))
 
 
 both_dtypes = pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -41,6 +50,11 @@ def gradient(f: Callable[..., Any], *args: Any, argnums: Any = 0, dtype: Any = n
 def second(f: Callable[[Any], Any], x: Any, dtype: Any = np.float64) -> Any:
     """The diagonal of the Hessian of an elementwise function."""
     return gradient(mg.grad(lambda x: np.sum(f(x))), x, dtype=dtype)
+
+
+def assert_identical(t, a):
+    """The Tensor holds exactly what NumPy computed, in the same dtype."""
+    np.testing.assert_array_equal(plain(t), a, strict=True)
 
 
 def same_as_numpy(f, *arrays):

@@ -8,14 +8,10 @@ import pickle
 
 import numpy as np
 import pytest
+from helpers import leaf
 
 import microgradnp as mg
 from microgradnp import Tensor
-
-
-def leaf(*values):
-    return Tensor(np.array(values, float), requires_grad=True)
-
 
 X = leaf(1.0, 2.0, 3.0)
 M = leaf([1.0, 2.0], [3.0, 4.0])

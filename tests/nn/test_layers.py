@@ -1,193 +1,17 @@
-"""Activations, layers, naming, saving and showing."""
+"""Layers and networks of layers: their laws, their state, and what they refuse."""
 
 import copy
 import pickle
-import warnings
 from itertools import pairwise
 
 import numpy as np
 import pytest
+from helpers import seeds
 from hypothesis import given
 from hypothesis import strategies as st
 
 import microgradnp as mg
 from microgradnp import check, nn
-from microgradnp.nn import functional, initializers
-from microgradnp.nn.functional import log_softmax, logsumexp, relu, sigmoid, softmax, softplus
-
-ELEMENTWISE = [sigmoid, relu, softplus]
-ALONG_AXIS = [softmax, log_softmax, logsumexp]
-inf = np.inf
-
-seeds = st.integers(0, 2**32 - 1)
-
-
-@st.composite
-def tables(draw):
-    """Arrays of one to three axes, none of them empty, and one of their axes."""
-    shape = tuple(draw(st.lists(st.integers(1, 4), min_size=1, max_size=3)))
-    x = np.random.default_rng(draw(seeds)).normal(0, draw(st.sampled_from([0.1, 3.0, 50.0])), shape)
-    return x, draw(st.sampled_from([None, *range(-len(shape), len(shape))]))
-
-
-# -- Activations and their relatives ----------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("f", ELEMENTWISE)
-@given(seeds, st.sampled_from([(), (0,), (3,), (2, 1, 3)]), st.sampled_from([np.float64, np.float32]))
-def test_elementwise_gradients(f, seed, shape, dtype):
-    x = np.asarray(np.random.default_rng(seed).normal(0, 3, shape), dtype)
-    check.gradients(f, x, order=2)
-
-
-@pytest.mark.parametrize("f", ALONG_AXIS)
-@given(tables())
-def test_gradients_along_an_axis(f, table):
-    x, axis = table
-    x = np.clip(x, -5, 5)  # beyond, second differences of a number near 1 have no digits left
-    # Through a sine, since the sum of a softmax is constant. The derivative of softmax is a difference of numbers of
-    # size 1, so that its error is 1e-16 of these, however small it is itself.
-    check.gradients(lambda x: np.sin(f(x, axis=axis)), x, order=2, atol=1e-12)
-
-
-@given(tables())
-def test_softmax_and_its_kin_agree(table):
-    x, axis = table
-    y = softmax(x, axis=axis)
-    np.testing.assert_allclose(np.sum(y, axis=axis), 1)
-    np.testing.assert_allclose(np.exp(log_softmax(x, axis=axis)), y, rtol=1e-12, atol=1e-300)
-    total = logsumexp(x, axis=axis, keepdims=True)
-    np.testing.assert_allclose(x - total, log_softmax(x, axis=axis), rtol=1e-12, atol=1e-12)
-    np.testing.assert_allclose(softmax(x + 1000.0, axis=axis), y, rtol=1e-11)
-
-
-@given(st.floats(-30, 30))
-def test_sigmoid_and_softplus_are_what_they_are(x):
-    assert sigmoid(x) + sigmoid(-x) == pytest.approx(1)
-    assert softplus(x) - softplus(-x) == pytest.approx(x, abs=1e-14)
-    assert mg.grad(softplus)(x) == pytest.approx(sigmoid(x))
-    assert sigmoid(x) == pytest.approx((1 + np.tanh(x / 2)) / 2)
-
-
-@pytest.mark.parametrize("f", [sigmoid, softplus, *ALONG_AXIS])
-@pytest.mark.parametrize(
-    "given", [0, True, 2.5, [0, 1], [[True], [False]], (1.5, -2), np.uint8(3), np.array([0, 200], "u1")]
-)
-def test_numbers_and_lists_are_float64_arrays(f, given):
-    y = f(given)
-    assert y.dtype == np.float64
-    np.testing.assert_array_equal(y, f(np.array(given, float)))
-    if np.ndim(given):
-        np.testing.assert_array_equal(mg.compile(f)(np.asarray(given)), y)
-
-
-@pytest.mark.parametrize("f", [*ELEMENTWISE, *ALONG_AXIS])
-@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64, np.longdouble])
-def test_floating_dtypes_stay(f, dtype):
-    assert f(np.array([0.5, 1.0], dtype)).dtype == f(dtype(0.5)).dtype == dtype
-
-
-def test_relu_keeps_integers():
-    np.testing.assert_array_equal(relu([-1, 2]), [0, 2], strict=True)
-
-
-@pytest.mark.parametrize("dtype", [np.float64, np.float32])
-@pytest.mark.parametrize(
-    ("f", "values", "slopes"),
-    [
-        (sigmoid, [0, 0.5, 1], [0, 0.25, 0]),
-        (softplus, [0, np.log(2), 1000], [0, 0.5, 1]),
-        (relu, [0, 0, 1000], [0, 0, 1]),  # at 0 the slope is 0
-    ],
-)
-def test_far_out_there_is_no_warning_and_no_nan(f, values, slopes, dtype):
-    x = mg.Tensor(np.array([-1000, 0, 1000], dtype), requires_grad=True)
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        y = f(x)
-        y.sum().backward()
-    assert y.dtype == x.grad.dtype == dtype
-    np.testing.assert_allclose(y.data, values, rtol=1e-6)
-    np.testing.assert_allclose(x.grad, slopes, rtol=1e-6)
-
-
-@pytest.mark.parametrize("dtype", [np.float64, np.float32])
-@pytest.mark.parametrize(
-    ("x", "share", "total"),
-    [
-        ([1e30, -1e30], [1, 0], 1e30),
-        ([-1e30, -1e30], [0.5, 0.5], -1e30),
-        ([0, -inf], [1, 0], 0),  # a masked entry
-        ([-inf, -inf], [0.5, 0.5], -inf),
-        ([inf, 0], [1, 0], inf),
-        ([7], [1], 7),
-        ([-inf], [1], -inf),
-    ],
-)
-def test_softmax_and_logsumexp_at_the_ends(x, share, total, dtype):
-    x = mg.Tensor(np.array(x, dtype), requires_grad=True)
-    logsumexp(x).backward()
-    np.testing.assert_array_equal(softmax(x).data, share)
-    np.testing.assert_array_equal(logsumexp(x).data, dtype(total))
-    np.testing.assert_array_equal(x.grad, share)  # the gradient of logsumexp is softmax
-    assert x.grad.dtype == softmax(x).dtype == logsumexp(x).dtype == dtype
-
-
-def test_nan_stays_nan():
-    for f in ELEMENTWISE + ALONG_AXIS:
-        assert np.isnan(f(np.array([np.nan, 1.0]))).any()
-
-
-def test_masked_entries_get_no_gradient():
-    x = mg.Tensor([1.0, -inf, 2.0], requires_grad=True)
-    log_softmax(x)[2].backward()
-    np.testing.assert_allclose(x.grad, [-sigmoid(-1.0), 0, sigmoid(-1.0)])
-
-
-def test_difference_beyond_the_largest_number():
-    np.testing.assert_array_equal(softmax(np.array([1.5e308, -1.5e308])), [1, 0])
-
-
-# -- Initializers -----------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("init", "variance"),
-    [
-        (initializers.glorot_uniform, 2 / 500),
-        (initializers.glorot_normal, 2 / 500),
-        (initializers.he_uniform, 2 / 200),
-        (initializers.he_normal, 2 / 200),
-        (initializers.normal(0.3), 0.09),
-        (initializers.uniform(-0.3, 0.3), 0.03),
-        (initializers.zeros, 0),
-    ],
-)
-def test_initializers_have_the_variance_that_they_promise(init, variance):
-    weight = init(np.random.default_rng(0), (200, 300))
-    # Six standard errors of the variance of 60,000 normal draws are 3.5 %.
-    assert np.var(weight) == pytest.approx(variance, rel=0.035)
-    assert np.mean(weight) == pytest.approx(0, abs=0.01)
-
-
-def test_a_window_counts_as_inputs():
-    weight = initializers.he_normal(np.random.default_rng(0), (5, 5, 8, 300))
-    assert np.var(weight) == pytest.approx(2 / 200, rel=0.035)
-
-
-@pytest.mark.parametrize("init", [initializers.glorot_uniform, initializers.he_normal])
-def test_scaling_initializers_need_two_axes(init):
-    with pytest.raises(ValueError, match=r"\(in, out\); got \(3,\).*bias"):
-        init(np.random.default_rng(0), (3,))
-
-
-@pytest.mark.parametrize("make", [lambda: initializers.normal(-1), lambda: initializers.uniform(1, 0)])
-def test_initializers_refuse_senseless_numbers(make):
-    with pytest.raises(ValueError, match="must be finite"):
-        make()
-
-
-# -- Networks ---------------------------------------------------------------------------------------------------------
 
 
 @st.composite
@@ -264,6 +88,9 @@ def test_ten_layers_against_finite_differences():
     check.gradients(loss, *values, hand=lambda *_: tuple(loss_gradients(model, x, y)))
 
 
+# -- State -------------------------------------------------------------------------------------------------------------
+
+
 def test_state_is_a_copy():
     layer = nn.Linear(2, 2, rng=0)
     state = layer.state_dict()
@@ -305,6 +132,9 @@ def test_a_float32_layer_takes_no_float64_state():
 def test_load_state_dict_wants_a_dict():
     with pytest.raises(TypeError, match="list"):
         nn.Linear(1, 1).load_state_dict([1.0])
+
+
+# -- Parameters and modes ----------------------------------------------------------------------------------------------
 
 
 class Branching(nn.Layer):
@@ -387,6 +217,9 @@ def test_predict_gives_an_array_outside_any_graph():
 def test_a_subclass_needs_a_forward():
     with pytest.raises(NotImplementedError, match="Layer has no forward"):
         nn.Layer()(1.0)
+
+
+# -- Errors, copies and what is printed --------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -483,52 +316,3 @@ def test_repr_shows_the_structure():
             ")",
         ]
     )
-
-
-class Residual(nn.Layer):
-    def __init__(self):
-        self.scale = mg.Tensor(np.ones(4), requires_grad=True)
-        self.inner = nn.Sequential(nn.Linear(4, 4), nn.Tanh())
-        self.unused = nn.Linear(9, 9)
-
-    def forward(self, x):
-        return x + self.scale * self.inner(x)
-
-
-def rows_of_summary(capsys, model, *args):
-    model.summary(*args)
-    cells = [line.split("│")[1:-1] for line in capsys.readouterr().out.splitlines() if "│" in line]
-    return [tuple(cell.strip() for cell in line) for line in cells]
-
-
-def test_summary_counts_every_parameter_once(capsys):
-    model = nn.Sequential(nn.Linear(4, 4), Residual(), nn.Linear(4, 1))
-    rows = rows_of_summary(capsys, model)
-    assert rows == [
-        ("0: Linear(4, 4)", "(N, 4)", "20"),
-        ("1.inner.0: Linear(4, 4)", "(N, 4)", "20"),
-        ("1.inner.1: Tanh()", "(N, 4)", "0"),
-        ("1: Residual(...)", "(N, 4)", "4"),
-        ("2: Linear(4, 1)", "(N, 1)", "5"),
-        ("1.unused: Linear(9, 9)", "-", "90"),
-        ("Sequential", "", "139"),
-    ]
-    assert "forward" not in vars(model[0])
-
-
-def test_summary_of_a_layer_used_twice(capsys):
-    shared = nn.Linear(2, 2)
-    rows = rows_of_summary(capsys, nn.Sequential(shared, nn.Tanh(), shared))
-    assert rows == [("0: Linear(2, 2)", "(N, 2)", "6"), ("1: Tanh()", "(N, 2)", "0"), ("Sequential", "", "6")]
-
-
-def test_summary_of_a_given_shape(capsys):
-    assert rows_of_summary(capsys, nn.ReLU(), (2, 3))[0] == ("ReLU()", "(N, 2, 3)", "0")
-    with pytest.raises(ValueError, match="input_shape"):
-        nn.ReLU().summary()
-
-
-def test_activations_of_layers_are_the_functions():
-    x = np.linspace(-2, 2, 5)
-    for layer, f in ((nn.Sigmoid(), functional.sigmoid), (nn.ReLU(), functional.relu), (nn.Tanh(), np.tanh)):
-        np.testing.assert_array_equal(layer.predict(x), f(x))

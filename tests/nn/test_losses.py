@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from helpers import seeds
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -10,7 +11,6 @@ from microgradnp import check
 from microgradnp.nn.functional import softmax
 from microgradnp.nn.losses import cross_entropy, mean_squared_error, sum_squared_error
 
-seeds = st.integers(0, 2**32 - 1)
 shapes = st.lists(st.integers(1, 4), max_size=3).map(tuple)
 
 

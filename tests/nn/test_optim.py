@@ -6,13 +6,13 @@ import pickle
 import numpy as np
 import pytest
 from handwritten import updateAdam
+from helpers import seeds
 from hypothesis import given
 from hypothesis import strategies as st
 
 import microgradnp as mg
 from microgradnp import nn, optim
 
-seeds = st.integers(0, 2**32 - 1)
 shapes = st.lists(st.lists(st.integers(0, 3), max_size=3).map(tuple), min_size=1, max_size=4)
 dtypes = st.sampled_from([np.float64, np.float32])
 

@@ -72,12 +72,6 @@ def axes_of(draw: Any, x: Any) -> Any:
     return draw(st.none() | several | (st.integers(-x.ndim, x.ndim - 1) if x.ndim else st.nothing()))
 
 
-def full(shape: tuple[int, ...], axis: Any) -> bool:
-    """Whether a reduction over these axes has something to reduce."""
-    axes = range(len(shape)) if axis is None else axis if isinstance(axis, tuple) else (axis,)
-    return all(shape[i] for i in axes)
-
-
 booleans = st.booleans()
 
 
