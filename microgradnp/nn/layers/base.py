@@ -1,4 +1,4 @@
-"""Layers: functions that carry their own parameters.
+"""What all layers share: a `Layer` is a function that carries its own parameters.
 
 A `Layer` holds Tensors, other layers, or lists, tuples and dicts of these as plain attributes; everything else (naming
 parameters, saving, counting, showing the structure) is one walk over these attributes. A Tensor that requires a
@@ -12,13 +12,11 @@ from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, DTypeLike, NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from microgradnp.engine.tensor import Tensor, no_grad, plain
-from microgradnp.functions.common import lift
-from microgradnp.nn import functional, initializers
 from microgradnp.nn.checkpoint import load_into
-from microgradnp.nn.initializers import Initializer
+from microgradnp.nn.layers.summary import print_summary
 
 
 class InputShapeError(ValueError):
@@ -179,6 +177,10 @@ class Layer:
         """What stands between the parentheses of the layer's own line; a subclass may define it."""
         return ""
 
+    def default_input_shape(self) -> tuple[int, ...] | None:
+        """The shape of one input, without the batch axis, if the layer's own sizes say it; a subclass may define it."""
+        return None
+
     def __repr__(self) -> str:
         inside = [
             f"  ({name}): {layer!r}".replace("\n", "\n  ")
@@ -194,12 +196,13 @@ class Layer:
         Parameters
         ----------
         input_shape
-            The shape of one input, without the batch axis; by default that of the first `Linear`.
+            The shape of one input, without the batch axis; by default that of the first layer that knows its own, such
+            as a `Linear`.
 
         Raises
         ------
         ValueError
-            If the shape is not given and there is no `Linear` to take it from.
+            If the shape is not given and there is no such layer.
 
         Examples
         --------
@@ -215,32 +218,29 @@ class Layer:
         │ Sequential      │              │         25 │
         └─────────────────┴──────────────┴────────────┘
         """
-        from microgradnp.nn.layers.summary import print_summary
-
         print_summary(self, input_shape)
+
+
+def _inside(value: Any) -> Iterator[tuple[str, Any]]:
+    """What a layer, a list, a tuple or a dict holds directly, by name; nothing in anything else."""
+    if isinstance(value, Layer):
+        yield from value._members()
+    elif isinstance(value, list | tuple):
+        yield from ((str(i), part) for i, part in enumerate(value))
+    elif isinstance(value, dict):
+        yield from ((str(key), part) for key, part in value.items())
 
 
 def _walk(name: str, value: Any, above: tuple[int, ...]) -> Iterator[tuple[str, Any]]:
     """Every layer and every leaf Tensor inside ``value``, depth first, with dotted names."""
-    if type(value) is Tensor:
-        if value.is_leaf:
-            yield name, value
-        return
-    if isinstance(value, Layer):
+    if isinstance(value, Layer) or (type(value) is Tensor and value.is_leaf):
         yield name, value
-        members = value._members()
-    elif isinstance(value, list | tuple):
-        members = ((str(i), part) for i, part in enumerate(value))
-    elif isinstance(value, dict):
-        members = ((str(key), part) for key, part in value.items())
-    else:
-        return
-    if id(value) in above:
-        raise ValueError(
-            f"a {type(value).__name__} contains itself, at {name!r}: keep no reference from a layer back to "
-            "one that holds it."
-        )
-    for key, part in members:
+    for key, part in _inside(value):
+        if id(value) in above:
+            raise ValueError(
+                f"a {type(value).__name__} contains itself, at {name!r}: keep no reference from a layer back to "
+                "one that holds it."
+            )
         yield from _walk(f"{name}.{key}" if name else key, part, (*above, id(value)))
 
 
@@ -248,173 +248,6 @@ def _outermost(name: str, value: Any) -> Iterator[tuple[str, Layer]]:
     """The layers directly in ``value``: itself, or those in its lists, tuples and dicts."""
     if isinstance(value, Layer):
         yield name, value
-    elif isinstance(value, list | tuple | dict):
-        for key, part in value.items() if isinstance(value, dict) else enumerate(value):
+    else:
+        for key, part in _inside(value):
             yield from _outermost(f"{name}.{key}", part)
-
-
-class Sequential(Layer):
-    """Layers one after another, each fed with the output of the one before.
-
-    Examples
-    --------
-    >>> from microgradnp import nn
-    >>> model = nn.Sequential(nn.Linear(1, 8), nn.Sigmoid(), nn.Linear(8, 1))
-    >>> len(model), model[0], len(model[:2])
-    (3, Linear(1, 8), 2)
-    """
-
-    def __init__(self, *layers: Layer) -> None:
-        self._layers: list[Layer] = []
-        for layer in layers:
-            self.append(layer)
-
-    def append(self, layer: Layer) -> Sequential:
-        """Add a layer at the end; return the model."""
-        if not isinstance(layer, Layer):
-            raise TypeError(f"Sequential takes layers; its number {len(self._layers)} is {_not_a_layer(layer)}")
-        self._layers.append(layer)
-        return self
-
-    def forward(self, x: Any) -> Any:
-        """Run the layers in order."""
-        for layer in self._layers:
-            x = layer(x)
-        return x
-
-    def __len__(self) -> int:
-        return len(self._layers)
-
-    def __iter__(self) -> Iterator[Layer]:
-        return iter(self._layers)
-
-    def __getitem__(self, index: int | slice) -> Any:
-        return Sequential(*self._layers[index]) if isinstance(index, slice) else self._layers[index]
-
-    def _members(self) -> Iterator[tuple[str, Any]]:
-        for name, value in vars(self).items():
-            if name == "_layers":
-                yield from ((str(i), layer) for i, layer in enumerate(value))
-            else:
-                yield name, value
-
-
-def _not_a_layer(value: Any) -> str:
-    if isinstance(value, type) and issubclass(value, Layer):
-        return f"the class {value.__name__}: make one, {value.__name__}(...)."
-    if isinstance(value, list | tuple):
-        return f"a {type(value).__name__}: pass the layers themselves, Sequential(*layers)."
-    return f"{getattr(value, '__name__', repr(value))}: wrap a function in a Layer whose forward() calls it."
-
-
-class Linear(Layer):
-    """An affine map: ``x @ weight + bias``.
-
-    Parameters
-    ----------
-    in_features, out_features
-        The lengths of the last axis of the input and of the output.
-    bias
-        Whether to add a bias.
-    weight_init, bias_init
-        Called as ``initializer(rng, shape)``; see `microgradnp.nn.initializers`.
-    rng
-        A `numpy.random.Generator`, or a seed for one. Give the layers of a model the same Generator: the same *seed*
-        would give them the same numbers.
-    dtype
-        float64 or float32.
-
-    Attributes
-    ----------
-    weight : Tensor of shape (in_features, out_features)
-    bias : Tensor of shape (out_features,), or None
-
-    Raises
-    ------
-    InputShapeError
-        When called with an input whose last axis is not ``in_features`` long.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from microgradnp import nn
-    >>> layer = nn.Linear(3, 2, rng=0)
-    >>> layer(np.ones((5, 3))).shape
-    (5, 2)
-    """
-
-    def __init__(
-        self,
-        in_features: int,
-        out_features: int,
-        bias: bool = True,
-        *,
-        weight_init: Initializer = initializers.glorot_uniform,
-        bias_init: Initializer = initializers.zeros,
-        rng: np.random.Generator | int | None = None,
-        dtype: DTypeLike = np.float64,
-    ) -> None:
-        for what, n in (("in_features", in_features), ("out_features", out_features)):
-            if isinstance(n, bool) or not isinstance(n, int | np.integer) or n < 1:
-                raise ValueError(f"Linear({in_features!r}, {out_features!r}): {what} must be a positive integer.")
-        generator = np.random.default_rng(rng)
-        self.weight = _parameter("weight", weight_init, generator, (int(in_features), int(out_features)), dtype)
-        self.bias = _parameter("bias", bias_init, generator, (int(out_features),), dtype) if bias else None
-
-    def forward(self, x: Any) -> Any:
-        """Multiply by the weight and add the bias; the input has shape (..., in_features)."""
-        x = lift(x)
-        if not x.ndim or x.shape[-1] != self.weight.shape[0]:
-            raise InputShapeError(self, self._misfit(x.shape))
-        y = x @ self.weight
-        return y if self.bias is None else y + self.bias
-
-    def _misfit(self, shape: tuple[int, ...]) -> str:
-        width = self.weight.shape[0]
-        hint = (
-            "write x[:, None] for a column of single numbers"
-            if width == 1 and len(shape) == 1
-            else ("match it to what the layer before gives, or to the number of columns of the data")
-        )
-        return f"expects inputs of width {width}, that is of shape (N, {width}); got shape {shape}: {hint}."
-
-    def extra_repr(self) -> str:
-        """``in_features, out_features``."""
-        n, m = self.weight.shape
-        return f"{n}, {m}" + (", bias=False" if self.bias is None else "")
-
-
-def _parameter(
-    name: str, init: Initializer, rng: np.random.Generator, shape: tuple[int, ...], dtype: DTypeLike
-) -> Tensor:
-    values = np.asarray(init(rng, shape))
-    if values.shape != shape:
-        raise ValueError(
-            f"the initializer {getattr(init, '__name__', init)!r} returned shape {values.shape} for a {name} of "
-            f"shape {shape}."
-        )
-    return Tensor(values, requires_grad=True, dtype=dtype, name=name)
-
-
-class Sigmoid(Layer):
-    """The logistic function, ``1 / (1 + exp(-x))``, elementwise."""
-
-    def forward(self, x: Any) -> Any:
-        """Apply it."""
-        return functional.sigmoid(x)
-
-
-class ReLU(Layer):
-    """The positive part, ``max(x, 0)``, elementwise; its gradient at 0 is 0."""
-
-    def forward(self, x: Any) -> Any:
-        """Apply it."""
-        return functional.relu(x)
-
-
-class Tanh(Layer):
-    """The hyperbolic tangent, elementwise."""
-
-    def forward(self, x: Any) -> Any:
-        """Apply it."""
-        return np.tanh(x)

@@ -1,18 +1,16 @@
-"""The table that `Layer.summary` prints."""
+"""The table that `Layer.summary` prints: the layers in the order in which they run, found by running the model.
 
-from __future__ import annotations
+It needs no class of a layer, only what every layer has: `named_layers`, `parameters`, `default_input_shape`.
+"""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from microgradnp.engine.tensor import no_grad
 
-if TYPE_CHECKING:
-    from microgradnp.nn.layers import Layer
 
-
-def print_summary(model: Layer, input_shape: tuple[int, ...] | None) -> None:
+def print_summary(model: Any, input_shape: tuple[int, ...] | None) -> None:
     """Print the layers that run, in order, with their output shapes and numbers of parameters."""
     try:
         from rich.console import Console
@@ -20,40 +18,38 @@ def print_summary(model: Layer, input_shape: tuple[int, ...] | None) -> None:
     except ModuleNotFoundError as error:
         raise ModuleNotFoundError("summary() prints with rich: pip install 'microgradnp[cli]'.") from error
 
-    from microgradnp.nn.layers import Linear
-
     if input_shape is None:
-        first = next((layer for _, layer in model.named_layers() if isinstance(layer, Linear)), None)
-        if first is None:
+        shapes = (layer.default_input_shape() for _, layer in model.named_layers())
+        input_shape = next((shape for shape in shapes if shape is not None), None)
+        if input_shape is None:
             raise ValueError(
                 "summary() needs the shape of one input where there is no Linear: summary(input_shape=(3,))."
             )
-        input_shape = first.weight.shape[:1]
 
     table = Table("layer", "output shape", show_footer=True)
     table.add_column("parameters", justify="right")
     for name, layer, shape in _run(model, input_shape):
-        inside = layer.parameters() if len(layer.named_layers()) == 1 else _own_parameters(layer)
-        if len(layer.named_layers()) == 1 or inside:
-            label = layer.extra_repr() if len(layer.named_layers()) == 1 else "..."
-            text = f"{type(layer).__name__}({label})"
-            table.add_row(f"{name}: {text}" if name else text, shape, f"{sum(p.size for p in inside):,}")
+        inner = layer.named_layers()[1:]
+        own = _own_parameters(layer)
+        if own or not inner:
+            text = f"{type(layer).__name__}({'...' if inner else layer.extra_repr()})"
+            table.add_row(f"{name}: {text}" if name else text, shape, f"{sum(p.size for p in own):,}")
     total = sum(p.size for p in model.parameters())
     table.columns[0].footer, table.columns[2].footer = type(model).__name__, f"{total:,}"
     Console().print(table)
 
 
-def _own_parameters(layer: Layer) -> list[Any]:
+def _own_parameters(layer: Any) -> list[Any]:
     inner = {p for _, part in layer.named_layers()[1:] for p in part.parameters()}
     return [p for p in layer.parameters() if p not in inner]
 
 
-def _run(model: Layer, input_shape: tuple[int, ...]) -> list[tuple[str, Layer, str]]:
+def _run(model: Any, input_shape: tuple[int, ...]) -> list[tuple[str, Any, str]]:
     """Run the model once on zeros and note what each layer gives; one that does not run comes last, with a dash."""
     layers = {id(layer): (name, layer) for name, layer in reversed(model.named_layers())}
-    ran: list[tuple[str, Layer, str]] = []
+    ran: list[tuple[str, Any, str]] = []
 
-    def listen(layer: Layer) -> Any:
+    def listen(layer: Any) -> Any:
         forward = layer.forward
 
         def listening(*inputs: Any, **options: Any) -> Any:
