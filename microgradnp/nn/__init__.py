@@ -2,7 +2,7 @@
 
 from microgradnp.nn import functional, initializers, losses, optim
 from microgradnp.nn.layers import InputShapeError, Layer, Linear, ReLU, Sequential, Sigmoid, Tanh
-from microgradnp.nn.train.loop import DivergenceError, History, fit
+from microgradnp.nn.train import DivergenceError, History, fit
 
 __all__ = [
     "DivergenceError",

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
 
-from microgradnp.nn.train.loop import History
+from microgradnp.nn.train import History
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -7,7 +7,7 @@ gradient is a parameter; one that does not (a frozen weight, a running mean) is 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -117,8 +117,9 @@ class Layer:
     def mode(self, training: bool) -> Iterator[None]:
         """Training or prediction mode for a while; afterwards each layer is back in its own."""
         before = [(layer, layer.training) for _, layer in self.named_layers()]
-        self.train(training)
         try:
+            for layer, _ in before:
+                layer.training = training
             yield
         finally:
             for layer, training_before in before:
@@ -137,14 +138,8 @@ class Layer:
         array([[0., 2.]])
         """
         with no_grad(), self.mode(training=False):
-            y = self(self._as_input(x))
+            y = self(in_dtype_of(self.parameters(), x))
         return plain(y)  # type: ignore[no-any-return]  # nested as y is
-
-    def _as_input(self, x: ArrayLike) -> NDArray[Any]:
-        """``x`` as an array, floating data in the dtype of the parameters where these agree on one."""
-        array: NDArray[Any] = x.data if isinstance(x, Tensor) else np.asarray(x)
-        dtypes = {tensor.dtype for tensor in self.parameters()}
-        return array.astype(dtypes.pop(), copy=False) if len(dtypes) == 1 and array.dtype.kind == "f" else array
 
     # -- Saving
 
@@ -219,6 +214,13 @@ class Layer:
         └─────────────────┴──────────────┴────────────┘
         """
         print_summary(self, input_shape)
+
+
+def in_dtype_of(parameters: Iterable[Tensor], x: ArrayLike) -> NDArray[Any]:
+    """``x`` as an array, floating data in the dtype of the parameters where these agree on one."""
+    array: NDArray[Any] = x.data if isinstance(x, Tensor) else np.asarray(x)
+    dtypes = {p.dtype for p in parameters}
+    return array.astype(dtypes.pop(), copy=False) if len(dtypes) == 1 and array.dtype.kind == "f" else array
 
 
 def _inside(value: Any) -> Iterator[tuple[str, Any]]:

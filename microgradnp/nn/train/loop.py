@@ -1,10 +1,8 @@
-"""Training: `fit` runs an optimizer over the whole data set, epoch after epoch, and says how the loss went."""
+"""The loop of a training: `fit` takes a step on the whole data set, epoch after epoch, and says how the loss went."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,35 +13,8 @@ from microgradnp.compiler import compile as record_once  # `compile` is also a k
 from microgradnp.engine.tensor import Tensor, no_grad
 from microgradnp.nn.layers import Layer
 from microgradnp.nn.optim import Optimizer
-
-
-@dataclass(frozen=True, eq=False, repr=False)
-class History:
-    """How a training went.
-
-    Attributes
-    ----------
-    losses : ndarray of shape (epochs + 1,)
-        ``losses[k]`` is the loss after k epochs: ``losses[0]`` before training, ``losses[-1]`` at its end.
-    """
-
-    losses: NDArray[np.float64]
-
-    @property
-    def epochs(self) -> int:
-        """How many epochs were trained."""
-        return len(self.losses) - 1
-
-    def __repr__(self) -> str:
-        return f"History(epochs={self.epochs}, loss {self.losses[0]:.6g} -> {self.losses[-1]:.6g})"
-
-
-class DivergenceError(FloatingPointError):
-    """The loss became NaN or infinite; ``.history`` holds the losses up to there."""
-
-    def __init__(self, message: str, history: History) -> None:
-        super().__init__(message)
-        self.history = history
+from microgradnp.nn.train.data import as_arrays
+from microgradnp.nn.train.history import History, check_finite
 
 
 def fit(
@@ -100,12 +71,9 @@ def fit(
     True
     """
     _check_kinds(model, loss, optimizer, epochs)
-    inputs = model._as_input(_checked_data("x", x))
-    targets = _checked_data("y", y)
-    if targets.dtype.kind == "f":
-        targets = model._as_input(targets)
-    if len(inputs) != len(targets):
-        raise ValueError(f"x has {len(inputs)} rows and y has {len(targets)}: there must be one target for each input.")
+    parameters = model.parameters()
+    _check_trains(optimizer, parameters)
+    inputs, targets = as_arrays(x, y, parameters)
 
     def step(x: Any, y: Any) -> Any:
         optimizer.zero_grad()
@@ -120,10 +88,10 @@ def fit(
     with model.mode(training=True), np.errstate(over="ignore", invalid="ignore", divide="ignore"):
         for epoch in _epochs(epochs, progress, losses):
             losses[epoch] = run(inputs, targets).item()
-            _check_finite(losses, epoch)
+            check_finite(losses, epoch)
         with no_grad():
             losses[epochs] = _scalar(loss(model(inputs), targets)).item()
-        _check_finite(losses, epochs)
+        check_finite(losses, epochs)
     return History(losses)
 
 
@@ -159,24 +127,6 @@ def _recorded(step: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
     return run
 
 
-def _check_finite(losses: NDArray[np.float64], epoch: int) -> None:
-    if math.isfinite(losses[epoch]):
-        return
-    history = History(losses[: epoch + 1].copy())
-    if epoch == 0:
-        raise DivergenceError(
-            f"the loss is {losses[0]} before the first step: look at the model's initial values, and at the "
-            "scale of the data.",
-            history,
-        )
-    raise DivergenceError(
-        f"the loss became {losses[epoch]} after epoch {epoch} (it was {losses[epoch - 1]:.6g} the epoch before, "
-        f"{losses[0]:.6g} at the start): a smaller learning rate, or data brought to mean 0 and standard "
-        "deviation 1, usually helps.",
-        history,
-    )
-
-
 def _scalar(value: Any) -> Tensor:
     if not isinstance(value, Tensor):
         raise TypeError(
@@ -203,23 +153,11 @@ def _check_kinds(model: Any, loss: Any, optimizer: Any, epochs: Any) -> None:
         raise TypeError(f"epochs must be an integer; got {epochs!r}.")
     if epochs < 0:
         raise ValueError(f"epochs must be 0 or more; got {epochs}.")
-    if not set(optimizer.parameters) & set(model.parameters()):
+
+
+def _check_trains(optimizer: Optimizer, parameters: list[Tensor]) -> None:
+    if set(optimizer.parameters).isdisjoint(parameters):
         raise ValueError(
             "the optimizer holds none of the model's parameters, so nothing would be trained: make it with "
             "model.parameters()."
         )
-
-
-def _checked_data(name: str, data: Any) -> NDArray[Any]:
-    array = data.data if isinstance(data, Tensor) else np.asarray(data)
-    if array.dtype.kind not in "fiub":
-        raise TypeError(f"{name} must hold real numbers; got dtype {array.dtype}.")
-    if not array.ndim or not array.size:
-        raise ValueError(f"{name} of shape {array.shape} is empty: it needs at least one row of data.")
-    if array.dtype.kind == "f" and not np.all(np.isfinite(array)):
-        place = tuple(int(i[0]) for i in np.nonzero(~np.isfinite(array)))
-        raise ValueError(
-            f"{name}[{', '.join(map(str, place))}] is {array[place]}: leave out or fill in missing and "
-            "infinite values before training."
-        )
-    return array

@@ -1,0 +1,97 @@
+"""The methods: each says how one vector of parameters changes by its gradient, and what it remembers between steps.
+
+They are plain NumPy, and read like the formulas in the papers; `base` has everything else.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from microgradnp.engine.tensor import Array, Tensor
+from microgradnp.nn.optim.base import Hyperparameter, Optimizer
+
+
+class GD(Optimizer):
+    """Gradient descent: ``w = w - lr * gradient``.
+
+    Examples
+    --------
+    >>> import microgradnp as mg
+    >>> from microgradnp import optim
+    >>> w = mg.Tensor(3.0, requires_grad=True)
+    >>> optimizer = optim.GD([w], lr=0.25)
+    >>> (w * w).backward()
+    >>> optimizer.step()
+    >>> w.item()
+    1.5
+    """
+
+    def apply_single(self, gradient: Any, parameter: Any, state: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+        """One step against the gradient."""
+        return parameter - self.lr * gradient, state
+
+
+class Adam(Optimizer):
+    """Adam: each step is a running mean of the gradient over its running root mean square.
+
+    Both averages are corrected for their start at 0.
+
+    D. P. Kingma and J. Ba, "Adam: a method for stochastic optimization", ICLR 2015, algorithm 1.
+
+    Parameters
+    ----------
+    parameters, lr
+        As for `Optimizer`.
+    betas
+        How much of the running mean of the gradient, and of its square, each step keeps.
+    eps
+        Added to the root, against division by 0.
+
+    Examples
+    --------
+    >>> import microgradnp as mg
+    >>> from microgradnp import optim
+    >>> w = mg.Tensor(3.0, requires_grad=True)
+    >>> optimizer = optim.Adam([w], lr=0.1)
+    >>> (w * w).backward()
+    >>> optimizer.step()
+    >>> round(w.item(), 6)
+    2.9
+    """
+
+    beta1 = Hyperparameter(0, 1, "a number from 0 to below 1")
+    beta2 = Hyperparameter(0, 1, "a number from 0 to below 1")
+    eps = Hyperparameter(0, math.inf, "a finite number above 0", open_low=True)
+
+    def __init__(
+        self,
+        parameters: Iterable[Tensor],
+        lr: float = 1e-3,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+    ) -> None:
+        if not isinstance(betas, tuple | list) or len(betas) != 2:
+            raise TypeError(f"Adam's betas must be two numbers, such as (0.9, 0.999); got {betas!r}.")
+        self.lr = lr
+        self.beta1, self.beta2 = betas
+        self.eps = eps
+        super().__init__(parameters, lr)
+
+    def init_single(self, parameter: Array) -> dict[str, Array]:
+        """Running means of the gradient and of its square, and the number of steps taken."""
+        return {"mean": np.zeros_like(parameter), "square": np.zeros_like(parameter), "steps": np.zeros(())}
+
+    def apply_single(self, gradient: Any, parameter: Any, state: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+        """One step of algorithm 1."""
+        lr, beta1, beta2, eps = self.lr, self.beta1, self.beta2, self.eps
+        steps = state["steps"] + 1
+        mean = beta1 * state["mean"] + (1 - beta1) * gradient
+        square = beta2 * state["square"] + (1 - beta2) * np.square(gradient)
+        mean_hat = mean / (1 - beta1**steps).astype(gradient.dtype)
+        square_hat = square / (1 - beta2**steps).astype(gradient.dtype)
+        parameter = parameter - lr * (mean_hat / (np.sqrt(square_hat) + eps))
+        return parameter, {"mean": mean, "square": square, "steps": steps}

@@ -1,0 +1,41 @@
+"""The data of a training: what is given is checked once, and converted to what the model computes in."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from microgradnp.engine.tensor import Tensor
+from microgradnp.nn.layers.base import in_dtype_of
+
+
+def as_arrays(x: Any, y: Any, parameters: Iterable[Tensor]) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Inputs and targets as arrays of one row for each data point, floating ones in the dtype of the parameters.
+
+    Raises
+    ------
+    ValueError
+        If they are empty, differ in length or contain NaN or inf.
+    TypeError
+        If they hold no real numbers.
+    """
+    inputs, targets = (in_dtype_of(parameters, _checked(name, data)) for name, data in (("x", x), ("y", y)))
+    if len(inputs) != len(targets):
+        raise ValueError(f"x has {len(inputs)} rows and y has {len(targets)}: there must be one target for each input.")
+    return inputs, targets
+
+
+def _checked(name: str, data: Any) -> NDArray[Any]:
+    array = data.data if isinstance(data, Tensor) else np.asarray(data)
+    if array.dtype.kind not in "fiub":
+        raise TypeError(f"{name} must hold real numbers; got dtype {array.dtype}.")
+    if not array.ndim or not array.size:
+        raise ValueError(f"{name} of shape {array.shape} is empty: it needs at least one row of data.")
+    if array.dtype.kind == "f" and not np.all(np.isfinite(array)):
+        place = tuple(int(i[0]) for i in np.nonzero(~np.isfinite(array)))
+        raise ValueError(
+            f"{name}[{', '.join(map(str, place))}] is {array[place]}: leave out or fill in missing and "
+            "infinite values before training."
+        )
+    return array
