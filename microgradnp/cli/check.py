@@ -14,12 +14,7 @@ import numpy as np
 
 from microgradnp.check.diagnosis.findings import diagnose
 from microgradnp.check.gradcheck import GradientError, gradients
-
-
-class InputError(click.ClickException):
-    """Something that the user gave cannot be used: one line, exit code 2."""
-
-    exit_code = 2
+from microgradnp.cli.output import InputError
 
 
 class _ManyArgs(click.Command):

@@ -1,4 +1,4 @@
-"""The chapter, start to end: a network of one hidden layer on a noisy sine, by gradient descent and by Adam.
+"""``microgradnp document``: the chapter, start to end, a network of one hidden layer on a noisy sine.
 
 `run` repeats the experiment with this framework and holds every number that the chapter prints against its own;
 `figures` draws the chapter's figures, and one more. No derivative is written down here: gradients come from Tensors.
@@ -6,17 +6,19 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from decimal import Decimal
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import click
 import numpy as np
 from numpy.typing import NDArray
 
-from microgradnp import datasets
+from microgradnp import datasets, nn
+from microgradnp.cli.output import out_option, publishing, show, table_of
 from microgradnp.nn import functional, losses, optim
-from microgradnp.nn.layers import Linear, Sequential, Sigmoid
-from microgradnp.nn.train.loop import History, fit
 from microgradnp.transforms.pullback import grad
 
 if TYPE_CHECKING:
@@ -92,19 +94,19 @@ class Chapter:
 
     x: NDArray[Any]
     y: NDArray[Any]
-    untrained: Sequential
-    descended: Sequential
-    adapted: Sequential
-    descent: History
-    adam: History
+    untrained: nn.Sequential
+    descended: nn.Sequential
+    adapted: nn.Sequential
+    descent: nn.History
+    adam: nn.History
     rows: tuple[Row, ...]
 
-    def curve(self, model: Sequential, x: NDArray[Any]) -> NDArray[Any]:
+    def curve(self, model: nn.Sequential, x: NDArray[Any]) -> NDArray[Any]:
         """The network's output at the points ``x``, back on the scale of the data."""
         return np.asarray(model.predict(x[:, None])[:, 0] * np.std(self.y) + np.mean(self.y))
 
 
-def network(hidden: int = 8, seed: int = 1234) -> Sequential:
+def network(hidden: int = 8, seed: int = 1234) -> nn.Sequential:
     """The chapter's network with the chapter's initial values.
 
     Examples
@@ -118,7 +120,7 @@ def network(hidden: int = 8, seed: int = 1234) -> Sequential:
     )
     """
     W, V, bs, b0 = datasets.chapter_parameters(hidden, seed)
-    model = Sequential(Linear(1, hidden), Sigmoid(), Linear(hidden, 1))
+    model = nn.Sequential(nn.Linear(1, hidden), nn.Sigmoid(), nn.Linear(hidden, 1))
     model.load_state_dict({"0.weight": W[None, :], "0.bias": bs, "2.weight": V[:, None], "2.bias": np.array([b0])})
     return model
 
@@ -140,7 +142,7 @@ def run() -> Chapter:
             rows.append(Row(f"gradient of {name}[{i}]" if p.size > 1 else f"gradient of {name}", number, value, None))
 
     descended = network()
-    descent = fit(
+    descent = nn.fit(
         descended,
         inputs,
         targets,
@@ -154,7 +156,7 @@ def run() -> Chapter:
     rows.append(Row(f"gradient descent, epoch {EPOCHS}", DESCENT_END, descent.losses[-1], 1e-10))
 
     adapted = network()
-    adam = fit(
+    adam = nn.fit(
         adapted,
         inputs,
         targets,
@@ -205,3 +207,35 @@ def figures(chapter: Chapter) -> dict[str, Figure]:
         "6-derivatives": draw.side_by_side(z, derivatives, "z", "derivative of {}"),
         "7-losses": draw.losses({"gradient descent, lr 0.01": chapter.descent, "Adam, lr 0.05": chapter.adam}),
     }
+
+
+# -- The command -------------------------------------------------------------------------------------------------------
+
+
+@click.command()
+@out_option("figures")
+@click.option("--svg", is_flag=True, help="Save each figure as SVG too.")
+def document(out: Path, svg: bool) -> None:
+    """Repeat the chapter's experiment and compare every number that it prints.
+
+    Exits 1 if a number does not agree.
+    """
+    from microgradnp.show.figures import save
+
+    with publishing(out) as folder:
+        chapter = run()
+        for name, figure in figures(chapter).items():
+            for suffix in ("png", "svg") if svg else ("png",):
+                save(figure, folder / f"{name}.{suffix}")
+        names = sorted(path.name for path in folder.iterdir())
+
+    table = table_of("quantity", "document", "this run", "rel. diff.", "verdict")
+    for row in chapter.rows:
+        wanted = "all digits" if row.tolerance is None else f"{row.tolerance:.0e}"
+        verdict = f"{'agrees' if row.agrees else 'DIFFERS'} ({wanted})"
+        cells = (row.quantity, row.printed, repr(float(row.value)), f"{row.difference:.1e}", verdict)
+        table.add_row(*cells, style=None if row.agrees else "bold red")
+    agreeing = sum(row.agrees for row in chapter.rows)
+    show(table, f"{agreeing} of {len(chapter.rows)} numbers agree.", f"Figures in {out}: {', '.join(names)}")
+    if agreeing < len(chapter.rows):
+        sys.exit(1)

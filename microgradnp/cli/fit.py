@@ -1,97 +1,29 @@
-"""Regression on a person's own table: read a CSV file, bring its columns to one scale, train, and predict in its units.
+"""``microgradnp fit DATA.csv``: a regression on a person's own table, from the command line.
 
-Whatever is wrong with the file is said in one line, by file, row and column, before anything is computed.
+The columns are brought to one scale, a network is trained on them, and it predicts in the table's own units.
 """
 
 from __future__ import annotations
 
 import csv
 import math
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import click
 import numpy as np
 from numpy.typing import NDArray
 
+from microgradnp import nn
+from microgradnp.cli.output import InputError, out_option, publishing, show, table_of
+from microgradnp.cli.table import TableError, read_columns, write_predictions
 from microgradnp.nn import initializers, losses, optim
-from microgradnp.nn.layers import Layer, Linear, ReLU, Sequential, Sigmoid, Tanh
-from microgradnp.nn.train.loop import History, fit
 
-ACTIVATIONS: dict[str, type[Layer]] = {"sigmoid": Sigmoid, "relu": ReLU, "tanh": Tanh}
+ACTIVATIONS: dict[str, type[nn.Layer]] = {"sigmoid": nn.Sigmoid, "relu": nn.ReLU, "tanh": nn.Tanh}
 OPTIMIZERS: dict[str, type[optim.Optimizer]] = {"gd": optim.GD, "adam": optim.Adam}
-
-
-class TableError(ValueError):
-    """A table that cannot be used; the message says in one line where and why."""
-
-
-def read_columns(path: str | Path, names: Sequence[str]) -> NDArray[np.float64]:
-    """Read columns of numbers from a CSV file with a header, as an array of shape (rows, len(names)).
-
-    Raises
-    ------
-    TableError
-        If the file cannot be read or is empty, a column is missing or named twice, or a cell is not a finite number.
-        Rows are counted as a spreadsheet counts them: the header is row 1.
-    """
-    try:
-        with open(path, newline="", encoding="utf-8-sig") as file:
-            rows = list(csv.reader(file, skipinitialspace=True))
-    except OSError as error:
-        raise TableError(f"{path}: {error.strerror or error}.") from None
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise TableError(f"{path}: not a CSV file in UTF-8 ({error}).") from None
-    while rows and not any(cell.strip() for cell in rows[-1]):  # a spreadsheet may leave commas below the table
-        rows.pop()
-    if not rows:
-        raise TableError(f"{path}: the file is empty; it needs a row of column names and rows of numbers below it.")
-    top = next(i for i, row in enumerate(rows) if not _blank(row))
-    header = [name.strip() for name in rows[top]]
-    places = [_place(path, header, name) for name in names]
-    numbers = [
-        [_number(path, number, row, i, header) for i in places]
-        for number, row in enumerate(rows[top + 1 :], start=top + 2)
-        if not _blank(row)
-    ]
-    if not numbers:
-        raise TableError(f"{path}: no rows of numbers below the column names.")
-    return np.array(numbers)
-
-
-def _blank(row: list[str]) -> bool:
-    return not row or (len(row) == 1 and not row[0].strip())
-
-
-def _place(path: str | Path, header: list[str], name: str) -> int:
-    n = header.count(name)
-    if n == 1:
-        return header.index(name)
-    if n > 1:
-        raise TableError(f"{path}, row 1: column {name!r} is there {n} times; give each its own name.")
-    only = header[0] if len(header) == 1 else ""
-    separator = next((s for s in (";", "\t") if s in only), None)
-    hint = f" Separate the columns by ',' instead of {separator!r}." if separator else ""
-    raise TableError(f"{path}, row 1: no column {name!r}; it has {', '.join(map(repr, header))}.{hint}")
-
-
-def _number(path: str | Path, number: int, row: list[str], i: int, header: list[str]) -> float:
-    where = f"{path}, row {number}, column {header[i]!r}"
-    if len(row) != len(header):
-        raise TableError(
-            f"{where}: the row has {len(row)} cell{'s' * (len(row) != 1)}, but the header has {len(header)}."
-        )
-    text = row[i].strip()
-    if not text:
-        raise TableError(f"{where}: the cell is empty; fill it in or leave the row out.")
-    try:
-        value = float(text.replace("_", "?"))  # Python reads 1_000 as a number; in a table it is a slip
-    except ValueError:
-        raise TableError(f"{where}: {text!r} is not a number.") from None
-    if not math.isfinite(value):
-        raise TableError(f"{where}: {text!r} is not a finite number; fill it in or leave the row out.")
-    return value
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,10 +61,10 @@ class Scale:
 class Regression:
     """A network trained on a table, with what it takes to use it on numbers in the table's own units."""
 
-    model: Sequential
+    model: nn.Sequential
     inputs: Scale
     target: Scale
-    history: History
+    history: nn.History
 
     def predict(self, x: NDArray[Any]) -> NDArray[Any]:
         """Predictions of shape (N,) for inputs of shape (N, columns), both in the data's own units."""
@@ -161,13 +93,13 @@ def regress(
     inputs, target = Scale.of(x, names[:-1]), Scale.of(y[:, None], names[-1:])
     rng = np.random.default_rng(seed)
     init = initializers.he_normal if activation == "relu" else initializers.glorot_uniform
-    model = Sequential()
+    model = nn.Sequential()
     width = x.shape[1]
     for wider in hidden:
-        model.append(Linear(width, wider, weight_init=init, rng=rng)).append(ACTIVATIONS[activation]())
+        model.append(nn.Linear(width, wider, weight_init=init, rng=rng)).append(ACTIVATIONS[activation]())
         width = wider
-    model.append(Linear(width, 1, rng=rng))
-    history = fit(
+    model.append(nn.Linear(width, 1, rng=rng))
+    history = nn.fit(
         model,
         inputs.down(x),
         target.down(y[:, None]),
@@ -179,11 +111,95 @@ def regress(
     return Regression(model, inputs, target, history)
 
 
-def write_predictions(
-    path: str | Path, names: Sequence[str], x: NDArray[Any], y: NDArray[Any], predicted: NDArray[Any]
-) -> None:
-    """Write inputs, targets and predictions side by side as CSV, each number in full."""
-    with open(path, "w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow([*names, f"{names[-1]} (predicted)"])
-        writer.writerows(np.column_stack((x, y, predicted)).tolist())
+# -- The command -------------------------------------------------------------------------------------------------------
+
+
+def _names(text: str) -> list[str]:
+    """Column names as a CSV file has them in its first line."""
+    return [name.strip() for name in next(csv.reader([text], skipinitialspace=True), [""])]
+
+
+def _column(context: click.Context, parameter: click.Parameter, text: str) -> str:
+    names = _names(text)
+    return names[0] if len(names) == 1 else text.strip()  # only one is asked for, so a comma needs no quotes
+
+
+def _columns(context: click.Context, parameter: click.Parameter, text: str) -> list[str]:
+    names = _names(text)
+    if not all(names):
+        raise InputError(
+            f"--{parameter.name} {text!r}: give column names, separated by commas; put double quotes around one "
+            "that has a comma itself."
+        )
+    if len(set(names)) < len(names):
+        raise InputError(f"--{parameter.name} {text!r}: a column is given twice.")
+    return names
+
+
+def _widths(context: click.Context, parameter: click.Parameter, text: str) -> list[int]:
+    try:
+        widths = [int(width) for width in text.split(",")]
+    except ValueError:
+        widths = [0]
+    if min(widths) < 1:
+        raise InputError(f"--hidden {text!r}: give the width of each hidden layer, such as 8 or 8,8.")
+    return widths
+
+
+@click.command()
+@click.argument("data", type=click.Path(path_type=Path))
+@click.option("--x", required=True, metavar="COLUMN[,COLUMN]", callback=_columns, help="The input columns.")
+@click.option("--y", required=True, metavar="COLUMN", callback=_column, help="The column to predict.")
+@click.option("--hidden", default="8", show_default=True, callback=_widths, help="Widths of the hidden layers: 8,8.")
+@click.option("--activation", type=click.Choice([*ACTIVATIONS]), default="tanh", show_default=True)
+@click.option("--optimizer", type=click.Choice([*OPTIMIZERS]), default="adam", show_default=True)
+@click.option("--lr", type=float, default=0.05, show_default=True, help="The learning rate.")
+@click.option("--epochs", type=click.IntRange(min=0), default=2000, show_default=True)
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="For the initial weights.")
+@out_option("fit")
+def fit(data: Path, x: list[str], y: str, out: Path, lr: float, **options: Any) -> None:
+    """Train a network on the columns of the CSV file DATA, and predict.
+
+    Writes the predictions as CSV, and a figure: the fitted curve for one input column, predictions against observations
+    for several.
+    """
+    from microgradnp.show import figures
+
+    if y in x:
+        raise InputError(f"--y {y!r} is also one of the inputs; predict a column from the others.")
+    names = [*x, y]
+    try:
+        columns = read_columns(data, names)
+    except TableError as error:
+        raise InputError(str(error)) from None
+    inputs, observed = columns[:, :-1], columns[:, -1]
+
+    with publishing(out) as folder:
+        try:
+            result = regress(inputs, observed, names, lr=lr, progress=True, **options)
+        except TableError as error:
+            raise InputError(f"{data}: {error}") from None
+        except nn.DivergenceError as error:
+            raise click.ClickException(f"training on {data} went wrong: {error}") from None
+        except ValueError as error:  # a hyperparameter out of range
+            raise InputError(str(error)) from None
+        predicted = result.predict(inputs)
+        write_predictions(folder / "predictions.csv", names, inputs, observed, predicted)
+        with warnings.catch_warnings(record=True) as notes:
+            warnings.simplefilter("always", figures.FontWarning)
+            if len(x) == 1:
+                grid = np.linspace(inputs.min(), inputs.max(), 500)
+                lines = {"network": (grid, result.predict(grid[:, None]))}
+                name, figure = "curve.png", figures.curves(inputs[:, 0], observed, lines, *names)
+            else:
+                name = "predicted-against-observed.png"
+                figure = figures.predicted_against_observed(observed, predicted, y)
+            figures.save(figure, folder / name)
+
+    for note in notes:
+        click.echo(f"Note: {note.message}", err=True)
+    before, after = result.mean_squared_errors[[0, -1]]
+    table = table_of(f"{len(observed)} rows", "unit", "before training", f"after {options['epochs']} epochs")
+    table.add_row("mean squared error", f"({y})^2", f"{before:.6g}", f"{after:.6g}")
+    table.add_row("root mean squared error", y, f"{np.sqrt(before):.6g}", f"{np.sqrt(after):.6g}")
+    show(table, f"Saved in {out}: {name}, predictions.csv")

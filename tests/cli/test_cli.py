@@ -18,6 +18,7 @@ import microgradnp
 from microgradnp import __main__
 from microgradnp.cli import fit as regression
 from microgradnp.cli.main import main
+from microgradnp.cli.table import read_columns
 
 QUICK = ["--epochs", "20", "--hidden", "4"]
 
@@ -47,7 +48,7 @@ def test_one_input_gives_a_curve_and_predictions(table, tmp_path):
         header, *rows = csv.reader(file)
     assert header == ["age", "height", "height (predicted)"]
     age, height, predicted = np.array(rows, float).T
-    given = regression.read_columns(table, ["age", "height"])
+    given = read_columns(table, ["age", "height"])
     np.testing.assert_array_equal(np.column_stack((age, height)), given)
     # The printed error is that of the written predictions, in the data's own units.
     assert f"{np.sqrt(np.mean((predicted - height) ** 2)):.6g}" in result.output
@@ -72,7 +73,7 @@ def test_the_same_seed_gives_the_same_predictions(table, tmp_path):
 
 def test_units_do_not_matter(table):
     """Predictions in metres are those in millimetres over a thousand."""
-    data = regression.read_columns(table, ["age", "weight", "height"])
+    data = read_columns(table, ["age", "weight", "height"])
     predictions = []
     for scale in (1.0, 1e-3):
         x, y = data[:, :2] * [scale, 1], data[:, 2] * scale
@@ -177,14 +178,14 @@ def test_a_table_from_a_spreadsheet(tmp_path):
     """With a byte order mark, spaces, blank lines, quoted cells and Windows line ends."""
     path = tmp_path / "data.csv"
     path.write_bytes(b'\xef\xbb\xbf"age" , height\r\n\r\n "1" ,2\r\n3,4.5e0\r\n\r\n')
-    np.testing.assert_array_equal(regression.read_columns(path, ["height", "age"]), [[2, 1], [4.5, 3]])
+    np.testing.assert_array_equal(read_columns(path, ["height", "age"]), [[2, 1], [4.5, 3]])
 
 
 @pytest.mark.parametrize("end", ["  ", " \n", ",\n", "\t\n , \n\n"])
 def test_blank_lines_around_and_below_a_table_are_no_rows(end, tmp_path):
     path = tmp_path / "data.csv"
     path.write_text(f" \na,b\n1,2\n  \n3,4\n{end}")
-    np.testing.assert_array_equal(regression.read_columns(path, ["a", "b"]), [[1, 2], [3, 4]])
+    np.testing.assert_array_equal(read_columns(path, ["a", "b"]), [[1, 2], [3, 4]])
 
 
 @pytest.mark.parametrize(
@@ -334,7 +335,8 @@ def test_without_the_extra_one_line_says_what_to_install(missing, table, tmp_pat
 
 def test_another_missing_module_is_no_matter_of_extras(monkeypatch):
     monkeypatch.setitem(sys.modules, "csv", None)
-    monkeypatch.delitem(sys.modules, "microgradnp.cli.fit")
+    for module in ("main", "fit"):
+        monkeypatch.delitem(sys.modules, f"microgradnp.cli.{module}")
     monkeypatch.setattr(sys, "argv", ["microgradnp", "fit", "a.csv", "--x", "a", "--y", "b"])
     with pytest.raises(ModuleNotFoundError, match="csv"):
         __main__.main()

@@ -1,0 +1,111 @@
+"""What the commands share: where their output goes, and how it is shown.
+
+All output files are made in a temporary folder and moved to their place at the end, so that an error leaves nothing
+half-written. What goes wrong with a user's input is an `InputError`: one line, and exit code 2.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+class InputError(click.ClickException):
+    """Something that the user gave cannot be used: one line, exit code 2."""
+
+    exit_code = 2
+
+
+def out_option(default: str) -> Callable[[Command], Command]:
+    return click.option(
+        "--out",
+        type=click.Path(file_okay=False, path_type=Path),
+        default=default,
+        show_default=True,
+        help="Folder for the output; made if it is not there.",
+    )
+
+
+@contextmanager
+def publishing(out: Path) -> Iterator[Path]:
+    """A temporary folder; its files move to ``out`` when all has gone well."""
+    try:
+        there = next(path for path in (out, *out.absolute().parents) if path.exists())
+        with _ending_in_order(), TemporaryDirectory(dir=there, prefix=".microgradnp-") as name:
+            yield Path(name)
+            _move(sorted(Path(name).iterdir()), out)
+    except OSError as error:
+        raise InputError(f"--out {error.filename2 or out}: {error.strerror or error}.") from None
+
+
+def _move(files: list[Path], out: Path) -> None:
+    """Move files to ``out``: all of them or, if one cannot be, none."""
+    for file in files:
+        if (out / file.name).is_dir():
+            raise InputError(f"--out {out}: {out / file.name} is a folder; a file of that name is to be written.")
+    out.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(dir=files[0].parent) as name:
+        kept, moved = Path(name), []
+        try:
+            for file in files:
+                target = out / file.name
+                if target.exists():
+                    shutil.copy2(target, kept / file.name)
+                moved.append(target)
+                os.replace(file, target)
+        except BaseException:
+            for target in moved:
+                if (kept / target.name).exists():
+                    os.replace(kept / target.name, target)
+                else:
+                    target.unlink(missing_ok=True)
+            raise
+
+
+@contextmanager
+def _ending_in_order() -> Iterator[None]:
+    """Let a signal that ends the process do so as Ctrl-C does, so that nothing temporary stays behind."""
+    caught = []
+    if threading.current_thread() is threading.main_thread():  # elsewhere Python sets no handlers
+        for number in (signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM)):
+            if signal.getsignal(number) is signal.SIG_DFL:
+                signal.signal(number, lambda number, frame: sys.exit(128 + number))
+                caught.append(number)
+    try:
+        yield
+    finally:
+        for number in caught:
+            signal.signal(number, signal.SIG_DFL)
+
+
+def table_of(*header: str) -> Table:
+    from rich.table import Table
+
+    table = Table()
+    for i, name in enumerate(header):
+        table.add_column(name, justify="right" if 0 < i < 4 else "left", overflow="fold")
+    return table
+
+
+def show(*parts: Table | str) -> None:
+    from rich.console import Console
+
+    width = None if sys.stdout.isatty() else 120  # a file or a pipe has no width of its own
+    console = Console(width=width, markup=False, highlight=False)
+    for part in parts:
+        console.print(part, soft_wrap=isinstance(part, str))
