@@ -7,6 +7,7 @@ from microgradnp.functions import (  # noqa: F401  (they fill the tables)
     calculus,
     elementwise,
     linalg,
+    padding,
     places,
     polynomials,
     products,

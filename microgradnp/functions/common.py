@@ -8,25 +8,28 @@ import operator
 from typing import Any
 
 import numpy as np
-from numpy.lib.array_utils import normalize_axis_tuple
+from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
 
 from microgradnp.engine.tensor import (
+    FUNCTIONS,
     Axis,
     Tensor,
     _no_python_value,
-    _state,
+    being_recorded,
     constant_array,
     plain,
     tensors_in,
     wrap,
 )
 
-# mypy: allow-untyped-defs, allow-untyped-calls
+# -- Operands ----------------------------------------------------------------------------------------------------------
 
 
-def lift(x: Any) -> Any:
-    """Any operand as a Tensor."""
-    return x if type(x) is Tensor else wrap(np.asarray(constant_array(x)))
+def lift(x: Any, dtype: Any = None) -> Any:
+    """Any operand as a Tensor, cast to a dtype where one is given."""
+    if type(x) is not Tensor:
+        x = wrap(np.asarray(constant_array(x)))
+    return x if dtype is None else x.astype(dtype)
 
 
 def weakly(x: Any, dtype: Any) -> Any:
@@ -36,17 +39,30 @@ def weakly(x: Any, dtype: Any) -> Any:
 
 def detached(x: Any) -> Any:
     """The value of ``x`` as a constant: no gradient flows through."""
-    return x.detach() if type(x) is Tensor and x._tracked else x
+    return x.detach() if type(x) is Tensor and x.requires_grad else x
 
 
 def fixed(x: Any, what: str) -> Any:
     """An argument that must be known beforehand (a place, a count): its plain value, or an error that says why not."""
     for t in tensors_in(x):
-        if t._tracked:
+        if t.requires_grad:
             raise TypeError(f"{what} has no derivative here; pass it as a plain number or array (t.data).")
-        if _state().tracer is not None:
+        if being_recorded():
             _no_python_value(what)
     return plain(x)
+
+
+def holds_tensors(x: Any) -> bool:
+    """Whether a Tensor is among nested arguments."""
+    return any(True for _ in tensors_in(x))
+
+
+def as_numpy_writes(*functions: Any) -> None:
+    """Register functions whose text in NumPy is made of its other functions alone: it serves Tensors as it is."""
+    FUNCTIONS.update((f, f._implementation) for f in functions)
+
+
+# -- Axes, shapes and indices ------------------------------------------------------------------------------------------
 
 
 def axes_of(axis: Axis, ndim: int) -> tuple[int, ...] | None:
@@ -58,9 +74,20 @@ def axes_of(axis: Axis, ndim: int) -> tuple[int, ...] | None:
     return normalize_axis_tuple(axis, ndim)
 
 
+def in_line(a: Any, axis: int | None) -> tuple[Any, int]:
+    """A Tensor and one of its axes, a non-negative int; for None, as NumPy means it, all elements in a line."""
+    a = lift(a)
+    return (np.ravel(a), 0) if axis is None else (a, normalize_axis_index(axis, a.ndim))
+
+
 def shape_of(shape: Any) -> tuple[int, ...]:
     """A shape as a tuple of ints."""
     return tuple(map(operator.index, shape)) if np.iterable(shape) else (operator.index(shape),)
+
+
+def with_length(shape: tuple[int, ...], axis: int, n: int) -> tuple[int, ...]:
+    """A shape in which one axis has the length ``n``."""
+    return (*shape[:axis], n, *shape[axis + 1 :])
 
 
 def along(axis: int, part: Any) -> tuple[Any, ...]:

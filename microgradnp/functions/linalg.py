@@ -17,8 +17,7 @@ from numpy.lib.array_utils import normalize_axis_tuple
 
 from microgradnp.engine.rules import RULES, defvjp, primitive, product_of_others
 from microgradnp.engine.tensor import apply, constant, implements
-from microgradnp.functions.common import detached, fixed, lift
-from microgradnp.functions.products import vecdot
+from microgradnp.functions.common import as_numpy_writes, detached, fixed, lift
 from microgradnp.functions.statistics import safe_sqrt
 
 # mypy: allow-untyped-defs, allow-untyped-calls
@@ -231,12 +230,6 @@ def svd(a, full_matrices=True, compute_uv=True, hermitian=False):
     packed = svd_packed(a)
     s = packed[..., m, :]
     return SVDResult(packed[..., :m, :], s, packed[..., m + 1 :, :].mT) if compute_uv else s
-
-
-@implements(np.linalg.svdvals)
-def svdvals(x, /):
-    """Singular values."""
-    return np.linalg.svd(x, compute_uv=False)
 
 
 @implements(np.linalg.qr)
@@ -488,7 +481,4 @@ def outer(x1, x2, /):
 
 
 implements(np.linalg.cross)(lambda x1, x2, /, *, axis=-1: np.cross(lift(x1), lift(x2), axis=axis))
-implements(np.linalg.vecdot)(lambda x1, x2, /, *, axis=-1: vecdot(x1, x2, axis=axis))
-implements(np.linalg.tensordot)(lambda x1, x2, /, *, axes=2: np.tensordot(lift(x1), lift(x2), axes))
-implements(np.linalg.diagonal)(lambda x, /, *, offset=0: np.diagonal(x, offset, -2, -1))
-implements(np.linalg.trace)(lambda x, /, *, offset=0, dtype=None: np.trace(x, offset, -2, -1, dtype))
+as_numpy_writes(np.linalg.vecdot, np.linalg.tensordot, np.linalg.diagonal, np.linalg.trace, np.linalg.svdvals)

@@ -3,15 +3,15 @@
 What ``where=`` leaves out is filled with what changes nothing, so that a row need not know of it.
 """
 
+import math
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from numpy.lib.array_utils import normalize_axis_index
 
 from microgradnp.engine.rules import RULES, name_of
 from microgradnp.engine.tensor import Tensor, apply, implements, unary
-from microgradnp.functions.common import axes_of, lift, weakly
+from microgradnp.functions.common import axes_of, in_line, lift, weakly, with_length
 
 # mypy: allow-untyped-defs, allow-untyped-calls
 
@@ -27,16 +27,11 @@ def _reduction(
     def reduce(a, axis=None, dtype=None, *, keepdims=False, initial=None, where=True):
         if type(a) is Tensor and axis is None is dtype is initial and keepdims is False and where is True:
             return unary(a, rule, _WHOLE)  # as in most losses
-        a = lift(a) if dtype is None else lift(a).astype(dtype)
+        a = lift(a, dtype)
         initial = None if initial is None else weakly(initial, a.dtype)
         options: dict[str, Any] = {"axis": axes_of(axis, a.ndim), "keepdims": bool(keepdims)}
         if where is not True:
-            fill = initial if neutral is None else neutral
-            if fill is None:
-                raise ValueError(
-                    f"{name_of(function)} with where= needs initial= too: the result where nothing is chosen."
-                )
-            a = np.where(where, a, fill)
+            a = chosen(function, a, where, initial if neutral is None else neutral)
         if initial is None:
             return apply(rule, (a,), options)
         if not a.size and neutral is None:
@@ -57,6 +52,13 @@ def _reduction(
         return reduce(array, axis, dtype, keepdims=keepdims, initial=initial, where=where)
 
 
+def chosen(function, a, where, fill):
+    """``a`` with ``fill`` in place of what ``where`` leaves out."""
+    if fill is None:
+        raise ValueError(f"{name_of(function)} with where= needs initial= too: the result where nothing is chosen.")
+    return np.where(where, a, fill)
+
+
 _reduction(np.sum, np.add, 0)
 _reduction(np.prod, np.multiply, 1)
 _reduction(np.max, np.maximum, None, np.amax)
@@ -66,55 +68,52 @@ _reduction(np.min, np.minimum, None, np.amin)
 @implements(np.mean)
 def mean(a, axis=None, dtype=None, *, keepdims=False, where=True):
     """Mean, over the chosen elements where ``where`` is given."""
-    a = lift(a) if dtype is None else lift(a).astype(dtype)
+    a = lift(a, dtype)
     if where is not True:
-        chosen = np.broadcast_to(lift(where).astype(a.dtype), a.shape)
-        return np.sum(np.where(where, a, 0), axis=axis, keepdims=keepdims) / np.sum(
-            chosen, axis=axis, keepdims=keepdims
-        )
+        total = np.sum(a, axis=axis, keepdims=keepdims, where=where)
+        return total / count(a, axis, keepdims, where)
     return apply(RULES[np.mean], (a,), {"axis": axes_of(axis, a.ndim), "keepdims": bool(keepdims)})
 
 
-@implements(np.cumsum)
-def cumsum(a, axis=None, dtype=None):
-    """Running sum."""
-    return _running(np.cumsum, a, axis, dtype)
+def count(a, axis, keepdims=False, where=True):
+    """How many elements each result is made of: a number, or for each the number of those that are chosen."""
+    if where is not True:
+        return np.sum(np.broadcast_to(lift(where).astype(a.dtype), a.shape), axis=axis, keepdims=keepdims)
+    axes = axes_of(axis, a.ndim)
+    return a.size if axes is None else math.prod(a.shape[i] for i in axes)
 
 
-@implements(np.cumprod)
-def cumprod(a, axis=None, dtype=None):
-    """Running product."""
-    return _running(np.cumprod, a, axis, dtype)
+# -- Running sums and products -----------------------------------------------------------------------------------------
 
 
-def _running(function, a, axis, dtype):
-    a = lift(a) if dtype is None else lift(a).astype(dtype)
-    if axis is None or (not a.ndim and axis in (0, -1)):  # as NumPy's of a number
-        a, axis = a.ravel(), 0
-    return apply(RULES[function], (a,), {"axis": normalize_axis_index(axis, a.ndim)})
+def _running(function: Any, ufunc: np.ufunc, name: str, first: float) -> None:
+    """Register a running sum or product under its three names; ``first`` is what it begins with where one asks."""
 
+    @implements(function)
+    def running(a, axis=None, dtype=None):
+        a = lift(a, dtype)
+        a, axis = in_line(a, None if not a.ndim and axis in (0, -1) else axis)  # as NumPy's of a number
+        return apply(RULES[function], (a,), {"axis": axis})
 
-implements(np.add.accumulate)(lambda array, axis=0, dtype=None: np.cumsum(array, axis=axis, dtype=dtype))
-implements(np.multiply.accumulate)(lambda array, axis=0, dtype=None: np.cumprod(array, axis=axis, dtype=dtype))
+    @implements(ufunc.accumulate)
+    def accumulate(array, axis=0, dtype=None):
+        return running(array, axis, dtype)
 
-
-def _cumulative(name, running, first):
     def cumulative(x, /, *, axis=None, dtype=None, include_initial=False):
         x = np.atleast_1d(lift(x))
         if axis is None:
             if x.ndim != 1:
                 raise ValueError(f"np.{name} of shape {x.shape} needs axis=: which axis to run along.")
             axis = 0
-        axis = normalize_axis_index(axis, x.ndim)
-        y = running(x, axis=axis, dtype=dtype)
+        y = running(x, axis, dtype)
         if not include_initial:
             return y
-        start = np.full((*x.shape[:axis], 1, *x.shape[axis + 1 :]), first, y.dtype)
-        return np.concatenate((start, y), axis=axis)
+        x, axis = in_line(x, axis)
+        return np.concatenate((np.full(with_length(x.shape, axis, 1), first, y.dtype), y), axis=axis)
 
     if hasattr(np, name):
         implements(getattr(np, name))(cumulative)
 
 
-_cumulative("cumulative_sum", np.cumsum, 0)
-_cumulative("cumulative_prod", np.cumprod, 1)
+_running(np.cumsum, np.add, "cumulative_sum", 0)
+_running(np.cumprod, np.multiply, "cumulative_prod", 1)

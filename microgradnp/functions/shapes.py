@@ -1,15 +1,14 @@
-"""Shapes: NumPy's functions that reshape, join, split, repeat, pad and create arrays, composed of a few rows."""
+"""Shapes: NumPy's functions that reshape, join, split, repeat and create arrays, composed of a few rows."""
 
 import math
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
 
-from microgradnp.engine.rules import RULES, scatter
-from microgradnp.engine.tensor import apply, implements, plain, tensors_in, wrap
-from microgradnp.functions.common import along, fixed, lift, shape_of
+from microgradnp.engine.rules import RULES
+from microgradnp.engine.tensor import apply, implements, plain, wrap
+from microgradnp.functions.common import along, as_numpy_writes, fixed, holds_tensors, in_line, lift, shape_of
 
 # mypy: allow-untyped-defs, allow-untyped-calls
 
@@ -51,10 +50,7 @@ def transpose(a, axes=None):
     return apply(RULES[np.transpose], (a,), {"axes": axes})
 
 
-@implements(np.matrix_transpose, np.linalg.matrix_transpose)
-def matrix_transpose(x, /):
-    """The last two axes exchanged."""
-    return np.swapaxes(x, -1, -2)
+implements(np.matrix_transpose, np.linalg.matrix_transpose)(lambda x, /: np.swapaxes(x, -1, -2))
 
 
 @implements(np.swapaxes)
@@ -78,14 +74,6 @@ def moveaxis(a, source, destination):
     for to, axis in sorted(zip(destination, source, strict=True)):
         order.insert(to, axis)
     return np.transpose(a, order)
-
-
-@implements(np.rollaxis)
-def rollaxis(a, axis, start=0):
-    """One axis moved to stand before another."""
-    axis = normalize_axis_index(axis, a.ndim)
-    start = normalize_axis_index(start + a.ndim if start < 0 else start, a.ndim + 1)
-    return np.moveaxis(a, axis, start - (axis < start))
 
 
 @implements(np.expand_dims)
@@ -166,9 +154,9 @@ _AT_ONCE = 64
 @implements(np.concatenate, *filter(None, [getattr(np, "concat", None)]))
 def concatenate(arrays, /, axis=0, *, dtype=None, casting="same_kind"):
     """Join along an axis."""
-    arrays = tuple(lift(a) for a in arrays)
+    arrays = tuple(map(lift, arrays))
     if axis is None:
-        arrays, axis = tuple(a.ravel() for a in arrays), 0
+        arrays, axis = tuple(map(np.ravel, arrays)), 0
     if not arrays or not arrays[0].ndim:
         raise ValueError(
             f"np.concatenate needs at least one Tensor of at least one axis; got {[a.shape for a in arrays]}."
@@ -186,7 +174,7 @@ def concatenate(arrays, /, axis=0, *, dtype=None, casting="same_kind"):
 @implements(np.stack)
 def stack(arrays, axis=0, *, dtype=None, casting="same_kind"):
     """Join along a new axis."""
-    arrays = tuple(lift(a) for a in arrays)
+    arrays = tuple(map(lift, arrays))
     if len({a.shape for a in arrays}) != 1:
         raise ValueError(
             f"np.stack needs at least one Tensor, all of one shape; got shapes {[a.shape for a in arrays]}."
@@ -197,36 +185,11 @@ def stack(arrays, axis=0, *, dtype=None, casting="same_kind"):
     return concatenate([apply(RULES[np.reshape], (a,), one) for a in arrays], axis, dtype=dtype, casting=casting)
 
 
-@implements(np.hstack)
-def hstack(tup, *, dtype=None, casting="same_kind"):
-    """Join side by side."""
-    arrays = [np.atleast_1d(lift(a)) for a in tup]
-    return np.concatenate(arrays, axis=0 if arrays and arrays[0].ndim == 1 else 1, dtype=dtype, casting=casting)
-
-
-@implements(np.vstack)
-def vstack(tup, *, dtype=None, casting="same_kind"):
-    """Join one below the other."""
-    return np.concatenate([np.atleast_2d(lift(a)) for a in tup], axis=0, dtype=dtype, casting=casting)
-
-
-@implements(np.dstack)
-def dstack(tup):
-    """Join along the third axis."""
-    return np.concatenate([np.atleast_3d(lift(a)) for a in tup], axis=2)
-
-
 @implements(np.column_stack)
 def column_stack(tup):
     """Join vectors as the columns of a matrix."""
     arrays = [lift(a) for a in tup]
     return np.concatenate([a if a.ndim > 1 else np.reshape(a, (-1, 1)) for a in arrays], axis=1)
-
-
-@implements(np.append)
-def append(arr, values, axis=None):
-    """Join at the end."""
-    return np.concatenate((lift(arr), lift(values)), axis=axis)
 
 
 @implements(np.block)
@@ -279,16 +242,10 @@ def split(ary, indices_or_sections, axis=0):
     return np.array_split(ary, indices_or_sections, axis)
 
 
-implements(np.hsplit)(lambda ary, indices_or_sections: np.split(ary, indices_or_sections, 0 if ary.ndim == 1 else 1))
-implements(np.vsplit)(lambda ary, indices_or_sections: np.split(ary, indices_or_sections, 0))
-implements(np.dsplit)(lambda ary, indices_or_sections: np.split(ary, indices_or_sections, 2))
-
+implements(np.append)(lambda arr, values, axis=None: np.concatenate((lift(arr), lift(values)), axis=axis))
+as_numpy_writes(np.hstack, np.vstack, np.dstack, np.hsplit, np.vsplit, np.dsplit, np.rollaxis)
 if hasattr(np, "unstack"):
-
-    @implements(np.unstack)
-    def unstack(x, /, *, axis=0):
-        """The parts along an axis."""
-        return tuple(np.moveaxis(x, axis, 0))
+    as_numpy_writes(np.unstack)
 
 
 @implements(np.flip)
@@ -323,19 +280,15 @@ def roll(a, shift, axis=None):
     order = normalize_axis_tuple(axes.ravel().tolist(), a.ndim, allow_duplicate=True)
     for s, i in zip(map(int, shifts.ravel().tolist()), order, strict=True):
         if n := a.shape[i]:
-            before = (slice(None),) * i
-            a = np.concatenate((a[(*before, slice(n - s % n, None))], a[(*before, slice(None, n - s % n))]), axis=i)
+            a = np.concatenate((a[along(i, slice(n - s % n, None))], a[along(i, slice(n - s % n))]), axis=i)
     return a
 
 
 @implements(np.repeat)
 def repeat(a, repeats, axis=None):
     """Each element several times."""
-    a = lift(a)
+    a, axis = in_line(a, axis)
     repeats = fixed(repeats, "the repeats of np.repeat")
-    if axis is None:
-        a, axis = np.ravel(a), 0
-    axis = normalize_axis_index(axis, a.ndim)
     before, n, after = a.shape[:axis], a.shape[axis], a.shape[axis + 1 :]
     if np.size(repeats) != 1:
         return np.take(a, np.repeat(np.arange(n), repeats), axis=axis)
@@ -360,100 +313,13 @@ def tile(A, reps):
     return np.reshape(np.broadcast_to(np.reshape(A, pairs), stretched), whole)
 
 
-# -- Padding -----------------------------------------------------------------------------------------------------------
-
-
-@implements(np.pad)
-def pad(array, pad_width, mode="constant", **options):
-    """Enlarged at the ends of the axes, in every mode of NumPy's but "empty" and a function of one's own."""
-    a = lift(array)
-    if isinstance(pad_width, dict):
-        given = {normalize_axis_index(i, a.ndim): n for i, n in pad_width.items()}
-        pad_width = [np.broadcast_to(given.get(i, 0), 2) for i in range(a.ndim)]
-    pad_width = np.asarray(fixed(pad_width, "the pad_width of np.pad"))
-    if pad_width.dtype.kind not in "iu":
-        raise TypeError(f"np.pad takes whole numbers as pad_width; got dtype {pad_width.dtype}.")
-    widths = np.broadcast_to(pad_width, (a.ndim, 2)).tolist()
-    if any(n < 0 for pair in widths for n in pair):
-        raise ValueError(f"np.pad: widths may not be negative; got {widths}.")
-    constants = options.pop("constant_values", 0) if mode == "constant" else None
-    if mode == "constant" and not any(True for _ in tensors_in(constants)) and not np.any(constants) and not options:
-        index = tuple(slice(before, before + n) for (before, _), n in zip(widths, a.shape, strict=True))
-        whole = tuple(before + n + after for (before, after), n in zip(widths, a.shape, strict=True))
-        return scatter(a, index=index, shape=whole)
-    each = {key: _per_axis(value, a.ndim) for key, value in options.items() if key in ("stat_length", "end_values")}
-    rest = {key: value for key, value in options.items() if key not in each}
-    for axis in range(a.ndim):
-        before, after = widths[axis]
-        if not a.shape[axis] and before + after and mode != "constant":
-            raise ValueError(f"np.pad of shape {a.shape} with mode={mode!r}: axis {axis} has no element to pad with.")
-        own = {key: value[axis] for key, value in each.items()} | rest
-        if mode == "constant":
-            low, high = _per_axis(constants, a.ndim)[axis]
-            _only(own, mode)
-            a = _joined(a, axis, before, after, low, high)
-        elif mode in ("maximum", "minimum", "mean", "median"):
-            low, high = own.pop("stat_length", (None, None))
-            _only(own, mode)
-            n = a.shape[axis]
-            if any(k is not None and k < 0 for k in (low, high)):
-                raise ValueError(f"np.pad takes no negative stat_length; got {(low, high)}.")
-            statistic: Any = {"maximum": np.max, "minimum": np.min, "mean": np.mean, "median": np.median}[mode]
-            first = np.take(a, np.arange(n if low is None else min(low, n)), axis=axis)
-            last = np.take(a, np.arange(0 if high is None else max(n - high, 0), n), axis=axis)
-            a = _joined(a, axis, before, after, *(statistic(part, axis=axis, keepdims=True) for part in (first, last)))
-        elif mode in ("edge", "wrap") or (mode in ("reflect", "symmetric") and own.get("reflect_type") != "odd"):
-            a = np.take(a, np.pad(np.arange(a.shape[axis]), (before, after), mode, **own), axis=axis)
-        elif mode == "linear_ramp":
-            low, high = own.pop("end_values", (0, 0))
-            _only(own, mode)
-            first, last = a[along(axis, 0)], a[along(axis, -1)]
-            rising, falling = (
-                np.linspace(end, edge, n, endpoint=False, dtype=a.dtype, axis=axis)
-                for end, edge, n in ((low, first, before), (high, last, after))
-            )
-            a = np.concatenate((rising, a, np.flip(falling, axis)), axis=axis)
-        elif mode in ("reflect", "symmetric"):  # odd: NumPy pads the unit vectors, and few elements make each new one
-            matrix = np.pad(np.eye(a.shape[axis]), ((before, after), (0, 0)), mode, **own)
-            y = lift(np.zeros((), a.dtype))
-            for i in np.argsort(matrix == 0, axis=1, kind="stable")[:, :3].T:
-                factor = np.reshape(matrix[np.arange(len(i)), i].astype(a.dtype), (-1,) + (1,) * (a.ndim - axis - 1))
-                y = y + factor * np.where(factor == 0, 0, np.take(a, i, axis=axis))
-            a = y
-        else:
-            raise ValueError(
-                f"np.pad of a Tensor does not take mode={mode!r}; it takes 'constant', 'edge', 'reflect', 'symmetric', "
-                "'wrap', 'linear_ramp', 'maximum', 'minimum', 'mean' and 'median'. Or join parts with np.concatenate."
-            )
-    return a
-
-
-def _per_axis(value, ndim):
-    """An option of np.pad for each axis: before and after."""
-    if value is None or not any(True for _ in tensors_in(value)):
-        return np.broadcast_to(np.asarray(value), (ndim, 2)).tolist()
-    return np.broadcast_to(np.array(value, like=next(tensors_in(value))), (ndim, 2))
-
-
-def _only(options, mode):
-    if options:
-        raise ValueError(f"np.pad with mode={mode!r} does not take {', '.join(options)}.")
-
-
-def _joined(a, axis, before, after, low, high):
-    """``a`` between ``before`` times ``low`` and ``after`` times ``high``."""
-    ends = ((before, low), (after, high))
-    parts = [np.broadcast_to(lift(v).astype(a.dtype), (*a.shape[:axis], n, *a.shape[axis + 1 :])) for n, v in ends]
-    return np.concatenate((parts[0], a, parts[1]), axis=axis)
-
-
 # -- Creation with like=, and arrays made of Tensors -------------------------------------------------------------------
 
 
 @implements(np.array, np.asarray, np.asanyarray, np.ascontiguousarray, np.asfortranarray, np.require)
 def array(object, dtype=None, *_, **options):
     """``np.array([t, u], like=t)``: nested sequences of Tensors stacked, at any depth."""
-    if isinstance(object, tuple | list) and any(True for _ in tensors_in(object)):
+    if isinstance(object, tuple | list) and holds_tensors(object):
         t = np.stack([array(part) for part in object])
     else:
         t = lift(object)

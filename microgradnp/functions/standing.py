@@ -6,7 +6,7 @@ raise, with the reason and what to use instead. `classify` says which is which, 
 list, so that a function new in NumPy cannot go unnoticed.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -51,88 +51,73 @@ CONSTANTS.add(np.linalg.matrix_rank)
 
 # -- Refused -----------------------------------------------------------------------------------------------------------
 
-REFUSED.update(
-    dict.fromkeys(
-        _named("copyto place put put_along_axis putmask fill_diagonal"),
-        "it writes into its first argument, and a graph forgets what is overwritten. Use np.where, microgradnp.put or "
-        "microgradnp.put_along_axis, which return the changed array.",
-    )
-)
-REFUSED.update(
-    dict.fromkeys(
-        [ufunc.at for ufunc in RULES if isinstance(ufunc, np.ufunc) and ufunc.signature is None],
-        "it writes into its first argument, and a graph forgets what is overwritten. Use t + np.bincount(indices, "
-        "values, minlength=n) to add up, or microgradnp.put to replace.",
-    )
-)
-REFUSED.update(
-    {
-        getattr(ufunc, method): "its result as its own argument has no common use. Write the loop: "
-        f"y = {name_of(ufunc)}(y, t[i]) for each i."
-        for ufunc in RULES
-        if isinstance(ufunc, np.ufunc) and ufunc.nin == 2 and ufunc.signature is None and ufunc not in FOLDABLE
-        for method in ("reduce", "accumulate", "reduceat")
-    }
-)
-REFUSED.update(
-    dict.fromkeys(
-        _named("histogram histogram2d histogramdd histogram_bin_edges"),
-        "counts jump where an element passes an edge. Use np.histogram(t.data, ...), or a sum of smooth bumps.",
-    )
-)
-REFUSED.update(
-    dict.fromkeys(
-        _named("unique unique_all unique_counts unique_inverse unique_values union1d intersect1d setdiff1d setxor1d"),
-        "the size of a set depends on values, and equal elements leave it open which one gets the gradient. Take the "
-        "places from the data, such as np.unique(t.data, return_index=True)[1], and index t with them.",
-    )
-)
-REFUSED.update(
-    dict.fromkeys(
-        _named("save savez savez_compressed savetxt"),
-        "a file keeps values and forgets the graph. Save t.data.",
-    )
-)
-REFUSED.update(
-    dict.fromkeys(
-        _named("roots sort_complex"),
-        "its result is complex, which Tensors do not hold.",
-    )
-)
-REFUSED.update(
-    dict.fromkeys(
-        _named("eig eigvals", np.linalg),
-        "the eigenvalues of a matrix that is not symmetric may be complex, which Tensors do not hold. For a symmetric "
-        "matrix use np.linalg.eigh or np.linalg.eigvalsh.",
-    )
-)
-REFUSED.update(
-    dict.fromkeys(
-        _named("busday_count busday_offset is_busday datetime_as_string"),
-        "it works on dates, and Tensors hold numbers.",
-    )
-)
-REFUSED[np.nextafter] = "it is the identity but for one unit of the last place. Use the argument itself, or t.data."
 
+def _refuse(functions: Iterable[Function | str], reason: str) -> None:
+    REFUSED.update(dict.fromkeys(functions, reason))
+
+
+_WRITES = "it writes into its first argument, and a graph forgets what is overwritten. Use "
+STRINGS = "it works on strings, and Tensors hold numbers."
 _COMPLEX = (
     "it turns to complex numbers outside the real domain, and Tensors do not hold them. Use the function of that name "
     "in np itself, such as np.sqrt."
 )
-STRINGS = "it works on strings, and Tensors hold numbers."
-REFUSED.update(dict.fromkeys([f for f in vars(umath).values() if isinstance(f, np.ufunc) and not f.types], STRINGS))
-REFUSED.update(  # whole modules, most of which NumPy imports only when they are asked for
-    {
-        "numpy.strings": STRINGS,
-        "numpy.fft": "its results are complex, which Tensors do not hold. Use np.convolve, or multiply by the matrices "
-        "np.cos(2 * np.pi * np.outer(k, n) / N) and np.sin(...), the transform's real and imaginary parts. For a shift "
-        "use np.roll.",
-        "numpy.lib.scimath": _COMPLEX,
-        "numpy.lib._scimath_impl": _COMPLEX,  # the same in NumPy 2.0
-        "numpy.lib.recfunctions": "it works on structured arrays, and Tensors hold numbers of one dtype. Keep each "
-        "field in a Tensor of its own.",
-        "numpy.polynomial.polynomial": "it works on arrays of its own making. Use np.polyval, which takes the "
-        "highest power first, or np.einsum with np.vander.",
-    }
+
+_refuse(
+    _named("copyto place put put_along_axis putmask fill_diagonal"),
+    _WRITES + "np.where, microgradnp.put or microgradnp.put_along_axis, which return the changed array.",
+)
+for _ufunc in [f for f in RULES if isinstance(f, np.ufunc) and f.signature is None]:
+    _refuse(
+        [_ufunc.at],
+        _WRITES + "t + np.bincount(indices, values, minlength=n) to add up, or microgradnp.put to replace.",
+    )
+    if _ufunc.nin == 2 and _ufunc not in FOLDABLE:
+        _refuse(
+            [_ufunc.reduce, _ufunc.accumulate, _ufunc.reduceat],
+            "its result as its own argument has no common use. Write the loop: "
+            f"y = {name_of(_ufunc)}(y, t[i]) for each i.",
+        )
+_refuse(
+    _named("histogram histogram2d histogramdd histogram_bin_edges"),
+    "counts jump where an element passes an edge. Use np.histogram(t.data, ...), or a sum of smooth bumps.",
+)
+_refuse(
+    _named("unique unique_all unique_counts unique_inverse unique_values union1d intersect1d setdiff1d setxor1d"),
+    "the size of a set depends on values, and equal elements leave it open which one gets the gradient. Take the "
+    "places from the data, such as np.unique(t.data, return_index=True)[1], and index t with them.",
+)
+_refuse(_named("save savez savez_compressed savetxt"), "a file keeps values and forgets the graph. Save t.data.")
+_refuse(_named("roots sort_complex"), "its result is complex, which Tensors do not hold.")
+_refuse(
+    _named("eig eigvals", np.linalg),
+    "the eigenvalues of a matrix that is not symmetric may be complex, which Tensors do not hold. For a symmetric "
+    "matrix use np.linalg.eigh or np.linalg.eigvalsh.",
+)
+_refuse(
+    _named("busday_count busday_offset is_busday datetime_as_string"),
+    "it works on dates, and Tensors hold numbers.",
+)
+_refuse([np.nextafter], "it is the identity but for one unit of the last place. Use the argument itself, or t.data.")
+_refuse([f for f in vars(umath).values() if isinstance(f, np.ufunc) and not f.types], STRINGS)
+
+# Whole modules, most of which NumPy imports only when they are asked for.
+_refuse(["numpy.strings"], STRINGS)
+_refuse(
+    ["numpy.fft"],
+    "its results are complex, which Tensors do not hold. Use np.convolve, or multiply by the matrices "
+    "np.cos(2 * np.pi * np.outer(k, n) / N) and np.sin(...), the transform's real and imaginary parts. For a shift "
+    "use np.roll.",
+)
+_refuse(["numpy.lib.scimath", "numpy.lib._scimath_impl"], _COMPLEX)  # the same, by its name in NumPy 2.0
+_refuse(
+    ["numpy.lib.recfunctions"],
+    "it works on structured arrays, and Tensors hold numbers of one dtype. Keep each field in a Tensor of its own.",
+)
+_refuse(
+    ["numpy.polynomial.polynomial"],
+    "it works on arrays of its own making. Use np.polyval, which takes the highest power first, or np.einsum with "
+    "np.vander.",
 )
 
 # -- The table ---------------------------------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ import numpy as np
 
 from microgradnp.engine.tensor import being_recorded, implements
 from microgradnp.functions.common import axes_of, fixed, lift, weakly
+from microgradnp.functions.reductions import count
 
 # mypy: allow-untyped-defs, allow-untyped-calls
 
@@ -23,14 +24,12 @@ def safe_sqrt(x):
 @implements(np.var)
 def var(a, axis=None, dtype=None, *, ddof=0, keepdims=False, where=True, mean=None, correction=None):
     """Variance: the mean square of what is left after taking the mean away."""
-    a = lift(a) if dtype is None else lift(a).astype(dtype)
+    a = lift(a, dtype)
     rest = a - (np.mean(a, axis=axis, keepdims=True, where=where) if mean is None else mean)
     rest = rest if where is True else np.where(where, rest, 0)
     total = np.sum(rest * rest, axis=axis, keepdims=keepdims)
-    ddof = _ddof(ddof, correction)
-    if where is True:
-        return total / max(_counted(a, axis) - ddof, 0.0)
-    return total / np.maximum(_chosen(a, where, axis, keepdims) - ddof, 0)
+    free = count(a, axis, keepdims, where) - _ddof(ddof, correction)
+    return total / (max(free, 0.0) if where is True else np.maximum(free, 0))
 
 
 def _ddof(ddof, correction):
@@ -38,17 +37,6 @@ def _ddof(ddof, correction):
     if correction is not None and ddof != 0:
         raise ValueError(f"give ddof= or correction=, not both; got {ddof} and {correction}.")
     return float(fixed(ddof if correction is None else correction, "the degrees of freedom"))
-
-
-def _chosen(a, where, axis, keepdims):
-    """How many elements a condition leaves for each result."""
-    return np.sum(np.broadcast_to(lift(where).astype(a.dtype), a.shape), axis=axis, keepdims=keepdims)
-
-
-def _counted(a, axis):
-    """How many elements each result is made of."""
-    axes = axes_of(axis, a.ndim)
-    return a.size if axes is None else math.prod(a.shape[i] for i in axes)
 
 
 @implements(np.std)
@@ -64,7 +52,7 @@ def average(a, axis=None, weights=None, returned=False, *, keepdims=False):
     a = lift(a)
     if weights is None:
         y = np.mean(a, axis=axis, keepdims=keepdims)
-        total = np.full(y.shape, float(_counted(a, axis)), y.dtype)
+        total = np.full(y.shape, float(count(a, axis)), y.dtype)
     else:
         weights = lift(weights)
         kind = a.dtype if a.dtype.kind == "f" else np.float64  # a mean of whole numbers is float64
@@ -109,9 +97,9 @@ def cov(m, y=None, rowvar=True, bias=False, ddof=None, fweights=None, aweights=N
         if aweights is not None and not being_recorded() and np.any(lift(aweights) < 0):
             raise ValueError(f"np.cov: aweights cannot be negative; got {aweights!r}.")
         total = np.sum(w)
-        count = total - ddof if aweights is None else total - ddof * np.sum(w * aweights) / total
+        free = total - ddof if aweights is None else total - ddof * np.sum(w * aweights) / total
         rest = x - np.average(x, axis=1, weights=w, keepdims=True)
-        c = np.matmul(rest, (rest * w).T) / (total if ddof == 0 else np.maximum(count, 0))
+        c = np.matmul(rest, (rest * w).T) / (total if ddof == 0 else np.maximum(free, 0))
     return np.squeeze(c)
 
 
@@ -300,7 +288,7 @@ def nanvar(a, axis=None, dtype=None, *, ddof=0, keepdims=False, where=True, mean
     ddof = _ddof(ddof, correction)
     mean = None if mean is None else weakly(mean, a.dtype)
     y = var(a, axis, dtype, ddof=ddof, keepdims=keepdims, where=known, mean=mean)
-    return np.where(_chosen(a, known, axis, keepdims) > ddof, y, math.nan)
+    return np.where(count(a, axis, keepdims, known) > ddof, y, math.nan)
 
 
 @implements(np.nanstd)

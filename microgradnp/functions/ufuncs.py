@@ -12,6 +12,7 @@ from numpy.lib.array_utils import normalize_axis_index
 from microgradnp.engine.rules import RULES, name_of
 from microgradnp.engine.tensor import FUNCTIONS
 from microgradnp.functions.common import axes_of, fixed, lift
+from microgradnp.functions.reductions import chosen
 
 # mypy: allow-untyped-defs, allow-untyped-calls
 
@@ -58,7 +59,7 @@ def scan(ufunc, a):
 
 def _ufunc_methods(ufunc: np.ufunc) -> None:
     def reduce(array, axis=0, dtype=None, *, keepdims=False, initial=None, where=True):
-        a = lift(array) if dtype is None else lift(array).astype(dtype)
+        a = lift(array, dtype)
         axes = axes_of(axis, a.ndim)
         axes = tuple(range(a.ndim)) if axes is None else axes
         if len(axes) > 1 and ufunc not in ASSOCIATIVE:
@@ -68,11 +69,7 @@ def _ufunc_methods(ufunc: np.ufunc) -> None:
             )
         if where is not True:
             initial = ufunc.identity if initial is None else initial
-            if initial is None:
-                raise ValueError(
-                    f"{name_of(ufunc)}.reduce with where= needs initial= too: the result where nothing is chosen."
-                )
-            a = np.where(where, a, NEUTRAL[ufunc])
+            a = chosen(ufunc.reduce, a, where, None if initial is None else NEUTRAL[ufunc])
         shape = np.any(np.empty(a.shape), axis=axes, keepdims=keepdims).shape
         a = np.moveaxis(a, axes, range(len(axes)))
         a = np.reshape(a, (math.prod(a.shape[: len(axes)]), *a.shape[len(axes) :]))
@@ -86,7 +83,7 @@ def _ufunc_methods(ufunc: np.ufunc) -> None:
         return np.reshape(fold(ufunc, a), shape)
 
     def accumulate(array, axis=0, dtype=None):
-        a = lift(array) if dtype is None else lift(array).astype(dtype)
+        a = lift(array, dtype)
         axis = normalize_axis_index(axis, a.ndim)
         return np.moveaxis(scan(ufunc, np.moveaxis(a, axis, 0)), 0, axis)
 
@@ -95,7 +92,7 @@ def _ufunc_methods(ufunc: np.ufunc) -> None:
         return ufunc(np.reshape(a, a.shape + (1,) * b.ndim), b)
 
     def reduceat(array, indices, axis=0, dtype=None):
-        a = lift(array) if dtype is None else lift(array).astype(dtype)
+        a = lift(array, dtype)
         axis = normalize_axis_index(axis, a.ndim)
         a = np.moveaxis(a, axis, 0)
         starts = np.asarray(fixed(indices, f"the indices of {name_of(ufunc)}.reduceat")).tolist()
