@@ -84,3 +84,14 @@ def again(graph: Iterable[Operation], values: Mapping[Tensor, Any]) -> dict[Tens
         if o.result not in values:
             new[o.result] = apply(o.rule, tuple(new.get(x, x) if type(x) is Tensor else x for x in o.inputs), o.options)
     return new
+
+
+def dependents(graph: Iterable[Operation], t: Tensor) -> list[Operation]:
+    """Those of these operations, oldest first, whose results were computed from ``t``."""
+    reached = {t}
+    found = []
+    for o in graph:
+        if any(x in reached for x in o.tracked):
+            reached.add(o.result)
+            found.append(o)
+    return found

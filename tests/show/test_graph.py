@@ -9,7 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from microgradnp import Tensor, nn, show
-from microgradnp.show.graph import READABLE, STYLES, _boxes, _layered, _placed
+from microgradnp.show.boxes import READABLE, boxes_of
+from microgradnp.show.diagram import STYLES
+from microgradnp.show.layout import layered, placed
 
 
 def leaf(*shape, name=None):
@@ -55,9 +57,9 @@ SOME |= {
 
 
 def check_layout(loss):
-    boxes = _boxes(loss)
-    rows, bends = _layered(boxes)
-    tops = _placed(rows, bends)
+    boxes = boxes_of(loss)
+    rows, bends = layered(boxes)
+    tops = placed(rows, bends)
     assert len(boxes) <= READABLE
     assert sorted(map(id, boxes)) == sorted(id(b) for row in rows for b in row if b.kind != "bend")
     for row in rows:
@@ -104,7 +106,7 @@ def test_what_the_boxes_say():
     x = Tensor(np.ones((5, 3)), name="x")
     y = 1.0 / (1.0 + np.exp(-(x @ W + b)))
     y.name = "y"
-    boxes = _boxes(np.sum((2.0 * y - 1.5) ** 2 / -3.0))
+    boxes = boxes_of(np.sum((2.0 * y - 1.5) ** 2 / -3.0))
     lines = [box.lines for box in boxes]
     for expected in (["W", "3"], ["b0"], ["x", "5 × 3"], ["@", "5"], ["y = σ", "5"], ["− 1.5", "5"], ["/ (−3)", "5"]):
         assert expected in lines
@@ -113,7 +115,7 @@ def test_what_the_boxes_say():
 
 
 def test_a_large_network_is_drawn_in_its_layers():
-    boxes = _boxes(network(depth=20))
+    boxes = boxes_of(network(depth=20))
     assert [box.kind for box in boxes[:-1]] == ["layer"] * (len(boxes) - 1)
     assert 5 <= len(boxes) <= READABLE
     assert all(box.inputs == [before] for before, box in pairwise(boxes))
@@ -125,7 +127,7 @@ def test_a_large_network_is_drawn_in_its_layers():
 def test_dot_names_every_node_and_edge():
     loss = loop(2)
     text = show.dot(loss)
-    boxes = _boxes(loss)
+    boxes = boxes_of(loss)
     declared = re.findall(r"^  (n\d+) \[label=\"", text, re.MULTILINE)
     edges = re.findall(r"^  (n\d+) -> (n\d+);$", text, re.MULTILINE)
     assert len(declared) == len(set(declared)) == len(boxes)
