@@ -115,7 +115,7 @@ class Compiled:
         """Say aloud that a step is recorded again and again."""
         self._in_a_row += 1
         if self._in_a_row == PATIENCE:
-            changed = what_changed(self._programs[0].recording) or "the shape, dtype or value of an argument"
+            changed = what_changed(self._programs[0].recording.guards) or "the shape, dtype or value of an argument"
             warnings.warn(
                 f"{self!r} was recorded anew at each of the last {PATIENCE} calls, which is slower than not compiling "
                 f"it. What changed last: {changed}. Keep what changes at every call in an array that the step reads, "
@@ -230,15 +230,10 @@ class Compiled:
         operations = fuse(needed(operations, outputs), outputs)
         for t in {**old, **leaves, **dict.fromkeys(surroundings.tensors)}:
             if t in read if t in old else t._tracked:  # one that is not there cannot be seen to be cleared
-                names = {"t": t, "start": old.get(t)}
-                guards.append(Guard("{t}.grad is {start}", names, "the gradient of " + _describe(t)))
+                guards.append(Guard(t, "attribute", "grad", "is", old.get(t), "the gradient of " + _describe(t)))
         for t, leaf in leaves.items():
-            names = {"t": t, "array": leaf.array}
-            guards.append(
-                Guard(
-                    f"{{t}}._value is {{array}} and {'' if leaf.tracked else 'not '}{{t}}._tracked", names, _describe(t)
-                )
-            )
+            guards.append(Guard(t, "attribute", "_value", "is", leaf.array, _describe(t)))
+            guards.append(Guard(t, "attribute", "_tracked", "is", leaf.tracked, _describe(t)))
         guards += surroundings.guards
         self._known |= {id(t): weakref.ref(t) for t in (*old, *leaves)}
         for v in tracer.known.values():

@@ -137,10 +137,16 @@ def mapped(tree: Any, f: Callable[[Any], Any]) -> Any:
 
 @dataclass(frozen=True, slots=True)
 class Guard:
-    """A condition of a replay, as an expression, the objects that it names, and what it watches over."""
+    """A condition of a replay: what is found in ``holder`` must stand to ``expected`` as the relation says.
 
-    condition: str
-    names: dict[str, Any]
+    ``look`` and ``relation`` are rows of the two tables in ``guards``; ``path`` says what is watched over.
+    """
+
+    holder: Any
+    look: str
+    key: Any
+    relation: str
+    expected: Any
     path: str
 
 

@@ -156,7 +156,7 @@ class Tracer:
         source = value._value if type(value) is Tensor else value
         operation = Operation(assignment, (place, self._value(source)), {}, None, pure=False)
         operation.site = _site(self)
-        with self.surroundings.writing(target):
+        with self.surroundings.memory.writing(target):
             assignment(place.array if type(target) is Shown else target, source)
         self.operations.append(operation)
         self.assigned[id(owner(target))] = place
@@ -253,7 +253,7 @@ class Tracer:
                 if v.array is not x:
                     self._kept_alive.append(x)
             if v.kind == "bound":
-                self.surroundings.reading(x)
+                self.surroundings.memory.reading(x)
             return v
         if isinstance(x, np.generic):
             return Value(np.asarray(x), "constant")

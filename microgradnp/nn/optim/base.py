@@ -102,7 +102,7 @@ class _Group:
         for p, view in zip(self.parameters, self.views, strict=True):
             if p._value is not view:
                 # A replay does not miss this change: it needs the arrays that were there when it was recorded.
-                with nullcontext() if tracer is None else tracer.surroundings.writing(view):
+                with nullcontext() if tracer is None else tracer.surroundings.memory.writing(view):
                     np.copyto(view, p._value)
                 p._value = view
 
