@@ -145,9 +145,8 @@ class Surroundings:
             if type(x) in _COMMON or id(x) in self._seen or isinstance(x, _OPAQUE):
                 continue
             self._seen[id(x)] = x
-            ours = (
-                ours if isinstance(x, tuple | list | dict) else _ours(type(x))
-            )  # what an object of this package holds
+            if not isinstance(x, tuple | list | dict):
+                ours = _ours(type(x))  # whether what is inside is held by an object of this package
             waiting.extend(reversed([(part, place, ours) for part, place in self._inside(x, path)]))
 
     def changed(self) -> str | None:
