@@ -230,10 +230,10 @@ class Compiled:
         operations = fuse(needed(operations, outputs), outputs)
         for t in {**old, **leaves, **dict.fromkeys(surroundings.tensors)}:
             if t in read if t in old else t._tracked:  # one that is not there cannot be seen to be cleared
-                guards.append(Guard(t, "attribute", "grad", "is", old.get(t), "the gradient of " + _describe(t)))
+                guards += [Guard(t, "attribute", "grad", "is", old.get(t), "the gradient of " + _describe(t))]
         for t, leaf in leaves.items():
-            guards.append(Guard(t, "attribute", "_value", "is", leaf.array, _describe(t)))
-            guards.append(Guard(t, "attribute", "_tracked", "is", leaf.tracked, _describe(t)))
+            guards += [Guard(t, "attribute", "_value", "is", leaf.array, _describe(t))]
+            guards += [Guard(t, "attribute", "_tracked", "is", leaf.tracked, _describe(t))]
         guards += surroundings.guards
         self._known |= {id(t): weakref.ref(t) for t in (*old, *leaves)}
         for v in tracer.known.values():
