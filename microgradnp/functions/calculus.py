@@ -8,7 +8,7 @@ from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
 
 from microgradnp.engine.rules import RULES
 from microgradnp.engine.tensor import apply, being_recorded, constant, implements
-from microgradnp.functions.common import along, fixed, lift
+from microgradnp.functions.common import along, fixed, lift, with_length
 
 # mypy: allow-untyped-defs, allow-untyped-calls
 
@@ -24,9 +24,11 @@ def diff(a, n=1, axis=-1, prepend=None, append=None):
     if n == 0:
         return a
     axis = normalize_axis_index(axis, a.ndim)
-    ends = [None if e is None or e is np._NoValue else lift(e) for e in (prepend, append)]
-    one = (*a.shape[:axis], 1, *a.shape[axis + 1 :])
-    before, after = ([np.broadcast_to(e, one) if e.ndim == 0 else e] if e is not None else [] for e in ends)
+    one = with_length(a.shape, axis, 1)
+    before, after = (
+        [] if e is None or e is np._NoValue else [np.broadcast_to(e, one) if np.ndim(e) == 0 else e]
+        for e in (prepend, append)
+    )
     if before or after:
         a = np.concatenate([*before, a, *after], axis=axis)
     for _ in range(n):
@@ -69,11 +71,7 @@ def _slope(f, spacing, axis, edge_order):
     f = np.moveaxis(f, axis, 0)
     if np.ndim(spacing) == 0:
         inner = (f[2:] - f[:-2]) / (2.0 * spacing)
-        if edge_order == 1:
-            first, last = (f[1:2] - f[:1]) / spacing, (f[-1:] - f[-2:-1]) / spacing
-        else:
-            first = (-1.5 * f[:1] + 2.0 * f[1:2] - 0.5 * f[2:3]) / spacing
-            last = (1.5 * f[-1:] - 2.0 * f[-2:-1] + 0.5 * f[-3:-2]) / spacing
+        steps = (spacing, spacing), (spacing, spacing)
     else:
         x = _not_whole(spacing)
         if x.shape != (n,):
@@ -81,15 +79,17 @@ def _slope(f, spacing, axis, edge_order):
         h = np.reshape(np.diff(x), (-1,) + (1,) * (f.ndim - 1))
         a, b = h[:-1], h[1:]
         inner = -b / (a * (a + b)) * f[:-2] + (b - a) / (a * b) * f[1:-1] + a / (b * (a + b)) * f[2:]
-        if edge_order == 1:
-            first, last = (f[1:2] - f[:1]) / h[:1], (f[-1:] - f[-2:-1]) / h[-1:]
-        else:
-            a, b = h[:1], h[1:2]
-            first = -(2 * a + b) / (a * (a + b)) * f[:1] + (a + b) / (a * b) * f[1:2] - a / (b * (a + b)) * f[2:3]
-            a, b = h[-2:-1], h[-1:]
-            last = b / (a * (a + b)) * f[-3:-2] - (a + b) / (a * b) * f[-2:-1] + (2 * b + a) / (b * (a + b)) * f[-1:]
+        steps = (h[:1], h[1:2]), (h[-1:], h[-2:-1])
+    first, last = _end_slope(f, *steps[0], edge_order), -_end_slope(f[::-1], *steps[1], edge_order)
     y = np.moveaxis(np.concatenate((first, inner, last)), 0, axis)
     return y.astype(f.dtype, copy=False) if f.dtype.kind == "f" else y  # whatever the spacing is, as NumPy's
+
+
+def _end_slope(f, a, b, edge_order):
+    """The slope at the first place, whose distance to the second is ``a``, and from there to the third ``b``."""
+    if edge_order == 1:
+        return (f[1:2] - f[:1]) / a
+    return -(2 * a + b) / (a * (a + b)) * f[:1] + (a + b) / (a * b) * f[1:2] - a / (b * (a + b)) * f[2:3]
 
 
 @implements(np.trapezoid)

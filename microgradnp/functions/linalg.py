@@ -10,7 +10,7 @@ decomposition" (2016); G. Golub and V. Pereyra, "The differentiation of pseudo-i
 
 import math
 import operator
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_tuple
@@ -348,7 +348,7 @@ def multi_dot(arrays):
     if len(arrays) < 2:
         raise ValueError(f"np.linalg.multi_dot takes at least two arrays; got {len(arrays)}.")
     row, column = arrays[0].ndim == 1, arrays[-1].ndim == 1
-    arrays[0], arrays[-1] = np.atleast_2d(arrays[0]), arrays[-1]
+    arrays[0] = np.atleast_2d(arrays[0])
     if column:
         arrays[-1] = np.reshape(arrays[-1], (-1, 1))
     if any(a.ndim != 2 for a in arrays):
@@ -356,26 +356,21 @@ def multi_dot(arrays):
             f"np.linalg.multi_dot takes matrices, and vectors at the ends; got {[a.shape for a in arrays]}."
         )
     lengths = [a.shape[0] for a in arrays] + [arrays[-1].shape[1]]
-    best = {(i, i): _Product(0, i) for i in range(len(arrays))}
+    best = {(i, i): (0, i) for i in range(len(arrays))}  # of arrays i to j: how many, and where the product is cut
     for span in range(1, len(arrays)):
         for i in range(len(arrays) - span):
             j = i + span
             best[i, j] = min(
-                _Product(best[i, k].cost + best[k + 1, j].cost + lengths[i] * lengths[k + 1] * lengths[j + 1], k)
+                (best[i, k][0] + best[k + 1, j][0] + lengths[i] * lengths[k + 1] * lengths[j + 1], k)
                 for k in range(i, j)
             )
 
     def product(i, j):
-        k = best[i, j].split
+        k = best[i, j][1]
         return arrays[i] if i == j else np.matmul(product(i, k), product(k + 1, j))
 
     y = product(0, len(arrays) - 1)
     return y[(0 if row else slice(None), 0 if column else slice(None))] if row or column else y
-
-
-class _Product(NamedTuple):
-    cost: int
-    split: int
 
 
 # -- Norms -------------------------------------------------------------------------------------------------------------

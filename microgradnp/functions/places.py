@@ -8,16 +8,21 @@ from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
 
 from microgradnp.engine.rules import RULES, scatter, scatter_take
 from microgradnp.engine.tensor import Tensor, apply, being_recorded, constant, implements, plain, wrap
-from microgradnp.functions.common import along, detached, fixed, lift, shape_of
+from microgradnp.functions.common import along, detached, fixed, in_line, lift, shape_of, with_length
 
 # mypy: allow-untyped-defs, allow-untyped-calls
 
 # -- By index ----------------------------------------------------------------------------------------------------------
 
 
+def _indices(indices):
+    """Indices as an array, or as a Tensor that needs no gradient."""
+    return detached(indices) if type(indices) is Tensor else np.asarray(indices)
+
+
 def _numbers(indices):
     """Indices as whole numbers, which they are for NumPy: True is 1, and an empty list holds none."""
-    indices = detached(indices) if type(indices) is Tensor else np.asarray(indices)
+    indices = _indices(indices)
     return indices.astype(np.intp) if indices.dtype == np.bool or not indices.size else indices
 
 
@@ -33,10 +38,7 @@ def _inside(indices, n, mode, name):
 @implements(np.take)
 def take(a, indices, axis=None, *, mode="raise"):
     """Elements at integer places along an axis."""
-    a = lift(a)
-    if axis is None:
-        a, axis = np.ravel(a), 0
-    axis = normalize_axis_index(axis, a.ndim)
+    a, axis = in_line(a, axis)
     indices = _inside(_numbers(indices), a.shape[axis], mode, "np.take")
     return apply(RULES[np.take], (a, indices), {"axis": axis})
 
@@ -44,11 +46,8 @@ def take(a, indices, axis=None, *, mode="raise"):
 @implements(np.take_along_axis)
 def take_along_axis(arr, indices, axis=-1):
     """Elements at integer places along an axis, other places for each row."""
-    arr = lift(arr)
-    indices = detached(indices) if type(indices) is Tensor else np.asarray(indices)
-    if axis is None:
-        arr, axis = np.ravel(arr), 0
-    axis = normalize_axis_index(axis, arr.ndim)
+    arr, axis = in_line(arr, axis)
+    indices = _indices(indices)
     if np.ndim(indices) != arr.ndim:
         raise ValueError(
             f"np.take_along_axis: indices of shape {np.shape(indices)} for a Tensor of shape {arr.shape}: as many axes "
@@ -146,22 +145,18 @@ def bincount(x, /, weights=None, minlength=0):
 @implements(np.sort)
 def sort(a, axis=-1, kind=None, order=None, *, stable=None):
     """In ascending order."""
-    a = lift(a)
-    if axis is None:
-        a, axis = np.ravel(a), 0
-    places = constant(np.argsort, (a,), {"axis": axis, "kind": kind, "order": order, "stable": stable})
-    return np.take_along_axis(a, places, axis)
+    return _ordered(np.argsort, a, axis, kind=kind, order=order, stable=stable)
 
 
 @implements(np.partition)
 def partition(a, kth, axis=-1, kind="introselect", order=None):
     """So ordered that the element ``kth`` stands where sorting would put it, the smaller before it."""
-    a = lift(a)
-    if axis is None:
-        a, axis = np.ravel(a), 0
-    return np.take_along_axis(
-        a, constant(np.argpartition, (a, kth), {"axis": axis, "kind": kind, "order": order}), axis
-    )
+    return _ordered(np.argpartition, a, axis, kth, kind=kind, order=order)
+
+
+def _ordered(argsort, a, axis, *args, **options):
+    a, axis = in_line(a, axis)
+    return np.take_along_axis(a, constant(argsort, (a, *args), {"axis": axis, **options}), axis)
 
 
 @implements(np.compress)
@@ -180,32 +175,22 @@ def extract(condition, arr):
 @implements(np.delete)
 def delete(arr, obj, axis=None):
     """Without the slices at some places along an axis."""
-    arr = lift(arr)
-    if axis is None:
-        arr, axis = np.ravel(arr), 0
-    axis = normalize_axis_index(axis, arr.ndim)
+    arr, axis = in_line(arr, axis)
     return np.take(arr, np.delete(np.arange(arr.shape[axis]), fixed(obj, "the places of np.delete")), axis=axis)
 
 
 @implements(np.insert)
 def insert(arr, obj, values, axis=None):
     """With values put in before some places along an axis."""
-    arr, values = lift(arr), lift(values)
+    arr, axis = in_line(arr, axis)
     obj = fixed(obj, "the places of np.insert")
-    if axis is None:
-        arr, axis = np.ravel(arr), 0
-    axis = normalize_axis_index(axis, arr.ndim)
     n = arr.shape[axis]
-    values = np.reshape(values, (1,) * (arr.ndim - values.ndim) + values.shape)
-    if isinstance(obj, slice):
-        count = len(range(*obj.indices(n)))
-    elif np.ndim(obj) == 0:
+    values = np.array(values, arr.dtype, like=arr, ndmin=arr.ndim)
+    if np.ndim(obj) == 0 and not isinstance(obj, slice):
         values = np.moveaxis(values, 0, axis)
-        count = values.shape[axis]
-    else:
-        count = int(np.count_nonzero(obj)) if np.asarray(obj).dtype == np.bool else np.size(obj)
-        count = values.shape[axis] if count == 1 else count
-    values = np.broadcast_to(values.astype(arr.dtype), (*arr.shape[:axis], count, *arr.shape[axis + 1 :]))
+    count = len(np.insert(np.arange(n), obj, 0)) - n
+    values = np.broadcast_to(values, with_length(arr.shape, axis, values.shape[axis] if count == 1 else count))
+    count = values.shape[axis]
     order = np.insert(np.arange(n), obj, n + np.arange(count))
     return np.take(np.concatenate((arr, values), axis=axis), order, axis=axis)
 
@@ -347,12 +332,10 @@ def trim_zeros(filt, trim="fb", axis=None):
     filt = lift(filt)
     if trim.lower() not in ("fb", "bf", "f", "b"):
         raise ValueError(f"np.trim_zeros takes trim 'f', 'b' or 'fb'; got {trim!r}.")
-    marks = constant(np.not_equal, (filt, 0), {})
+    marks = fixed(constant(np.not_equal, (filt, 0), {}), "the zeros of np.trim_zeros")
     axes = range(filt.ndim) if axis is None else normalize_axis_tuple(axis, filt.ndim)
     for i in axes:
-        hits = np.flatnonzero(
-            fixed(marks, "the zeros of np.trim_zeros").any(axis=tuple(j for j in range(filt.ndim) if j != i))
-        )
+        hits = np.flatnonzero(marks.any(axis=tuple(j for j in range(filt.ndim) if j != i)))
         n = filt.shape[i]
         first = (hits[0] if hits.size else n) if "f" in trim.lower() else 0
         last = (hits[-1] + 1 if hits.size else first) if "b" in trim.lower() else n

@@ -33,16 +33,8 @@ def inner(a, b, /):
     return np.tensordot(a, b, (-1, -1))
 
 
-@implements(np.vdot)
-def vdot(a, b, /):
-    """Sum of products of all elements."""
-    return np.matmul(np.ravel(lift(a)), np.ravel(lift(b)))
-
-
-@implements(np.outer)
-def outer(a, b):
-    """Every product of an element of one with an element of the other."""
-    return np.reshape(a, (-1, 1)) * np.reshape(b, (1, -1))
+implements(np.vdot)(lambda a, b, /: np.matmul(np.ravel(lift(a)), np.ravel(lift(b))))
+implements(np.outer)(lambda a, b: np.reshape(a, (-1, 1)) * np.reshape(b, (1, -1)))
 
 
 @implements(np.kron)
@@ -122,20 +114,44 @@ def tensordot(a, b, axes=2):
     return np.reshape(np.matmul(left, right), (*rows, *columns))
 
 
+# -- Einsum ------------------------------------------------------------------------------------------------------------
+
+# Ellipses are spelled out, a label repeated within an operand becomes a diagonal, and one that stands alone is summed
+# away; what is left is a row whose gradient is again an einsum.
+
+
 @implements(np.einsum)
 def einsum(*operands, optimize=False):
-    """Sums of products by subscripts, in every form that NumPy takes.
+    """Sums of products by subscripts, in every form that NumPy takes."""
+    subscripts, xs = _subscripts(operands)
+    terms, result = _spelled_out(subscripts, xs)
+    for i, x in enumerate(xs):
+        xs[i], terms[i] = _shared_alone(x, terms[i], result + "".join(terms[:i] + terms[i + 1 :]))
+    return apply(RULES[np.einsum], tuple(xs), {"subscripts": f"{','.join(terms)}->{result}", "optimize": optimize})
 
-    Ellipses are spelled out, a label repeated within an operand becomes a diagonal, and a label that stands alone is
-    summed away; what is left is a row whose gradient is again an einsum.
-    """
+
+def _subscripts(operands):
+    """The subscripts as one string, and the operands as Tensors."""
     if isinstance(operands[0], str):
-        subscripts, xs = operands[0].replace(" ", ""), [lift(x) for x in operands[1:]]
-    else:
-        xs = [lift(x) for x in operands[0 : len(operands) - len(operands) % 2 : 2]]
-        lists = operands[1::2] if len(operands) % 2 == 0 else (*operands[1::2], operands[-1])
-        words = ["".join("..." if i is Ellipsis else _letter(i) for i in part) for part in lists]
-        subscripts = ",".join(words[: len(xs)]) + "".join("->" + word for word in words[len(xs) :])
+        return operands[0].replace(" ", ""), [lift(x) for x in operands[1:]]
+    xs = [lift(x) for x in operands[0 : len(operands) - len(operands) % 2 : 2]]
+    lists = operands[1::2] if len(operands) % 2 == 0 else (*operands[1::2], operands[-1])
+    words = ["".join("..." if i is Ellipsis else _letter(i) for i in part) for part in lists]
+    return ",".join(words[: len(xs)]) + "".join("->" + word for word in words[len(xs) :]), xs
+
+
+_LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+
+
+def _letter(label):
+    """The letter for a label given as a number."""
+    if not 0 <= (i := operator.index(label)) < len(_LETTERS):
+        raise ValueError(f"np.einsum takes labels from 0 to {len(_LETTERS) - 1}; got {i}.")
+    return _LETTERS[i]
+
+
+def _spelled_out(subscripts, xs):
+    """The labels of each operand and of the result, with letters in place of ellipses."""
     inputs, arrow, result = subscripts.partition("->")
     terms = inputs.split(",")
     if len(terms) != len(xs):
@@ -153,32 +169,21 @@ def einsum(*operands, optimize=False):
         raise ValueError(
             f"np.einsum: the subscripts {subscripts!r} leave '...' out of the result; sum those axes first."
         )
-    result = result.replace("...", unused)
-    for i, term in enumerate(terms):
-        x, term = xs[i], term
-        for c in {c for c in term if term.count(c) > 1}:
-            while term.count(c) > 1:
-                p, q = term.index(c), term.rindex(c)
-                if x.shape[p] != x.shape[q]:
-                    raise ValueError(
-                        f"np.einsum: label {c!r} stands for lengths {x.shape[p]} and {x.shape[q]} of one operand."
-                    )
-                x = np.diagonal(x, 0, p, q)
-                term = term[:p] + term[p + 1 : q] + term[q + 1 :] + c
-        elsewhere = result + "".join(terms[:i] + terms[i + 1 :])
-        alone = tuple(k for k, c in enumerate(term) if c not in elsewhere)
-        if alone:
-            x = np.sum(x, axis=alone)
-            term = "".join(c for c in term if c in elsewhere)
-        xs[i], terms[i] = x, term
-    return apply(RULES[np.einsum], tuple(xs), {"subscripts": f"{','.join(terms)}->{result}", "optimize": optimize})
+    return terms, result.replace("...", unused)
 
 
-def _letter(label):
-    """The letter for a label given as a number."""
-    if not 0 <= (i := operator.index(label)) < len(_LETTERS):
-        raise ValueError(f"np.einsum takes labels from 0 to {len(_LETTERS) - 1}; got {i}.")
-    return _LETTERS[i]
-
-
-_LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+def _shared_alone(x, term, elsewhere):
+    """An operand with no label twice, and with those alone that stand elsewhere too."""
+    for c in {c for c in term if term.count(c) > 1}:
+        while term.count(c) > 1:
+            p, q = term.index(c), term.rindex(c)
+            if x.shape[p] != x.shape[q]:
+                raise ValueError(
+                    f"np.einsum: label {c!r} stands for lengths {x.shape[p]} and {x.shape[q]} of one operand."
+                )
+            x = np.diagonal(x, 0, p, q)
+            term = term[:p] + term[p + 1 : q] + term[q + 1 :] + c
+    if alone := tuple(k for k, c in enumerate(term) if c not in elsewhere):
+        x = np.sum(x, axis=alone)
+        term = "".join(c for c in term if c in elsewhere)
+    return x, term

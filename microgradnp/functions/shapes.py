@@ -19,7 +19,7 @@ from microgradnp.functions.common import along, as_numpy_writes, fixed, holds_te
 def reshape(a, /, shape, order="C", *, copy=None):
     """Another shape, the elements in C or in Fortran order."""
     if order not in ("C", "F"):
-        layout = lift(a)._value.flags
+        layout = plain(lift(a)).flags
         if order not in ("A", "K") or not layout.forc:
             raise ValueError(f"np.reshape of a Tensor takes order 'C' or 'F'; got {order!r}.")
         order = "F" if layout.fnc else "C"
@@ -32,10 +32,7 @@ def reshape(a, /, shape, order="C", *, copy=None):
     return apply(RULES[np.reshape], (a,), {"shape": shape})
 
 
-@implements(np.ravel)
-def ravel(a, order="C"):
-    """One axis."""
-    return np.reshape(a, (-1,), order=order)
+implements(np.ravel)(lambda a, order="C": np.reshape(a, (-1,), order=order))
 
 
 @implements(np.transpose, *filter(None, [getattr(np, "permute_dims", None)]))
