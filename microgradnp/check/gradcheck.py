@@ -15,9 +15,9 @@ from typing import Any
 
 import numpy as np
 
-from microgradnp.check import references
+from microgradnp.check import differences as references
 from microgradnp.check.problem import Array, Function, Leaf, NotFiniteError, Problem, flat, hand_leaves
-from microgradnp.check.references import EDGE, JUMP, KINK, ROUGH, SMOOTH, VERTICAL, Differences
+from microgradnp.check.differences import EDGE, JUMP, KINK, ROUGH, SMOOTH, VERTICAL, Differences
 from microgradnp.check.report import Entry, Report
 from microgradnp.debugging import Mistake, debug
 from microgradnp.engine.tensor import Tensor, _state
