@@ -1,4 +1,4 @@
-"""Reference derivatives that need no calculus: finite differences that know their own error, and the complex step.
+"""Reference derivatives that need no calculus: finite differences that know their own error.
 
 A central difference is taken at three steps and extrapolated (Richardson); how far the extrapolations disagree tells
 how far to trust them. Where the two sides disagree however small the step, the function has a corner there, and the
@@ -6,22 +6,18 @@ slope on either side is what a gradient can be held against.
 """
 
 import math
-import threading
-import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
-Array = NDArray[Any]
+from microgradnp.check.problem import Array
 
 SMOOTH, KINK, JUMP, VERTICAL, EDGE, ROUGH = range(6)
 """What a function does at a point: see `Differences.kind`."""
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Differences:
     """Derivatives of each output (column) along each direction (row), by finite differences."""
 
@@ -38,20 +34,23 @@ class Differences:
         """The reference value, NaN where there is none."""
         return np.where((self.kind == SMOOTH) | (self.kind == EDGE), self.value, np.nan)
 
-    def look_again(self, rows: Sequence[int], other: "Differences", share: float) -> None:
-        """Take for the error of some rows what ``other`` differs by, up to a share of the largest value.
+    def beside(self, rows: Sequence[int], other: "Differences", share: float) -> "Differences":
+        """The same, but that some rows were found a second time, by ``other``, with other steps.
 
-        Where no slope was made out, that of ``other`` counts.
+        Their error is what the two differ by, up to a share of the largest value. Where no slope was made out, that of
+        ``other`` counts.
         """
-        largest = np.max(np.abs(self.value), initial=0.0, where=np.isfinite(self.value))
-        found = (self.kind[rows] == ROUGH) & ((other.kind == SMOOTH) | (other.kind == EDGE))
-        for mine, others in ((self.value, other.value), (self.error, other.error), (self.kind, other.kind)):
+        value, error, kind = self.value.copy(), self.error.copy(), self.kind.copy()
+        largest = np.max(np.abs(value), initial=0.0, where=np.isfinite(value))
+        found = (kind[rows] == ROUGH) & ((other.kind == SMOOTH) | (other.kind == EDGE))
+        for mine, others in ((value, other.value), (error, other.error), (kind, other.kind)):
             mine[rows] = np.where(found, others, mine[rows])
-        apart = np.abs(self.value[rows] - other.value)
-        self.error[rows] = np.where(apart <= share * largest, np.fmax(self.error[rows], apart), self.error[rows])
+        apart = np.abs(value[rows] - other.value)
+        error[rows] = np.where(apart <= share * largest, np.fmax(error[rows], apart), error[rows])
+        return replace(self, value=value, error=error, kind=kind)
 
 
-def differences(
+def finite_differences(
     at: Callable[[int, float], tuple[float, Array]], middle: Array, scales: Array, close: Array, eps: float
 ) -> Differences:
     """Differentiate along several directions at once.
@@ -241,102 +240,3 @@ def _side(
     slope = np.where(kind == JUMP, slope, through)
     slope = np.where(kind == VERTICAL, np.copysign(np.inf, rise), slope)
     return kind, slope, np.where(kind == JUMP, rise, 0.0)
-
-
-# -- The complex step --------------------------------------------------------------------------------------------------
-
-
-class NotAnalyticError(TypeError):
-    """A function does something to a complex number that has no complex derivative."""
-
-
-_ANALYTIC_NAMES = """
-add subtract multiply divide negative positive square reciprocal power exp exp2 expm1 log log2 log10 log1p sqrt
-sin cos tan arcsin arccos arctan sinh cosh tanh arcsinh arccosh arctanh matmul sum prod mean cumsum cumprod
-dot inner outer tensordot einsum kron cross trace diff reshape ravel transpose matrix_transpose permute_dims swapaxes
-moveaxis expand_dims squeeze broadcast_to broadcast_arrays atleast_1d atleast_2d concatenate stack hstack vstack
-column_stack append insert delete split array_split meshgrid flip rot90 roll repeat tile pad take take_along_axis
-diagonal diag tril triu where copy zeros_like ones_like full_like empty_like shape ndim size result_type
-"""
-_ANALYTIC = {getattr(np, name) for name in _ANALYTIC_NAMES.split() if hasattr(np, name)}
-_ANALYTIC |= {np.linalg.inv, np.linalg.solve, np.linalg.det, np.linalg.matrix_power, np.linalg.multi_dot}
-_COMPARED = {np.equal, np.not_equal, np.less, np.less_equal, np.greater, np.greater_equal, np.isfinite, np.isnan}
-
-
-class Analytic(np.ndarray[Any, Any]):
-    """A complex array that lets itself be used only where the complex step is exact.
-
-    ``np.abs`` and its like drop the imaginary part, and the derivative with it, without a word; here they refuse. A
-    comparison looks at the real parts, as the real function does.
-    """
-
-    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **options: Any) -> Any:
-        inputs = tuple(_base(x) for x in inputs)
-        if ufunc in _COMPARED:
-            return getattr(ufunc, method)(*(x.real if isinstance(x, np.ndarray) else x for x in inputs), **options)
-        if ufunc not in _ANALYTIC:
-            raise NotAnalyticError(f"np.{ufunc.__name__} has no complex derivative")
-        out = tuple(_base(x) for x in options.pop("out", ()))
-        if out:
-            if any(x is not None and x.dtype.kind != "c" for x in out):
-                raise NotAnalyticError(f"np.{ufunc.__name__} writes into an array of real numbers")
-            options["out"] = out
-        return _analytic(getattr(ufunc, method)(*inputs, **options))
-
-    def __array_function__(self, function: Any, types: Any, args: Any, options: Any) -> Any:
-        if function not in _ANALYTIC:
-            raise NotAnalyticError(
-                f"{getattr(function, '__name__', function)} is not known to have a complex derivative"
-            )
-        out = function(*_base(args), **_base(options))
-        return type(out)(map(_analytic, out)) if type(out) in (list, tuple) else _analytic(out)
-
-    def _refuse(self, *_: Any, **__: Any) -> Any:
-        raise NotAnalyticError("a complex value is taken apart")
-
-    real = imag = property(_refuse)
-    conj = conjugate = astype = max = min = argmax = argmin = clip = sort = argsort = round = item = tolist = _refuse
-    __float__ = __int__ = __bool__ = __complex__ = _refuse
-
-
-def _base(x: Any) -> Any:
-    if isinstance(x, Analytic):
-        return x.view(np.ndarray)
-    if type(x) in (tuple, list):
-        return type(x)(map(_base, x))
-    if type(x) is dict:
-        return {key: _base(part) for key, part in x.items()}
-    return x
-
-
-def _analytic(x: Any) -> Any:
-    return np.asarray(x).view(Analytic) if isinstance(x, np.ndarray | np.generic) and x.dtype.kind == "c" else x
-
-
-_WARNINGS = threading.Lock()  # the filters of warnings are the process's: two threads must not change them at once
-STEP = 2.0**-100
-"""So small that its square is lost in rounding: the complex step has no truncation error and no cancellation."""
-
-
-def complex_step(
-    evaluate: Callable[[Array], Array], x: Array, middle: Array, directions: Sequence[Array]
-) -> tuple[Array | None, str]:
-    """Derivatives along ``directions``, exact to rounding, or None and the reason why the function does not allow it.
-
-    ``evaluate`` takes a flat complex array (an `Analytic`) to the flat array of outputs.
-    """
-    out = np.empty((len(directions), len(middle)))
-    with _WARNINGS, warnings.catch_warnings(), np.errstate(all="ignore"):
-        warnings.simplefilter("error")
-        for i, u in enumerate(directions):
-            z = (x + (STEP * 1j) * u).view(Analytic)
-            try:
-                result = np.asarray(_base(evaluate(z)))
-            except Exception as error:
-                return None, f"{error}" if isinstance(error, NotAnalyticError) else f"{type(error).__name__}: {error}"
-            if result.dtype.kind != "c" or result.shape != middle.shape:
-                return None, "the imaginary part is dropped on the way"
-            if not np.allclose(result.real, middle, rtol=1e-9, atol=1e-9 * np.abs(middle).max(initial=0) + STEP):
-                return None, "the complex function has another value"
-            out[i] = result.imag / STEP
-    return out, ""

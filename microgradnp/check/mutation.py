@@ -12,13 +12,14 @@ from typing import Any
 
 import numpy as np
 
-from microgradnp.check.gradcheck import GradientError, judge
+from microgradnp import tree
+from microgradnp.check.examine import Settings, examine
+from microgradnp.check.gradcheck import GradientError
 from microgradnp.check.problem import Array, Function, NotFiniteError, Problem
 from microgradnp.check.report import Outcome
 from microgradnp.engine.rules import RULES, Rule
 from microgradnp.engine.sweep import sweep
 from microgradnp.engine.tensor import Tensor, state, wrap
-from microgradnp.transforms.pullback import leaves_of, like
 
 
 class NotAMutantError(Exception):
@@ -204,19 +205,19 @@ def _pull(change: Callable[[list[Tensor]], None]) -> Function:
             v.requires_grad = True
         with state(recording=True):
             value = f(*variables)
-        results = [r if type(r) is Tensor else wrap(np.asarray(r)) for r in leaves_of(value)]
+        results = [r if type(r) is Tensor else wrap(np.asarray(r)) for r in tree.leaves(value)]
         change(_nodes(results))
 
         def pullback(v: Any) -> tuple[Array, ...]:
             start: dict[Any, Any] = {}
-            for r, s in zip(results, leaves_of(v), strict=True):
+            for r, s in zip(results, tree.leaves(v), strict=True):
                 if r._tracked:
                     s = np.asarray(s, r.dtype)
                     start[r] = start[r] + s if r in start else s
             found = sweep(start, retain=True, targets=set(variables))
             return tuple(np.array(found[x]) if x in found else np.zeros(x.shape, x.dtype) for x in variables)
 
-        return like(value, [r.data for r in results]), pullback
+        return tree.like(value, [r.data for r in results]), pullback
 
     return pull
 
@@ -330,7 +331,7 @@ def mutants(
             for rule, inputs in its_own or used:
                 targets.update({(rule, i): None for i, x in enumerate(inputs) if type(x) is Tensor and x._tracked})
 
-        first = judge(problem, rtol=rtol, atol=atol, pull=_pull(look))
+        first = examine(problem, Settings(rtol=rtol, atol=atol, pull=_pull(look)))
         if not first.ok:
             raise GradientError(first)
         report.draws += 1
@@ -371,7 +372,7 @@ def _try(
                 node._rule = wrong
 
     try:
-        report = judge(problem, rtol=rtol, atol=atol, pull=_pull(change))
+        report = examine(problem, Settings(rtol=rtol, atol=atol, pull=_pull(change)))
     except NotFiniteError:
         raise
     except Exception as error:

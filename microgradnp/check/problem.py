@@ -1,16 +1,18 @@
 """A function and its arguments, seen as a function of one flat vector: what every check works on."""
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from copy import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from microgradnp import tree
 from microgradnp.engine.rules import parameters_of
 from microgradnp.engine.tensor import Tensor
-from microgradnp.transforms.pullback import leaves_of, like, paths_of
 
 Array = NDArray[Any]
 Function = Callable[..., Any]
@@ -20,21 +22,71 @@ class NotFiniteError(ValueError):
     """The function has no finite value at the given arguments."""
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Leaf:
     """One array (or number) of the arguments that the gradient is taken by."""
 
     name: str
     argument: int
     place: int
+    """Which it is of all leaves of the arguments."""
+    part: slice
+    """Where its entries stand among those of all variables."""
     value: Any
     array: Array
-    part: slice
+    """The value as an array."""
 
     def entry(self, i: int) -> str:
         """The name of one of its entries."""
         index = np.unravel_index(i, self.array.shape)
         return f"{self.name}[{', '.join(map(str, index))}]" if index else self.name
+
+    def holding(self, numbers: Array) -> Any:
+        """A value of this kind, shape and dtype (but complex, if they are) that is made of these numbers."""
+        if numbers.dtype.kind == "c":
+            return numbers.reshape(self.array.shape)
+        if isinstance(self.value, float) and not isinstance(self.value, np.generic):
+            return float(numbers[0])
+        numbers = numbers.astype(self.array.dtype, copy=False)
+        return numbers[0] if isinstance(self.value, np.generic) else numbers.reshape(self.array.shape)
+
+
+@dataclass(frozen=True, eq=False)
+class Direction:
+    """A way to move the variables: some of their entries, each by so much for a step of 1."""
+
+    entries: Array
+    amounts: Array
+    length: float
+    """The step over which the function may be thought to change, a power of two."""
+    close: float
+    """The step that leads to zero, where many functions have a scale of their own; NaN for none."""
+
+    @cached_property
+    def entry(self) -> int | None:
+        """The one entry that moves; None if several do."""
+        return int(self.entries[0]) if self.entries.size == 1 else None
+
+    @property
+    def key(self) -> tuple[bytes, bytes]:
+        """What tells it from others."""
+        return self.entries.tobytes(), self.amounts.tobytes()
+
+    def step(self, x: Array, t: float) -> Array:
+        """The point ``t`` along it from ``x``."""
+        z = x.copy()
+        if self.entry is not None:
+            z[self.entry] += t * self.amounts[0]
+        elif self.entries.size == x.size:  # all of them: no need to look them up
+            z += t * self.amounts
+        else:
+            z[self.entries] += t * self.amounts
+        return z
+
+    def parts(self, n: int) -> list["Direction"]:
+        """It cut into several that each move some of its entries."""
+        entries, amounts = np.array_split(self.entries, n), np.array_split(self.amounts, n)
+        return [Direction(e, a, self.length, self.close) for e, a in zip(entries, amounts, strict=True)]
 
 
 class Problem:
@@ -43,71 +95,103 @@ class Problem:
     def __init__(
         self, f: Function, args: tuple[Any, ...], options: dict[str, Any], argnums: int | Sequence[int] | None
     ) -> None:
-        self.f, self.args, self.options = f, args, options
+        self.f, self.options = f, options
         self.name = getattr(f, "__name__", type(f).__name__)
-        names = argument_names(f, len(args))
+        self.arguments = argument_names(f, len(args))
         picked = range(len(args)) if argnums is None else (argnums,) if isinstance(argnums, int) else argnums
         if any(not -len(args) <= i < len(args) for i in picked):
             raise ValueError(
                 f"argnums={argnums} asks for an argument that {self.name} was not given: it got {len(args)} arguments."
             )
         self.picked = tuple(i % len(args) for i in picked)
-        self.arguments = names
-        self.everything = [leaf.data if isinstance(leaf, Tensor) else leaf for leaf in leaves_of(args)]
-        self.leaves: list[Leaf] = []
-        place = end = 0
-        for i, arg in enumerate(args):
-            for path, leaf in paths_of(arg, names[i]):
-                leaf = leaf.data if isinstance(leaf, Tensor) else leaf
-                if i in self.picked and _is_float(leaf, path):
-                    _refuse_shared(leaf, path)
-                    _refuse_not_finite(leaf, path)
-                    array = np.asarray(leaf)
-                    self.leaves.append(Leaf(path, i, place, leaf, array, slice(end, end + array.size)))
-                    end += array.size
-                place += 1
+        self.args = tree.map(plain, args)
+        self.everything = tree.leaves(self.args)
+        self.leaves = self._variables()
         if not self.leaves:
             raise TypeError(
                 f"{self.name} was given no float32 or float64 argument to take a gradient by (got "
                 f"{', '.join(type(a).__name__ for a in args) or 'none'}). Write 1.0 instead of 1."
             )
-        self.size = end
-        self.names = tuple(dict.fromkeys(names[leaf.argument] for leaf in self.leaves))
-        self.x = np.concatenate([leaf.array.ravel() for leaf in self.leaves]).astype(np.float64)
-        self.single = any(leaf.array.dtype == np.float32 for leaf in self.leaves)
-        self.known: dict[Any, Any] = {}  # the references found so far: they serve every judgement
-        self.wide = True  # whether the function can be evaluated in float64
+        self.names = tuple(dict.fromkeys(self.arguments[leaf.argument] for leaf in self.leaves))
+        self.size = self.leaves[-1].part.stop
+        self.x = self._numbers()
         self.analytic = True  # whether the complex step is worth a try: the engine computes with real numbers
+        self.known: dict[Any, Any] = {}  # the references found so far: they serve every examination
 
-    def call(self, leaves: Sequence[Any]) -> Any:
-        """The function's result with other values for its variables."""
-        everything = list(self.everything)
-        for leaf, value in zip(self.leaves, leaves, strict=True):
+    def _variables(self) -> list[Leaf]:
+        found: list[Leaf] = []
+        place = end = 0
+        for i, arg in enumerate(self.args):
+            for path, value in tree.paths(arg, self.arguments[i]):
+                if i in self.picked and _is_float(value, path):
+                    _refuse_shared(value, path)
+                    _refuse_not_finite(value, path)
+                    array = np.asarray(value)
+                    found.append(Leaf(path, i, place, slice(end, end + array.size), value, array))
+                    end += array.size
+                place += 1
+        return found
+
+    def _numbers(self) -> Array:
+        return np.concatenate([leaf.array.ravel() for leaf in self.leaves]).astype(np.float64)
+
+    # -- Other values
+
+    def put(self, variables: Sequence[Any], args: Any = None) -> Any:
+        """The arguments (or ``args``, that are like them) with other values for the variables."""
+        everything = list(self.everything) if args is None else tree.leaves(args)
+        for leaf, value in zip(self.leaves, variables, strict=True):
             everything[leaf.place] = value
-        return self.f(*like(self.args, everything), **self.options)
+        return tree.like(self.args, everything)
+
+    def call(self, variables: Sequence[Any]) -> Any:
+        """The function's result with other values for its variables."""
+        return self.f(*self.put(variables), **self.options)
 
     def evaluate(self, x: Array) -> Array:
         """The outputs as one flat vector, for variables given as one."""
-        everything = list(self.everything)
-        if self.wide and self.single:
-            everything = [_widen(leaf) for leaf in everything]
+        value = self.call([leaf.holding(x[leaf.part]) for leaf in self.leaves])
+        return flat(value, keep=x.dtype.kind == "c")
+
+    def moved(self, args: Any) -> "Problem":
+        """The same function at another point."""
+        out = copy(self)
+        out.args, out.everything = args, tree.leaves(args)
+        values = [out.everything[leaf.place] for leaf in self.leaves]
+        out.leaves = [replace(leaf, value=v, array=np.asarray(v)) for leaf, v in zip(self.leaves, values, strict=True)]
+        out.x, out.known = out._numbers(), {}
+        return out
+
+    def beside(self, rng: "np.random.Generator") -> "Problem":
+        """The same function at a point so close by that nothing changes but that no two numbers are tied."""
+        shift = self.scales * rng.uniform(2.0**-13, 2.0**-12, self.size) * rng.choice([-1.0, 1.0], self.size)
+        x = self.x + shift
+        return self.moved(self.put([leaf.holding(x[leaf.part].copy()) for leaf in self.leaves]))
+
+    def widened(self) -> "Problem":
+        """The same function at the same point, with all arrays in float64."""
+        out = self.moved(tree.map(_widen, self.args))
+        out.known = self.known
+        return out
+
+    # -- Its variables as one vector
+
+    @property
+    def single(self) -> bool:
+        """Whether a variable is in float32."""
+        return any(leaf.array.dtype == np.float32 for leaf in self.leaves)
+
+    @property
+    def singles(self) -> Array:
+        """For each entry whether it is in float32."""
+        out = np.zeros(self.size, bool)
         for leaf in self.leaves:
-            part = x[leaf.part]
-            if x.dtype.kind != "c":
-                if isinstance(leaf.value, float) and not isinstance(leaf.value, np.generic):
-                    everything[leaf.place] = float(part[0])
-                    continue
-                if not self.wide:
-                    part = part.astype(leaf.array.dtype)
-                elif not leaf.array.ndim and isinstance(leaf.value, np.generic):
-                    everything[leaf.place] = part[0]
-                    continue
-            everything[leaf.place] = part.reshape(leaf.array.shape)
-        return flat(self.f(*like(self.args, everything), **self.options), keep=x.dtype.kind == "c")
+            out[leaf.part] = leaf.array.dtype == np.float32
+        return out
 
     @property
     def scales(self) -> Array:
-        """For each variable the distance over which the function may be thought to change, a power of two."""
+        """For each entry the distance over which the function may be thought to change, a power of two."""
         out = np.empty(self.size)
         for leaf in self.leaves:
             x = np.abs(self.x[leaf.part])
@@ -116,35 +200,29 @@ class Problem:
         scales: Array = np.exp2(np.ceil(np.log2(out)))
         return scales
 
-    def beside(self, rng: "np.random.Generator") -> "Problem":
-        """The same function at a point so close by that nothing changes but that no two numbers are tied."""
-        out = copy(self)
-        shift = self.scales * rng.uniform(2.0**-13, 2.0**-12, self.size) * rng.choice([-1.0, 1.0], self.size)
-        out.x, out.known, out.everything = self.x + shift, {}, list(self.everything)
-        out.leaves = []
-        for leaf in self.leaves:
-            array = out.x[leaf.part].reshape(leaf.array.shape).astype(leaf.array.dtype)
-            out.x[leaf.part] = array.ravel()
-            python = isinstance(leaf.value, float) and not isinstance(leaf.value, np.generic)
-            value = float(array) if python else array
-            out.everything[leaf.place] = value
-            out.leaves.append(Leaf(leaf.name, leaf.argument, leaf.place, value, array, leaf.part))
-        out.args = like(self.args, out.everything)
-        return out
+    def along(self, entries: Iterable[int]) -> list[Direction]:
+        """The directions that move one entry each."""
+        lengths, close, one = self.scales.tolist(), np.abs(self.x).tolist(), np.ones(1)
+        return [Direction(np.array([u]), one, lengths[u], close[u] or math.nan) for u in map(int, entries)]
 
-    def widen(self, narrow: Array) -> Array:
-        """The outputs in float64 where the function allows it; remembers whether it does."""
-        self.wide = True
-        try:
-            with np.errstate(all="ignore"):
-                value = self.f(*like(self.args, [_widen(leaf) for leaf in self.everything]), **self.options)
-            floats = [np.asarray(r.data if isinstance(r, Tensor) else r) for r in leaves_of(value)]
-            self.wide = all(r.dtype == np.float64 for r in floats if r.dtype.kind == "f")
-            if self.wide:
-                return flat(value)
-        except (TypeError, ValueError, RuntimeError):  # it takes float32 alone
-            self.wide = False
-        return narrow
+    def across(self, signs: Array) -> list[Direction]:
+        """The directions that move all entries at once, each by its scale: one for each row of signs."""
+        scales, all_entries = self.scales, np.arange(self.size)
+        return [Direction(all_entries, scales * row, 1.0, math.nan) for row in signs]
+
+    def leaf_of(self, entry: int) -> Leaf:
+        """The array that an entry belongs to."""
+        return next(leaf for leaf in self.leaves if leaf.part.start <= entry < leaf.part.stop)
+
+    def snapshot(self) -> list[Any]:
+        """What the arguments hold now."""
+        return [np.array(x) if isinstance(x, np.ndarray) else x for x in self.everything]
+
+    def changed_since(self, before: list[Any]) -> Iterator[str]:
+        """The arguments that hold something else than they did."""
+        for old, new in zip(before, self.everything, strict=True):
+            if isinstance(old, np.ndarray) and not np.array_equal(old, new, equal_nan=old.dtype.kind == "f"):
+                yield next((leaf.name for leaf in self.leaves if leaf.value is new), "a constant argument")
 
 
 def argument_names(f: Function, n: int) -> list[str]:
@@ -196,15 +274,22 @@ def _widen(leaf: Any) -> Any:
     return leaf
 
 
+def plain(x: Any) -> Any:
+    """A value without its Tensor."""
+    return x.data if isinstance(x, Tensor) else x
+
+
+def outputs(value: Any) -> list[Array]:
+    """The float arrays and numbers of a result, as arrays."""
+    arrays = (np.asarray(plain(r)) for r in tree.leaves(value))
+    return [a for a in arrays if a.dtype.kind in "fc"]
+
+
 def flat(value: Any, keep: bool = False) -> Array:
     """The float outputs of a result as one float64 vector (``keep``: of the dtype they have)."""
     if type(value) is np.ndarray and value.dtype == np.float64:
         return value.ravel()
-    parts: list[Array] = []
-    for r in leaves_of(value):
-        a = r if isinstance(r, np.ndarray) else np.asarray(r.data if isinstance(r, Tensor) else r)
-        if a.dtype.kind in "fc":
-            parts.append(a.ravel())
+    parts = [r.ravel() for r in outputs(value)]
     if not parts:
         return np.zeros(0)
     out = parts[0] if len(parts) == 1 else np.concatenate(parts)
@@ -229,17 +314,17 @@ def hand_leaves(result: Any, problem: Problem) -> list[Any]:
     out: list[Any] = []
     for i, part in zip(arguments, parts, strict=True):
         own = [leaf for leaf in problem.leaves if leaf.argument == i]
-        everything = leaves_of(problem.args[i])
-        found = leaves_of(part)
+        everything = tree.leaves(problem.args[i])
+        found = tree.leaves(part)
         if len(found) == len(everything) != len(own):
-            first = len(leaves_of(problem.args[:i]))
+            first = len(tree.leaves(problem.args[:i]))
             found = [found[leaf.place - first] for leaf in own]
         if len(found) != len(own):
             raise TypeError(
                 f"hand must return one array for each of floats in {problem.arguments[i]} ({len(own)}); it returned "
                 f"{len(found)}."
             )
-        out += [g.data if isinstance(g, Tensor) else g for g in found]
+        out += map(plain, found)
     if any(g is None for g in out):
         missing = ", ".join(leaf.name for leaf, g in zip(problem.leaves, out, strict=True) if g is None)
         raise TypeError(f"hand returned None as the gradient by {missing}.")

@@ -320,7 +320,7 @@ def test_rounding_that_lies_on_a_line_is_no_slope(rung: int, slope: int, noise: 
         units = 4 * slope * t / h if on_the_line else noise[next(taken) % len(noise)]
         return t, np.array([units * 2.0**-53])
 
-    found = differences.differences(at, np.zeros(1), np.ones(1), np.full(1, np.nan), 2.0**-52)
+    found = differences.finite_differences(at, np.zeros(1), np.ones(1), np.full(1, np.nan), 2.0**-52)
     if found.kind[0, 0] == differences.SMOOTH:
         assert abs(found.value[0, 0]) <= 10 * found.error[0, 0]
 

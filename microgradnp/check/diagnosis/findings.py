@@ -14,13 +14,14 @@ from typing import Any
 
 import numpy as np
 
+from microgradnp import tree
 from microgradnp.check.diagnosis.mistakes import Candidate, Point, candidates, data_names
 from microgradnp.check.diagnosis.program import Graph
-from microgradnp.check.gradcheck import differentiate, fraction
+from microgradnp.check.hint import fraction
 from microgradnp.check.problem import Function, Leaf, NotFiniteError, Problem
+from microgradnp.check.references import gradient_by_differences
 from microgradnp.check.report import Outcome
 from microgradnp.engine.tensor import Tensor, state, wrap
-from microgradnp.transforms.pullback import leaves_of
 
 # -- The report --------------------------------------------------------------------------------------------------------
 
@@ -178,7 +179,7 @@ def _point(problem: Problem, hand: Function, leaves: list[Any], notes: list[str]
     reason = "its result does not depend on them"
     try:
         with state(recording=True), np.errstate(all="ignore"):
-            results = [r for r in leaves_of(problem.call(variables)) if type(r) is Tensor and r._tracked]
+            results = [r for r in tree.leaves(problem.call(variables)) if type(r) is Tensor and r._tracked]
     except Exception as error:  # it is written in another library, or for plain arrays alone
         reason = shorten(f"{type(error).__name__}: {error}", 120)
     if results:
@@ -187,7 +188,7 @@ def _point(problem: Problem, hand: Function, leaves: list[Any], notes: list[str]
             point.use(Graph(problem, variables, sum(totals[1:], totals[0])))
     else:
         notes.append(f"only the numbers were looked at: {problem.name} does not run on Tensors ({reason})")
-        point.right = differentiate(problem, leaves)
+        point.right = gradient_by_differences(problem, leaves)
     if not all(np.isfinite(g).all() for g in point.right):
         raise NotFiniteError(f"the gradient of {problem.name} is not finite at the given arguments.")
     return point

@@ -15,7 +15,6 @@ import numpy as np
 from microgradnp.check.diagnosis.program import Gradients, Graph, Segment, formula, segments, tracked
 from microgradnp.check.problem import Array, Function, Problem, hand_leaves
 from microgradnp.engine.tensor import Tensor
-from microgradnp.transforms.pullback import like
 
 Make = Callable[["Point", int], Any]
 
@@ -25,11 +24,8 @@ class Point:
 
     def __init__(self, problem: Problem, hand: Function, leaves: list[Any]) -> None:
         self.values = [np.asarray(leaf) for leaf in leaves]
-        everything = list(problem.everything)
-        for leaf, value in zip(problem.leaves, leaves, strict=True):
-            everything[leaf.place] = value
         with np.errstate(all="ignore"):
-            returned = hand_leaves(hand(*like(problem.args, everything), **problem.options), problem)
+            returned = hand_leaves(hand(*problem.put(leaves), **problem.options), problem)
         self.hand = [np.asarray(g, np.float64) for g in returned]
         self.right: Gradients = []
         self.graph: Graph | None = None
