@@ -19,7 +19,7 @@ ARROWS = {
     "transforms": {"engine", "functions", "transforms"},
     "compiler": {"engine", "functions", "transforms", "compiler"},
     "nn": {"engine", "functions", "transforms", "compiler", "nn"},
-    "check": {"debugging", "engine", "functions", "transforms", "check"},
+    "check": {"tree", "debugging", "engine", "functions", "transforms", "check"},
 }
 
 
