@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 
 from microgradnp.compiler.guards import Surroundings, what_changed
-from microgradnp.compiler.ir import Guard, Operation, Trace, Value, assignment, copied, owner
-from microgradnp.compiler.optimise import fuse, mark_constants, needed, replaced, simplify
+from microgradnp.compiler.ir import Guard, Trace, Value
+from microgradnp.compiler.optimise import mark_constants, optimise
 from microgradnp.compiler.program import MISS, Program
 from microgradnp.compiler.record import RECORD_CODE, Shown, Tracer, writeable
-from microgradnp.engine.rules import RULES, getitem, parameters_of
+from microgradnp.engine.rules import parameters_of
 from microgradnp.engine.tensor import (
     RecordingError,
     State,
@@ -115,7 +115,7 @@ class Compiled:
         """Say aloud that a step is recorded again and again."""
         self._in_a_row += 1
         if self._in_a_row == PATIENCE:
-            changed = what_changed(self._programs[0].recording.guards) or "the shape, dtype or value of an argument"
+            changed = what_changed(self._programs[0].trace.guards) or "the shape, dtype or value of an argument"
             warnings.warn(
                 f"{self!r} was recorded anew at each of the last {PATIENCE} calls, which is slower than not compiling "
                 f"it. What changed last: {changed}. Keep what changes at every call in an array that the step reads, "
@@ -205,29 +205,10 @@ class Compiled:
             t.grad = None
         del result
         mark_constants(list(tracer.known.values()))
-        written = [o.arguments[0].array for o in tracer.operations if o.result is None]
-        operations = simplify(tracer.operations, {id(owner(array)) for array in written})
-        values = {t: replaced(v) for t, v in values.items()}
-        given = [replaced(v) for v in given]
-        shape = _mapped(shape, replaced)
-        guards: list[Guard] = []
-        without_gradient: list[Tensor] = []
-        gradients: dict[Tensor, Value] = {}
-        places = _Places(operations)
-        shown = {id(owner(v.root.array)) for v in (*values.values(), *given)}
-        for t, v in values.items():
-            start = old.get(t)
-            if start is None:
-                without_gradient.append(t)
-            elif t in read and id(owner(start)) not in shown and (v.shape, v.dtype) == (start.shape, start.dtype):
-                operations.append(Operation(assignment, (tracer._value(start), v), {}, None, reads=(v,), pure=False))
-                np.copyto(start, v.array)
-                t.grad = start
-                continue
-            gradients[t] = places.take(v)
+        starts = {t: tracer._value(old[t]) for t in values if t in read}
+        without_gradient = [t for t in values if old.get(t) is None]
         cleared = [t for t in old if t.grad is None and t not in values]
-        outputs = [*gradients.values(), *given]
-        operations = fuse(needed(operations, outputs), outputs)
+        guards: list[Guard] = []
         for t in {**old, **leaves, **dict.fromkeys(surroundings.tensors)}:
             if t in read if t in old else t._tracked:  # one that is not there cannot be seen to be cleared
                 guards += [Guard(t, "attribute", "grad", "is", old.get(t), "the gradient of " + _describe(t))]
@@ -245,11 +226,12 @@ class Compiled:
         for t, v in values.items():
             if v.kind == "result" and not v.name:
                 v.name = f"gradient_of_{tracer._value(t._value).name or 'a_parameter'}"
-        recording = Trace(
+        trace = Trace(
             _function_name(self._function),
-            operations,
+            tracer.operations,
             tracer.inputs,
-            gradients,
+            values,
+            starts,
             cleared,
             shape,
             given,
@@ -259,54 +241,15 @@ class Compiled:
             now,
             self._lock,
         )
-        program = Program(recording)
-        for t, v in gradients.items():
+        trace = optimise(trace)
+        for t in values:
+            if t not in trace.gradients:
+                np.copyto(old[t], values[t].array)
+                t.grad = old[t]
+        program = Program(trace)
+        for t, v in trace.gradients.items():
             t.grad = v.array.copy()
         return first, program, moved
-
-
-class _Places:
-    """Memory of its own for each gradient: its piece of the vector of all gradients, if the step makes one."""
-
-    def __init__(self, operations: list[Operation]) -> None:
-        self.operations = operations
-        self.pieces: dict[int, list[tuple[Operation, Value, int]]] = {}
-        self.claimed: set[int] = set()
-        for operation in operations:
-            if operation.function is np.concatenate and operation.options["axis"] == 0 and operation.result is not None:
-                start = 0
-                for piece in operation.arguments:
-                    if (
-                        piece.array.ndim == 1
-                        and piece.array.flags.c_contiguous
-                        and operation.result.root.kind == "result"
-                    ):
-                        self.pieces.setdefault(id(piece.root), []).append((operation, piece, start))
-                    start += piece.shape[0]
-
-    def take(self, v: Value) -> Value:
-        """A value equal to ``v`` that no other gradient shares memory with."""
-        pieces = self.pieces.get(id(v.root), [])
-        for k, (operation, piece, start) in enumerate(pieces):
-            if piece.array.size == v.array.size and v.array.flags.c_contiguous and operation.result is not None:
-                del pieces[k]
-                whole = operation.result
-                part = self._view(whole, getitem, {"index": (slice(start, start + v.array.size),)})
-                return part if part.shape == v.shape else self._view(part, np.reshape, {"shape": v.shape})
-        if v.kind == "result" and v.base is None and id(v) not in self.claimed:
-            self.claimed.add(id(v))
-            return v
-        own = Value(np.array(v.array), "result")
-        own.operation = Operation(copied, (v,), {}, own, reads=(v,))
-        self.operations.append(own.operation)
-        return own
-
-    def _view(self, base: Value, function: Callable[..., Any], options: dict[str, Any]) -> Value:
-        rule = RULES[function]
-        v = Value(rule.forward(base.array, **options), "result", base=base)
-        v.operation = Operation(function, (base,), options, v, rule=rule, reads=(base,))
-        self.operations.append(v.operation)
-        return v
 
 
 def _describe(t: Tensor) -> str:

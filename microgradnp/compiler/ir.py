@@ -1,14 +1,15 @@
 """What passes between the stages of the compiler: data, with no behaviour but to look things up in it.
 
 A step that was recorded is a `Trace`: a list of `Operation`, whose arguments are `Value` wherever the call had arrays,
-and what a replay must leave behind. `record` makes one, `optimise` makes a shorter one of it, and `plan`, `lower` and
-`listing` read it.
+and what a replay must leave behind. `record` makes one, `optimise` makes a shorter one of it, `plan` says where each
+value lives, and `lower` makes of each operation one `Call` or more, whose operands are objects as well: a backend runs
+them, `listing` prints them, `verify` walks them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -135,6 +136,63 @@ def mapped(tree: Any, f: Callable[[Any], Any]) -> Any:
     return f(tree)
 
 
+# -- Calls
+
+
+@dataclass(slots=True, eq=False)
+class Call:
+    """One call of NumPy: ``function(*operands, **options)``, which writes ``out``.
+
+    An operand is a `Value`, a `View` or a `Variable` of one, a `Number`, `Ones`, or anything else, nested or not, that
+    is passed as it is. ``out`` is one of the operands or options where the function itself writes there.
+    """
+
+    function: Callable[..., Any]
+    operands: tuple[Any, ...]
+    out: Any
+    options: dict[str, Any] = field(default_factory=dict)
+    put: Callable[..., Any] | None = None  # what puts the result into ``out``, where the function does not
+    operation: Operation | None = None  # None: a number moves between an array and a variable
+    idle: bool = False  # a copy of an array onto itself, which no backend makes
+
+
+@dataclass(slots=True, eq=False)
+class View:
+    """A value's array in another form: its only element, "0d"; all elements in one row, "1d"; or a stretch of an axis.
+
+    A stretch is ``(axis, start, stop)``.
+    """
+
+    value: Value
+    form: Any
+
+
+@dataclass(slots=True, eq=False)
+class Variable:
+    """A local variable that holds the only element of a value."""
+
+    value: Value
+
+
+@dataclass(slots=True, eq=False)
+class Number:
+    """A Python number as an array without axes, which a ufunc takes faster."""
+
+    number: Any
+    dtype: np.dtype[Any]
+
+
+@dataclass(slots=True, eq=False)
+class Ones:
+    """A vector of ones, with which BLAS sums."""
+
+    count: int
+    dtype: np.dtype[Any]
+
+
+# -- A recorded step
+
+
 @dataclass(frozen=True, slots=True)
 class Guard:
     """A condition of a replay: what is found in ``holder`` must stand to ``expected`` as the relation says.
@@ -158,6 +216,7 @@ class Trace:
     operations: list[Operation]
     inputs: list[Value]
     gradients: dict[Tensor, Value]  # what becomes each leaf's .grad
+    starts: dict[Tensor, Value]  # what stood in .grad, and may have to be written into
     cleared: list[Tensor]  # leaves whose .grad becomes None
     result: Any  # the step's result, with Values for Tensors
     returned: list[Value]

@@ -6,23 +6,32 @@ import linecache
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from microgradnp.compiler.ir import Operation, Part, Site, Value, copied, owner, sum_of_squares
+from microgradnp.compiler.functions import store
+from microgradnp.compiler.ir import (
+    Call,
+    Number,
+    Ones,
+    Operation,
+    Part,
+    Site,
+    Trace,
+    Value,
+    Variable,
+    View,
+    copied,
+    owner,
+    sum_of_squares,
+)  # fmt: skip
 from microgradnp.compiler.optimise import needed
-from microgradnp.engine.rules import astype, getitem, identity, is_basic, name_of, scatter
-
-if TYPE_CHECKING:
-    from microgradnp.compiler.program import Program
-
-_OPERATORS = {
-    np.add: "+", np.subtract: "-", np.multiply: "*", np.divide: "/", np.power: "**", np.matmul: "@",
-    np.greater: ">", np.greater_equal: ">=", np.less: "<", np.less_equal: "<=", np.equal: "==", np.not_equal: "!=",
-    np.bitwise_and: "&", np.bitwise_or: "|", np.remainder: "%", np.floor_divide: "//",
-}  # fmt: skip
+from microgradnp.compiler.plan import Plan
+from microgradnp.compiler.source import nested, plain, written
+from microgradnp.engine.rules import SYMBOLS, astype, getitem, identity, is_basic, name_of, scatter
 
 SMALL = 16  # elements: a constant array up to that size is written out
 
@@ -36,18 +45,19 @@ def source_of(site: Site | None) -> tuple[str, str]:
     return f"{Path(file).name}:{line}", ("gradient of: " if backward else "") + text
 
 
-def listing(program: Program) -> str:
+def listing(trace: Trace, plan: Plan, calls: list[Call]) -> str:
     """The calls, one a line: what is called, the shape of what it gives, and the line of source that it comes from."""
+    names = _names(plan)
     rows = []
-    for line, operation in program.lines:
-        if operation is None:
+    for call in calls:
+        operation = call.operation
+        if operation is None or call.idle:
             continue
         y = operation.result or operation.arguments[0]
-        call = re.sub(r"[A-Za-z_]\w*", lambda match: program.text_of(match[0]), line)
-        rows.append((call, f"{y.shape} {y.dtype}", *source_of(operation.site)))
-    inputs = ", ".join(f"{v.name} {v.shape} {v.dtype}" for v in program.recording.inputs)
-    size = program.nbytes / 1024
-    head = f"{program.name}({inputs}): {len(rows)} calls, {size:.1f} KiB for intermediate values"
+        function = partial(_function_text, operation)
+        rows.append((written(call, names, function), f"{y.shape} {y.dtype}", *source_of(operation.site)))
+    inputs = ", ".join(f"{v.name} {v.shape} {v.dtype}" for v in trace.inputs)
+    head = f"{trace.name}({inputs}): {len(rows)} calls, {plan.size / 1024:.1f} KiB for intermediate values"
     widths = [max((len(row[i]) for row in rows), default=0) for i in range(3)]
     number = len(str(len(rows)))
     body = [
@@ -57,40 +67,69 @@ def listing(program: Program) -> str:
     return "\n".join([head, *body])
 
 
-class Writer:
-    """Writes a program as the source of a Python function of plain arrays."""
+def _names(plan: Plan) -> Callable[[Any], str]:
+    """How an operand is written: a result computed right in the array that it is assigned to goes by that name."""
 
-    def __init__(self, program: Program) -> None:
-        self.program = program
-        self.recording = program.recording
+    def text(x: Any) -> str:
+        if type(x) is Value:
+            return plan.target.get(id(x), x).name
+        if type(x) is Variable:
+            return text(x.value)
+        if type(x) is View:
+            if type(x.form) is str:
+                return text(x.value)
+            axis, start, stop = x.form
+            return f"{text(x.value)}[{':, ' * axis}{start}:{stop}]"
+        if type(x) is Number:
+            return plain(x.number)
+        if type(x) is Ones:
+            return "ones"
+        return nested(x, text) if type(x) in (tuple, list, dict) else plain(x)
+
+    return text
+
+
+def _function_text(operation: Operation, f: Callable[..., Any]) -> str:
+    if f is operation.forward:
+        return name_of(operation.function)
+    return f.__name__ if f is store else name_of(f)
+
+
+class Listing:
+    """A trace as the source of a Python function of plain arrays."""
+
+    def __init__(self, trace: Trace) -> None:
+        self.trace = trace
+        self.values = trace.values()
         self.arguments: dict[str, Any] = {}  # besides the step's own: bound arrays, generators, functions
         self.notes: dict[str, str] = {}
         self.given: list[str] = []  # lines that derive bound arrays from others
-        operations = needed(self.recording.operations, self.recording.returned)
-        self.operations = operations
-        uses = Counter(id(v) for o in operations for v in o.reads)
-        uses.update(id(v) for v in self.recording.returned)
+        self.operations = needed(trace.operations, trace.returned)
+        uses = Counter(id(v) for o in self.operations for v in o.reads)
+        uses.update(id(v) for v in trace.returned)
         # A view that is used once is written where it is used.
         self._inline = {
-            id(o.result): o for o in operations if o.result is not None and o.result.base and uses[id(o.result)] == 1
+            id(o.result): o
+            for o in self.operations
+            if o.result is not None and o.result.base and uses[id(o.result)] == 1
         }
-        self._bound = [v for v in self.program.values if v.kind == "bound"]
+        self._bound = [v for v in self.values if v.kind == "bound"]
+        self.text = self._text()
 
-    def text(self) -> str:
-        """The whole source."""
+    def _text(self) -> str:
         body = list(self._body())
-        inputs = [v.name for v in self.recording.inputs]
+        inputs = [v.name for v in self.trace.inputs]
         names = [*inputs, *self.arguments]
         lines = [
-            f'"""One call of {self.program.name} as plain NumPy, written by microgradnp from its recorded program."""',
+            f'"""One call of {self.trace.name} as plain NumPy, written by microgradnp from its recorded program."""',
             "",
             "import numpy as np",
             "",
             "",
-            f"def {self.program.name}({', '.join(names)}):",
+            f"def {self.trace.name}({', '.join(names)}):",
             '    """Compute one step; arrays that it updates are written in place.',
             "",
-            *(f"    {v.name}: {v.dtype} array of shape {v.shape}" for v in self.recording.inputs),
+            *(f"    {v.name}: {v.dtype} array of shape {v.shape}" for v in self.trace.inputs),
             *(f"    {name}: {self.notes[name]}" for name in self.arguments),
             '    """',
             *(f"    {line}" for line in [*self.given, *body]),
@@ -101,7 +140,7 @@ class Writer:
     def _body(self) -> Iterator[str]:
         used = {id(v) for o in self.operations for v in (*o.reads, *o.arguments[:1])}
         for v in self._bound:
-            if id(v) in used or any(v is x for x in self.recording.returned):
+            if id(v) in used or any(v is x for x in self.trace.returned):
                 self._bind(v)
         site: Any = None
         errors: Any = ()
@@ -117,7 +156,7 @@ class Writer:
                     yield f"with np.errstate({', '.join(f'{k}={how!r}' for k, how in errors)}):"
             for line in self._lines(operation):
                 yield f"    {line}" if errors else line
-        yield f"return {self._result(self.recording.result)}"
+        yield f"return {self._result(self.trace.result)}"
 
     def _bind(self, v: Value) -> None:
         """An argument for a bound array, or a line that takes it out of the vector that it is a part of."""
@@ -138,8 +177,8 @@ class Writer:
         for known, y in self.arguments.items():
             if y is x:
                 return known
-        taken = {*self.arguments, *(v.name for v in self.program.values)}
-        if any(v.array is x for v in self.program.values):
+        taken = {*self.arguments, *(v.name for v in self.values)}
+        if any(v.array is x for v in self.values):
             taken.discard(name)  # the name that the program knows it by
         unique, k = name, 1
         while unique in taken:
@@ -166,8 +205,8 @@ class Writer:
     def _expression(self, operation: Operation) -> str:
         f, options = operation.function, operation.options
         names = [self._operand(x) for x in operation.arguments]
-        if f in _OPERATORS and not options:
-            return f"{names[0]} {_OPERATORS[f]} {names[1]}"
+        if f in SYMBOLS and not options:
+            return f"{names[0]} {SYMBOLS[f]} {names[1]}"
         if f is np.negative:
             return f"-{names[0]}"
         if f is np.reshape:
@@ -256,7 +295,7 @@ class Writer:
             return "{" + ", ".join(f"{key!r}: {self._result(part)}" for key, part in x.items()) + "}"
         data = x if isinstance(x, np.ndarray) else getattr(x, "_value", None)
         if isinstance(data, np.ndarray):
-            known = next((v.name for v in self.program.values if v.array is data), None)
+            known = next((v.name for v in self.values if v.array is data), None)
             return known or self._argument("returned", data, "an array that is returned as it is")
         return repr(x)
 

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from microgradnp.compiler.ir import Operation, Part, Site, Value, assignment, mapped, owner
-from microgradnp.engine.rules import Rule, getitem, identity, name_of
+from microgradnp.engine.rules import Rule, name_of
 from microgradnp.engine.sweep import sweep
 from microgradnp.engine.tensor import FUNCTIONS, Array, RecordingError, Tensor, apply, plain, state, wrap
 from microgradnp.transforms.pullback import vjp
@@ -28,9 +28,6 @@ FILLS: set[Callable[..., Any]] = {np.zeros_like, np.ones_like, np.empty_like}
 """Functions of an array's shape and dtype alone: their results are constants of the program."""
 
 TEXTS: set[Callable[..., Any]] = {np.array2string, np.array_repr, np.array_str}
-
-VIEWS: set[Callable[..., Any]] = {np.reshape, np.transpose, np.broadcast_to, getitem, identity}
-"""Functions that may return a view of their argument."""
 
 
 class Shown(np.ndarray[Any, Any]):
@@ -270,11 +267,8 @@ class Tracer:
         errors = np.geterr()
         if errors != self.errors:
             operation.errstate = tuple((key, how) for key, how in errors.items() if how != self.errors[key])
-        result = operation.result = self.known[id(array)] = Value(array, "result", operation=operation)
+        operation.result = self.known[id(array)] = Value(array, "result", operation=operation)
         self.operations.append(operation)
-        first = operation.arguments[0] if operation.arguments else None
-        if operation.function in VIEWS and type(first) is Value and _overlap(array, first.array):
-            result.base = first
 
     def _expand(self, t: Tensor, rule: Rule, arrays: list[Any], options: dict[str, Any]) -> bool:
         """Record, in place of one of the package's own operations, the NumPy calls that it is made of."""
@@ -312,10 +306,6 @@ def _tensors(tree: Any) -> Iterator[Tensor]:
 def _place(array: Array) -> Any:
     """Where an array lies: arrays of one place show the same."""
     return id(owner(array)), array.ctypes.data, array.shape, array.strides, array.dtype.str
-
-
-def _overlap(a: Array, b: Array) -> bool:
-    return bool(a.size) and np.may_share_memory(a, b)
 
 
 def _state_of(generator: Any) -> Any:

@@ -176,6 +176,14 @@ def name_of(function: Callable[..., Any]) -> str:
     return name
 
 
+SYMBOLS: dict[Callable[..., Any], str] = {
+    np.add: "+", np.subtract: "-", np.multiply: "*", np.divide: "/", np.power: "**", np.matmul: "@",
+    np.remainder: "%", np.floor_divide: "//", np.bitwise_and: "&", np.bitwise_or: "|",
+    np.greater: ">", np.greater_equal: ">=", np.less: "<", np.less_equal: "<=", np.equal: "==", np.not_equal: "!=",
+}  # fmt: skip
+"""The functions of two arguments that Python writes as a sign between them."""
+
+
 # -- What the rules below share ----------------------------------------------------------------------------------------
 
 

@@ -1,0 +1,130 @@
+"""Code as text: how a call is written, names for the objects that it speaks of, and a function made of lines."""
+
+from __future__ import annotations
+
+import builtins
+import keyword
+import linecache
+import operator
+import re
+import types
+import weakref
+from collections.abc import Callable, Iterable
+from itertools import count
+from typing import Any
+
+import numpy as np
+
+from microgradnp.compiler.ir import Call, Value, Variable
+from microgradnp.compiler.lower import load
+from microgradnp.engine.rules import SYMBOLS
+
+_numbers = count(1)
+_TAKEN = frozenset({"np", *keyword.kwlist, *dir(builtins)})
+
+
+class Source:
+    """The lines of a module that defines one function, and what the names in it stand for."""
+
+    def __init__(self, name: str, **space: Any) -> None:
+        self.name = name  # of the function
+        self.lines: list[str] = []
+        self.space: dict[str, Any] = {name: None, **space}
+        self._names: dict[int, str] = {}
+
+    def __str__(self) -> str:
+        return "\n".join([*self.lines, ""])
+
+    def constant(self, x: Any, name: str = "") -> str:
+        """The name of an object, which is given one at its first use."""
+        known = self._names.get(id(x))
+        if known is None:
+            known = self._names[id(x)] = self.named(name or f"k{len(self._names)}", x)
+        return known
+
+    def named(self, name: str, x: Any) -> str:
+        """The name for a new object, as close to the one that is wished for as can be."""
+        while name in self.space:
+            name += "_"
+        self.space[name] = x
+        return name
+
+    def compiled(self) -> Callable[..., Any]:
+        """The function, with its lines known to tracebacks for as long as it lives."""
+        text = str(self)
+        file = f"<compiled step {next(_numbers)}>"
+        exec(compile(text, file, "exec"), self.space)
+        function: Callable[..., Any] = self.space[self.name]
+        linecache.cache[file] = (len(text), None, text.splitlines(True), file)
+        weakref.finalize(function, linecache.cache.pop, file, None).atexit = False
+        return function
+
+
+def written(call: Call, operand: Callable[[Any], str], function: Callable[[Any], str]) -> str:
+    """A call as a line of Python, with ``operand`` and ``function`` to write what it speaks of."""
+    f = call.function
+    operands = [operand(x) for x in call.operands]
+    if type(call.out) is Variable:
+        return f"{operand(call.out)} = {_expression(f, operands, function)}"
+    if f is np.copyto and type(call.operands[1]) is Variable:
+        return f"{operands[0]}[()] = {operands[1]}"
+    if f is operator.setitem:
+        return f"{operands[0]}[{operands[1]}] = {operands[2]}"
+    options = [f"{key}={operand(x)}" for key, x in call.options.items()]
+    if call.put is not None:
+        return f"{function(call.put)}({operand(call.out)}, {function(f)}({', '.join(operands + options)}))"
+    if type(f) is types.MethodDescriptorType:
+        return f"{operands[0]}.{f.__name__}({', '.join(operands[1:] + options)})"
+    return f"{function(f)}({', '.join(operands + options)})"
+
+
+def _expression(f: Any, operands: list[str], function: Callable[[Any], str]) -> str:
+    if f is load:
+        return f"{operands[0]}[()]"
+    if f is np.negative:
+        return f"-{operands[0]}"
+    return f"{operands[0]} {SYMBOLS[f]} {operands[1]}" if f in SYMBOLS else f"{function(f)}({operands[0]})"
+
+
+def plain(x: Any) -> str:
+    """A number or a text as an expression that stands beside any sign."""
+    text = repr(x)
+    return f"({text})" if text.startswith("-") else text
+
+
+def nested(x: Any, leaf: Callable[[Any], str], key: Callable[[Any], str] = repr) -> str:
+    """Nested tuples, lists and dicts as an expression, with ``leaf`` for what they hold and ``key`` for their keys."""
+    if type(x) is tuple:
+        return "(" + "".join(nested(part, leaf, key) + ", " for part in x) + ")"
+    if type(x) is list:
+        return "[" + ", ".join(nested(part, leaf, key) for part in x) + "]"
+    if type(x) is dict:
+        return "{" + ", ".join(f"{key(name)}: {nested(part, leaf, key)}" for name, part in x.items()) + "}"
+    return leaf(x)
+
+
+def name_values(values: Iterable[Value]) -> None:
+    """Give every value a name of its own that Python takes for one."""
+    taken = set(_TAKEN)
+    numbers = count(1)
+    for v in values:
+        if v.kind == "result" and not v.name:
+            name = f"t{next(numbers)}"
+        elif v.kind == "constant":
+            name = "c"
+        else:
+            name = _identifier(v.name or "a")
+        v.name = name
+        k = 1
+        while v.name in taken:
+            k += 1
+            v.name = f"{name}_{k}"
+        taken.add(v.name)
+
+
+def _identifier(name: str) -> str:
+    if name.isidentifier() and not name.startswith("_"):
+        return name
+    words = [w for w in re.split(r"\W+", name) if w]
+    text = "_".join([w for w in words if not w.startswith("_")] or [w.strip("_") for w in words])
+    return text if text and not text[0].isdigit() else f"a{text}"
