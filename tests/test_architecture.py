@@ -61,7 +61,6 @@ def too_long(texts: dict[str, str]) -> list[str]:
 # -- Imports -----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.xfail(strict=True, reason="not all rooms are done")
 def test_no_circle_of_imports() -> None:
     assert count_lines.circles(count_lines.graph(MODULES)) == []
 
