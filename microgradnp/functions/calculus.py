@@ -71,7 +71,11 @@ def _slope(f, spacing, axis, edge_order):
     f = np.moveaxis(f, axis, 0)
     if np.ndim(spacing) == 0:
         inner = (f[2:] - f[:-2]) / (2.0 * spacing)
-        steps = (spacing, spacing), (spacing, spacing)
+        if edge_order == 1:
+            first, last = (f[1:2] - f[:1]) / spacing, (f[-1:] - f[-2:-1]) / spacing
+        else:
+            first = (-1.5 * f[:1] + 2.0 * f[1:2] - 0.5 * f[2:3]) / spacing
+            last = (1.5 * f[-1:] - 2.0 * f[-2:-1] + 0.5 * f[-3:-2]) / spacing
     else:
         x = _not_whole(spacing)
         if x.shape != (n,):
@@ -79,17 +83,15 @@ def _slope(f, spacing, axis, edge_order):
         h = np.reshape(np.diff(x), (-1,) + (1,) * (f.ndim - 1))
         a, b = h[:-1], h[1:]
         inner = -b / (a * (a + b)) * f[:-2] + (b - a) / (a * b) * f[1:-1] + a / (b * (a + b)) * f[2:]
-        steps = (h[:1], h[1:2]), (h[-1:], h[-2:-1])
-    first, last = _end_slope(f, *steps[0], edge_order), -_end_slope(f[::-1], *steps[1], edge_order)
+        if edge_order == 1:
+            first, last = (f[1:2] - f[:1]) / h[:1], (f[-1:] - f[-2:-1]) / h[-1:]
+        else:
+            a, b = h[:1], h[1:2]
+            first = -(2 * a + b) / (a * (a + b)) * f[:1] + (a + b) / (a * b) * f[1:2] - a / (b * (a + b)) * f[2:3]
+            a, b = h[-2:-1], h[-1:]
+            last = b / (a * (a + b)) * f[-3:-2] - (a + b) / (a * b) * f[-2:-1] + (2 * b + a) / (b * (a + b)) * f[-1:]
     y = np.moveaxis(np.concatenate((first, inner, last)), 0, axis)
     return y.astype(f.dtype, copy=False) if f.dtype.kind == "f" else y  # whatever the spacing is, as NumPy's
-
-
-def _end_slope(f, a, b, edge_order):
-    """The slope at the first place, whose distance to the second is ``a``, and from there to the third ``b``."""
-    if edge_order == 1:
-        return (f[1:2] - f[:1]) / a
-    return -(2 * a + b) / (a * (a + b)) * f[:1] + (a + b) / (a * b) * f[1:2] - a / (b * (a + b)) * f[2:3]
 
 
 @implements(np.trapezoid)

@@ -145,18 +145,17 @@ def bincount(x, /, weights=None, minlength=0):
 @implements(np.sort)
 def sort(a, axis=-1, kind=None, order=None, *, stable=None):
     """In ascending order."""
-    return _ordered(np.argsort, a, axis, kind=kind, order=order, stable=stable)
+    a, axis = in_line(a, axis)
+    places = constant(np.argsort, (a,), {"axis": axis, "kind": kind, "order": order, "stable": stable})
+    return np.take_along_axis(a, places, axis)
 
 
 @implements(np.partition)
 def partition(a, kth, axis=-1, kind="introselect", order=None):
     """So ordered that the element ``kth`` stands where sorting would put it, the smaller before it."""
-    return _ordered(np.argpartition, a, axis, kth, kind=kind, order=order)
-
-
-def _ordered(argsort, a, axis, *args, **options):
     a, axis = in_line(a, axis)
-    return np.take_along_axis(a, constant(argsort, (a, *args), {"axis": axis, **options}), axis)
+    places = constant(np.argpartition, (a, kth), {"axis": axis, "kind": kind, "order": order})
+    return np.take_along_axis(a, places, axis)
 
 
 @implements(np.compress)
@@ -183,14 +182,18 @@ def delete(arr, obj, axis=None):
 def insert(arr, obj, values, axis=None):
     """With values put in before some places along an axis."""
     arr, axis = in_line(arr, axis)
+    values, n = lift(values), arr.shape[axis]
     obj = fixed(obj, "the places of np.insert")
-    n = arr.shape[axis]
-    values = np.array(values, arr.dtype, like=arr, ndmin=arr.ndim)
-    if np.ndim(obj) == 0 and not isinstance(obj, slice):
+    values = np.reshape(values, (1,) * (arr.ndim - values.ndim) + values.shape)
+    if isinstance(obj, slice):
+        count = len(range(*obj.indices(n)))
+    elif np.ndim(obj) == 0:
         values = np.moveaxis(values, 0, axis)
-    count = len(np.insert(np.arange(n), obj, 0)) - n
-    values = np.broadcast_to(values, with_length(arr.shape, axis, values.shape[axis] if count == 1 else count))
-    count = values.shape[axis]
+        count = 1
+    else:
+        count = int(np.count_nonzero(obj)) if np.asarray(obj).dtype == np.bool else np.size(obj)
+    count = values.shape[axis] if count == 1 else count
+    values = np.broadcast_to(values.astype(arr.dtype), with_length(arr.shape, axis, count))
     order = np.insert(np.arange(n), obj, n + np.arange(count))
     return np.take(np.concatenate((arr, values), axis=axis), order, axis=axis)
 

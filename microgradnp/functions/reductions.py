@@ -70,7 +70,7 @@ def mean(a, axis=None, dtype=None, *, keepdims=False, where=True):
     """Mean, over the chosen elements where ``where`` is given."""
     a = lift(a, dtype)
     if where is not True:
-        total = np.sum(a, axis=axis, keepdims=keepdims, where=where)
+        total = np.sum(chosen(np.mean, a, where, 0), axis=axis, keepdims=keepdims)
         return total / count(a, axis, keepdims, where)
     return apply(RULES[np.mean], (a,), {"axis": axes_of(axis, a.ndim), "keepdims": bool(keepdims)})
 

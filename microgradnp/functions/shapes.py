@@ -240,7 +240,10 @@ def split(ary, indices_or_sections, axis=0):
 
 
 implements(np.append)(lambda arr, values, axis=None: np.concatenate((lift(arr), lift(values)), axis=axis))
-as_numpy_writes(np.hstack, np.vstack, np.dstack, np.hsplit, np.vsplit, np.dsplit, np.rollaxis)
+implements(np.hsplit)(lambda ary, indices_or_sections: np.split(ary, indices_or_sections, 0 if ary.ndim == 1 else 1))
+implements(np.vsplit)(lambda ary, indices_or_sections: np.split(ary, indices_or_sections, 0))
+implements(np.dsplit)(lambda ary, indices_or_sections: np.split(ary, indices_or_sections, 2))
+as_numpy_writes(np.hstack, np.vstack, np.dstack, np.rollaxis)
 if hasattr(np, "unstack"):
     as_numpy_writes(np.unstack)
 
