@@ -27,6 +27,7 @@ from microgradnp.show.expressions import (
     Total,
     added,
     multiplied,
+    scaled,
     totalled,
 )
 from microgradnp.show.measured import Flow, difference, largest
@@ -197,11 +198,11 @@ class Derivation:
         numbers: dict[str, Any] = {}
         bodies: dict[str, Expression] = {}
         for place, part in parts:
-            number, body = part.rename(dict(zip(place, at, strict=True))).scaled()
+            number, body = scaled(part.rename(dict(zip(place, at, strict=True))))
             key = Writer().equation(Symbol("", at), body)
             numbers[key] = numbers.get(key, 0) + number
             bodies.setdefault(key, body)
-        return at, added(*_alike([multiplied(Number(numbers[key]), body) for key, body in bodies.items()], at))
+        return at, added(*_alike([multiplied(numbers[key], body) for key, body in bodies.items()], at))
 
     def _line(self, x: Tensor, at: tuple[Index, ...], total: Expression) -> Expression:
         """Write the gradient by ``x`` on a line of its own, and go on with its name."""
@@ -233,11 +234,11 @@ class Derivation:
             if not is_tracked(x):
                 continue
             product = multiplied(total, _read(partial, inputs))
-            used = set(product.indices())
+            used = product.indices()
             gone = [label for label in lengths if label not in labels]
             repeats = math.prod(lengths[label] for label in gone if letters[label] not in used and label in meaning.out)
             summed = [letters[label] for label in gone if letters[label] in used]
-            yield x, (indices_at(labels, letters), totalled(summed, multiplied(Number(repeats), product)))
+            yield x, (indices_at(labels, letters), totalled(summed, multiplied(repeats, product)))
 
     def _expand(self, x: Any, at: tuple[Index, ...], depth: int = 3) -> Expression:
         """A value in the symbols that it was computed from, if that is short, else by its own."""
@@ -248,7 +249,7 @@ class Derivation:
         letters = self.reading.indices(step, at)
         inputs = [self._expand(part, place, depth - 1) for part, place in self.reading.placed(step, letters)]
         value = totalled([letters[label] for label in step.meaning.bound], _read(step.meaning.value, inputs))
-        return symbol if value.size() > INLINE or value.holds(Total) else value
+        return symbol if value.size() > INLINE or any(isinstance(part, Total) for part in value.everything()) else value
 
     # -- On paper
 

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from microgradnp.engine.rules import Rule, astype, identity, name_of
-from microgradnp.engine.sweep import _rule_for as rule_for
+from microgradnp.engine.sweep import _rule_for as vjp_of
 from microgradnp.nn import functional
 from microgradnp.show.expressions import (
     Addition,
@@ -28,12 +28,10 @@ from microgradnp.show.expressions import (
     added,
     expression,
     multiplied,
-    named,
-    where,
+    raised,
 )
 
-GRADIENT = Argument(-1, moves=False)
-"""The gradient that flows in, while a rule runs."""
+LARGEST = float(np.finfo(np.float64).max)
 
 
 class NotInLettersError(TypeError):
@@ -49,18 +47,18 @@ class Entry(np.lib.mixins.NDArrayOperatorsMixin):
         self.letters = letters
 
     def astype(self, dtype: Any) -> Entry:
-        """The same."""
+        """The same: letters have no precision."""
         return self
 
-    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **options: Any) -> Entry:
+    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **options: Any) -> Any:
         if method != "__call__" or options or ufunc.signature is not None or ufunc.nout != 1:
             raise NotInLettersError(f"{ufunc.__name__} is not computed entry by entry here")
-        return Entry(value_of(ufunc, *map(letters_of, inputs)))
+        return value_of(ufunc, *map(entry, inputs))
 
-    def __array_function__(self, function: Any, types: Any, args: Any, options: Any) -> Entry:
-        if function not in VALUES or not options.keys() <= {"dtype"}:  # letters have no precision
+    def __array_function__(self, function: Any, types: Any, args: Any, options: Any) -> Any:
+        if function not in VALUES or not options.keys() <= {"dtype"}:
             raise NotInLettersError(f"{name_of(function)} is not computed entry by entry here")
-        return Entry(value_of(function, *map(letters_of, args)))
+        return value_of(function, *map(entry, args))
 
     def __array__(self, dtype: Any = None, copy: Any = None) -> Any:
         raise NotInLettersError("an entry in letters has no value")
@@ -69,136 +67,144 @@ class Entry(np.lib.mixins.NDArrayOperatorsMixin):
         raise NotInLettersError("an entry in letters is neither true nor false")
 
 
-def letters_of(x: Any) -> Expression:
-    """What a rule computes with, as an expression: a float that is a plain fraction is written as one."""
+def entry(x: Any) -> Entry:
+    """What a rule computes with, in letters: a float that is a plain fraction is written as one."""
     if isinstance(x, Entry):
-        return x.letters
+        return x
     if np.ndim(x) or not isinstance(x, bool | int | float | np.generic | np.ndarray):
         raise NotInLettersError(f"no single number: {x!r}")
     number = np.asarray(x).item()
-    if isinstance(number, float) and math.isfinite(number):
-        fraction = Fraction(number)
-        if 1 < fraction.denominator <= 64:
-            return Number(fraction)
-    return expression(int(number) if isinstance(number, bool) else number)
+    plain = isinstance(number, float) and math.isfinite(number) and Fraction(number).denominator <= 64
+    return Entry(expression(Fraction(number) if plain and abs(number) < 1e6 else number))
 
 
 # -- What NumPy's functions are called, and what they say of one entry -------------------------------------------------
 
-exp, log, sqrt, sigma = map(named, ("exp", "log", "sqrt", "σ"))
+
+def written(f: Callable[..., Expression]) -> Callable[..., Entry]:
+    """A function of expressions as one of entries."""
+    return lambda *entries: Entry(f(*(x.letters for x in entries)))
 
 
-def above(a: Expression, b: Expression, sign: str = ">") -> Expression:
-    """1 where ``a > b``, else 0."""
-    return where(named(sign)(a, b))
+def named(name: str) -> Callable[..., Entry]:
+    """The function of that name; ``[]`` is the bracket that is 1 where its condition holds, and 0 elsewhere."""
+    return written(lambda *arguments: Function(name, arguments))
 
 
-def level(a: Expression, b: Expression) -> Expression:
+def compared(sign: str) -> Callable[..., Entry]:
+    """1 where a relation holds, else 0."""
+    return written(lambda a, b: Function("[]", (Function(sign, (a, b)),)))
+
+
+bracket, above, at_least, tie = named("[]"), compared(">"), compared("≥"), compared("=")
+
+
+def equal(a: Entry, b: Entry) -> Entry:
     """1 where ``a == b``, else 0: so it is everywhere but at a kink, if one of them moves and neither has a plateau."""
-    if a == b or (isinstance(a, Number) and isinstance(b, Number)):
-        return Number(int(a == b))
-    smooth = not (a.holds(Function) or b.holds(Function))
-    return Number(0) if smooth and (_moves(a) or _moves(b)) else above(a, b, "=")
+    both = Function("=", (a.letters, b.letters))
+    if a.letters == b.letters or all(isinstance(x, Number) for x in both.arguments):
+        return entry(int(a.letters == b.letters))
+    inside = [x for part in both.arguments for x in part.everything()]
+    smooth = not any(isinstance(x, Function) for x in inside)
+    return entry(0) if smooth and any(map(_moves, inside)) else bracket(Entry(both))
 
 
 def _moves(x: Expression) -> bool:
-    return x.moves if isinstance(x, Argument) else any(map(_moves, x.parts()))
+    return isinstance(x, Argument) and x.moves
 
 
-def truth(x: Expression) -> Expression:
-    """A condition as 0 or 1."""
-    if isinstance(x, Number):
-        return Number(int(bool(x.value)))
-    return x if _is_truth(x) else where(x)
+def truth(x: Entry) -> Entry:
+    """A condition as 0 or 1: what comparisons have made is so already."""
+    return x if _is_truth(x.letters) else bracket(x)
 
 
 def _is_truth(x: Expression) -> bool:
-    if isinstance(x, Product | Addition):
+    if isinstance(x, Addition | Product):
         return all(map(_is_truth, x.parts()))
-    return isinstance(x, Function) and x.name == "[]"
+    return isinstance(x, Number) or (isinstance(x, Function) and x.name == "[]")
 
 
-def both(a: Expression, b: Expression) -> Expression:
-    """1 where both conditions hold, else 0."""
-    return truth(a) * truth(b)
-
-
-def either(a: Expression, b: Expression) -> Expression:
+def either(a: Entry, b: Entry) -> Any:
     """1 where one condition holds or both, else 0."""
-    return truth(a) + truth(b) - both(a, b)
+    return truth(a) + truth(b) - truth(a) * truth(b)
 
 
-def choice(condition: Expression, a: Expression, b: Expression) -> Expression:
+def choice(condition: Entry, a: Entry, b: Entry) -> Any:
     """``a`` where the condition holds, else ``b``; a ``b`` that was only kept from being 0 is itself."""
-    if isinstance(condition, Number):
-        return a if condition.value else b
-    if condition == above(b, Number(0), "="):
+    zero, letters = Number(0), condition.letters
+    if isinstance(letters, Number):
+        return a if letters.value else b
+    if letters == tie(b, entry(0)).letters:
         return b
-    if b == Number(0):
-        return truth(condition) * a
-    if a == Number(0):
-        return (1 - truth(condition)) * b
-    bare = isinstance(condition, Function) and condition.name == "[]"
-    return named("where")(condition.parts()[0] if bare else condition, a, b)
+    if zero in (a.letters, b.letters):
+        return truth(condition) * a + (1 - truth(condition)) * b
+    bare = isinstance(letters, Function) and letters.name == "[]"
+    return named("where")(Entry(letters.parts()[0] if bare else letters), a, b)
 
 
-def clipped(x: Expression, low: Expression, high: Expression) -> Expression:
+def clipped(x: Entry, low: Entry, high: Entry) -> Entry:
     """``x`` between two bounds, if they are any: the largest float is none."""
-    largest = float(np.finfo(np.float64).max)
-    none = isinstance(low, Number) and isinstance(high, Number) and -low.value == largest == high.value
+    none = [low.letters, high.letters] == [Number(-LARGEST), Number(LARGEST)]
     return x if none else named("clip")(x, low, high)
 
 
+def logaddexp(a: Entry, b: Entry) -> Any:
+    """By its definition."""
+    return np.log(np.exp(a) + np.exp(b))
+
+
 # fmt: off
-VALUES: dict[Any, Callable[..., Expression]] = {
-    np.add:           lambda a, b: a + b,                 np.subtract:     lambda a, b: a - b,
-    np.multiply:      lambda a, b: a * b,                 np.divide:       lambda a, b: a / b,
-    np.power:         lambda a, b: a**b,                  np.float_power:  lambda a, b: a**b,
-    np.negative:      lambda x: -x,                       np.positive:     lambda x: x,
-    np.conjugate:     lambda x: x,                        identity:        lambda x: x,
-    astype:           lambda x: x,                        np.broadcast_to: lambda x: x,
-    np.square:        lambda x: x**2,                     np.reciprocal:   lambda x: 1 / x,
-    np.expm1:         lambda x: exp(x) - 1,               np.log1p:        lambda x: log(1 + x),
-    np.hypot:         lambda a, b: sqrt(a**2 + b**2),     np.ldexp:        lambda x, n: x * expression(2) ** n,
-    np.logaddexp:     lambda a, b: log(exp(a) + exp(b)),  np.floor_divide: lambda a, b: named("floor")(a / b),
+VALUES: dict[Any, Callable[..., Any]] = {
+    np.add:           written(added),                     np.subtract:     lambda a, b: a + -b,
+    np.multiply:      written(multiplied),                np.divide:       lambda a, b: a * b**-1,
+    np.power:         written(raised),                    np.float_power:  written(raised),
+    np.negative:      lambda x: -1 * x,                   np.positive:     lambda x: x,
+    np.square:        lambda x: x**2,                     np.reciprocal:   lambda x: x**-1,
+    np.conjugate:     lambda x: x,                        np.broadcast_to: lambda x: x,
+    identity:         lambda x: x,                        astype:          lambda x: x,
+    np.expm1:         lambda x: np.exp(x) - 1,            np.log1p:        lambda x: np.log(1 + x),
+    np.hypot:         lambda a, b: np.sqrt(a**2 + b**2),  np.ldexp:        lambda x, n: x * 2**n,
+    np.logaddexp:     logaddexp,                          np.floor_divide: lambda a, b: named("floor")(a / b),
     np.absolute:      named("abs"),                       np.fabs:         named("abs"),
     np.maximum:       named("max"),                       np.fmax:         named("max"),
     np.minimum:       named("min"),                       np.fmin:         named("min"),
     np.greater:       above,                              np.less:         lambda a, b: above(b, a),
-    np.greater_equal: lambda a, b: above(a, b, "≥"),      np.less_equal:   lambda a, b: above(b, a, "≥"),
-    np.equal:         level,                              np.not_equal:    lambda a, b: 1 - level(a, b),
-    np.bitwise_and:   both,                               np.logical_and:  both,
+    np.greater_equal: at_least,                           np.less_equal:   lambda a, b: at_least(b, a),
+    np.equal:         equal,                              np.not_equal:    lambda a, b: 1 - equal(a, b),
+    np.bitwise_and:   lambda a, b: truth(a) * truth(b),   np.logical_and:  lambda a, b: truth(a) * truth(b),
     np.bitwise_or:    either,                             np.logical_or:   either,
     np.invert:        lambda a: 1 - truth(a),             np.logical_not:  lambda a: 1 - truth(a),
     np.where:         choice,                             np.clip:         clipped,
-    np.zeros_like:    lambda x: Number(0),                np.ones_like:    lambda x: Number(1),
-    functional.sigmoid:  sigma,                           functional.relu: lambda x: named("max")(0, x),
-    functional.softplus: lambda x: log(1 + exp(x)),
+    np.zeros_like:    lambda x: entry(0),                 np.ones_like:    lambda x: entry(1),
+    functional.sigmoid:  named("σ"),                      functional.relu: lambda x: named("max")(entry(0), x),
+    functional.softplus: lambda x: np.log(1 + np.exp(x)),
 }
 # fmt: on
 """The functions that are not written by their names."""
 
 
-def value_of(function: Callable[..., Any], *arguments: Expression) -> Expression:
+def value_of(function: Callable[..., Any], *arguments: Entry) -> Any:
     """A function of single entries."""
-    if function in VALUES:
-        return VALUES[function](*arguments)
-    return Function(name_of(function).removeprefix("np."), arguments)
+    spelled = VALUES.get(function) or named(name_of(function).removeprefix("np."))
+    return spelled(*arguments)
 
 
-SHORTER: dict[Any, list[tuple[Callable[..., Expression], Callable[..., Expression]]]] = {
-    functional.sigmoid: [(lambda x: sigma(x) * (1 - sigma(x)), named("σ'"))],
+SHORTER: dict[Any, list[tuple[Callable[..., Any], Callable[..., Any]]]] = {
+    functional.sigmoid: [(lambda x: named("σ")(x) * (1 - named("σ")(x)), named("σ'"))],
     np.arcsin: [(lambda x: (1 - x) * (1 + x), lambda x: 1 - x**2)],
     np.arccos: [(lambda x: (1 - x) * (1 + x), lambda x: 1 - x**2)],
     np.logaddexp: [
-        (lambda a, b: exp(named("min")(a - value_of(np.logaddexp, a, b), 0)), lambda a, b: exp(a) / (exp(a) + exp(b))),
-        (lambda a, b: exp(named("min")(b - value_of(np.logaddexp, a, b), 0)), lambda a, b: exp(b) / (exp(a) + exp(b))),
+        (lambda a, b: np.exp(np.minimum(a - logaddexp(a, b), 0)), lambda a, b: np.exp(a) / (np.exp(a) + np.exp(b))),
+        (lambda a, b: np.exp(np.minimum(b - logaddexp(a, b), 0)), lambda a, b: np.exp(b) / (np.exp(a) + np.exp(b))),
     ],
 }
 """What a row's rule comes to, and the same as it is better read."""
 
 
 # -- A row in letters --------------------------------------------------------------------------------------------------
+
+GRADIENT = Argument(-1, moves=False)
+"""The gradient that flows in, while a rule runs."""
 
 
 def row_in_letters(
@@ -208,39 +214,33 @@ def row_in_letters(
 
     None where a rule has no letters: it asks for more than one entry of each array.
     """
-    shown = () if rule.function in VALUES else [Symbol(f"{key}={value}") for key, value in options.items()]
-    value = value_of(rule.function, *arguments, *shown)
-    shorter = {long(*arguments): short(*arguments) for long, short in SHORTER.get(rule.function, ())}
     entries = [Entry(x) for x in arguments]
-    partials: list[Expression | None] = []
+    shown = () if rule.function in VALUES else [Entry(Symbol(f"{key}={value}")) for key, value in options.items()]
+    y = value_of(rule.function, *entries, *shown)
+    shorter = {long(*entries).letters: short(*entries).letters for long, short in SHORTER.get(rule.function, ())}
+    partials: list[Expression | None] = [None] * len(arguments)
     for i, x in enumerate(arguments):
-        if not _moves(x):
-            partials.append(None)
-            continue
-        try:
-            flowing = rule_for(rule, i)(Entry(GRADIENT), Entry(value), *entries, **options)
-            partials.append(_slope(letters_of(flowing)).put(shorter))
-        except Exception:  # whatever a rule stumbles over that was written for arrays
-            return None
-    return value, tuple(partials)
+        if _moves(x):
+            try:
+                flowing = entry(vjp_of(rule, i)(Entry(GRADIENT), y, *entries, **options))
+                partials[i] = _slope(flowing.letters).put(shorter)
+            except Exception:  # whatever a rule stumbles over that was written for arrays
+                return None
+    return y.letters, tuple(partials)
 
 
 def _slope(x: Expression) -> Expression:
     """By what the gradient that flows in is multiplied."""
+    flows = [GRADIENT in part.everything() for part in x.parts()]
     if x == GRADIENT:
         return Number(1)
     if isinstance(x, Addition):
         return added(*map(_slope, x.terms))
-    if isinstance(x, Product):
-        factors = [_slope(f) if _holds_gradient(f) else f for f in x.factors]
-        if sum(map(_holds_gradient, x.factors)) == 1:
-            return multiplied(Number(x.number), *factors)
-    if isinstance(x, Function) and x.name == "where" and not _holds_gradient(x.arguments[0]):
-        return choice(x.arguments[0], *map(_slope, x.arguments[1:]))
+    if isinstance(x, Product) and sum(flows) == 1:
+        return multiplied(x.number, *(_slope(f) if flow else f for f, flow in zip(x.factors, flows, strict=True)))
+    if isinstance(x, Function) and x.name == "where" and not flows[0]:
+        condition, *ways = x.arguments
+        return entry(choice(Entry(condition), *(Entry(_slope(way)) for way in ways))).letters
     if x == Number(0):
         return x
     raise NotInLettersError("a rule that is not linear in the gradient")
-
-
-def _holds_gradient(x: Expression) -> bool:
-    return x == GRADIENT or any(map(_holds_gradient, x.parts()))

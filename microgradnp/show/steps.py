@@ -28,9 +28,8 @@ from microgradnp.show.expressions import (
     multiplied,
 )
 from microgradnp.show.letters import row_in_letters
+from microgradnp.show.writing import AXES
 from microgradnp.transforms.graph import Operation, is_tracked
-
-AXES = "ijklmnpqrstuvwabcdeh"
 
 
 @dataclass
@@ -248,7 +247,7 @@ def _meaning(o: Operation) -> Meaning | None:
 
 def _linear(out: Sequence[Any], into: Sequence[tuple[Any, ...]], number: Any = 1) -> Meaning:
     places = [Argument(k) for k in range(len(into))]
-    value = multiplied(expression(number), *places)
+    value = multiplied(number, *places)
     return Meaning(tuple(out), tuple(into), value, tuple(value.put({x: Number(1)}) for x in places))
 
 

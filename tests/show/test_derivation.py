@@ -16,7 +16,7 @@ from microgradnp import Tensor, nn, show
 from microgradnp.engine.rules import RULES, astype, identity
 from microgradnp.nn import functional
 from microgradnp.show import expressions as fo
-from microgradnp.show.letters import SHORTER, row_in_letters
+from microgradnp.show.letters import SHORTER, Entry, row_in_letters
 from microgradnp.show.writing import Writer
 
 # -- Formulas as numbers: the meaning of what is written ----------------------------------------------------------
@@ -53,9 +53,9 @@ def evaluate(x, values, at):
     if isinstance(x, fo.Addition):
         return sum(evaluate(t, values, at) for t in x.terms)
     assert isinstance(x, fo.Total)
-    lengths = [length_of(i, x.body, values) for i in x.over]
+    lengths = [length_of(i, x.body, values) for i in x.at]
     places = itertools.product(*map(range, lengths))
-    return sum(evaluate(x.body, values, at | dict(zip(x.over, place, strict=True))) for place in places)
+    return sum(evaluate(x.body, values, at | dict(zip(x.at, place, strict=True))) for place in places)
 
 
 def length_of(index, x, values):
@@ -161,12 +161,11 @@ def test_letters_as_a_reader_writes_them(function, expected):
 
 @pytest.mark.parametrize("function", SHORTER, ids=lambda f: f.__name__)
 def test_what_is_written_shorter_is_the_same(function):
-    symbols = [fo.Symbol(name) for name in "ab"][: len(places(function))]
-    for long, short in SHORTER[function]:
-        found, expected = (
-            evaluate(f(*symbols), {"a": np.asarray(0.3), "b": np.asarray(-0.7)}, {}) for f in (long, short)
-        )
-        assert found == pytest.approx(expected, rel=1e-12)
+    entries = [Entry(fo.Symbol(name)) for name in "ab"][: len(places(function))]
+    values = {"a": np.asarray(0.3), "b": np.asarray(-0.7)}
+    for pair in SHORTER[function]:
+        long, short = (evaluate(f(*entries).letters, values, {}) for f in pair)
+        assert long == pytest.approx(short, rel=1e-12)
 
 
 def custom(rule):
@@ -188,6 +187,7 @@ def custom(rule):
         (lambda g, y, x: np.where(x > 0, g, 0.5 * g), "∂f/∂v_i = where(v_i > 0, 1, 1/2)"),
         (lambda g, y, x: g * (y == x), "∂f/∂v_i = [h(v_i) = v_i]"),
         (lambda g, y, x: g * ~((x < 0) | (x > 1)), "∂f/∂v_i = 1 − ([0 > v_i] + [v_i > 1] − [0 > v_i] [v_i > 1])"),
+        (lambda g, y, x: np.where(np.sign(x), g, 0), "∂f/∂v_i = [sign(v_i)]"),
         (lambda g, y, x: g * functional.sigmoid(x), "∂f/∂v_i = σ(v_i)"),
         (lambda g, y, x: np.zeros_like(x) * g, "∂f/∂v_i = 0"),
         (lambda g, y, x: -(g + 2 * g) * np.float64(0.1), "∂f/∂v_i = −0.3"),
