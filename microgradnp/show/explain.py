@@ -15,10 +15,9 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from microgradnp.engine.rules import name_of
+from microgradnp.engine.rules import getitem
 from microgradnp.engine.tensor import Tensor
 from microgradnp.show.expressions import (
-    Argument,
     Chain,
     Expression,
     Index,
@@ -31,7 +30,7 @@ from microgradnp.show.expressions import (
     totalled,
 )
 from microgradnp.show.measured import Flow, difference, largest
-from microgradnp.show.steps import Reading, Step, indices_at
+from microgradnp.show.steps import Reading, Step
 from microgradnp.show.writing import Writer
 from microgradnp.transforms.graph import is_tracked, operations, variables
 
@@ -144,38 +143,33 @@ class Derivation:
         """The step as an equation in the symbols of its inputs."""
         if step.meaning is None:
             return self.reading.symbol(step.node), Symbol(self._call(step))
-        letters = self.reading.indices(step)
-        inputs = [self.reading.symbol(x, at) for x, at in self.reading.placed(step, letters)]
-        value = totalled([letters[label] for label in step.meaning.bound], _read(step.meaning.value, inputs))
-        return self.reading.symbol(step.node, indices_at(step.meaning.out, letters)), value
+        entries = self.reading.entries(step, self.reading.symbol)
+        return self.reading.symbol(step.node, entries.out), entries.value
 
     def _call(self, step: Step) -> str:
         """A step that has no formula here, as the call that it was."""
         options = step.operation.options
-        function = name_of(step.operation.rule.function)
-        if function == "getitem":
+        if step.operation.rule.function is getitem:
             index = options["index"]
             return f"{self.reading.name(step.inputs[0])}[{index if isinstance(index, int) else '…'}]"
         parts = [self.names.get(x if isinstance(x, Tensor) else id(x), str(x)) for x in step.inputs]
         parts += [f"{key}={value}" for key, value in options.items() if np.size(value) < 4 and value is not None]
-        return f"{function}({', '.join(parts)})"
+        return f"{step.operation.name}({', '.join(parts)})"
 
     def _derivatives(self, step: Step) -> list[Derivative]:
         """For each tracked input: the local derivative in the symbols of the step's own inputs, and the numbers."""
+        if step.meaning is None:
+            partials: Sequence[Any] = [Symbol(f"the rule of {step.operation.name}")] * len(step.inputs)
+        else:
+            partials = self.reading.entries(step, self.reading.symbol).partials
         found = []
-        for k, (x, (operation, i)) in enumerate(zip(step.inputs, step.entrances, strict=True)):
+        for x, (operation, i), partial in zip(step.inputs, step.entrances, partials, strict=True):
             if is_tracked(x):
                 left = Symbol(f"∂{self.names[step.node]}/∂{self.names[x]}")
                 gradient, at = largest(self.flow.out[operation.result, i])
                 slope = difference(self.graph, self.loss, (operation, i), at)
-                found.append(Derivative((left, self._local(step, k)), at, gradient, slope))
+                found.append(Derivative((left, partial), at, gradient, slope))
         return found
-
-    def _local(self, step: Step, k: int) -> Expression:
-        if step.meaning is None:
-            return Symbol(f"the rule of {name_of(step.operation.rule.function)}")
-        placed = self.reading.placed(step, self.reading.indices(step))
-        return _read(step.meaning.partials[k], [self.reading.symbol(x, at) for x, at in placed])
 
     # -- From the result to the leaves
 
@@ -214,31 +208,26 @@ class Derivation:
 
     def _passed(self, step: Step, at: tuple[Index, ...], total: Expression) -> Iterator[tuple[Tensor, Flowing]]:
         """To each tracked input: the gradient, times the local derivative, summed over what the input lacks."""
-        meaning = step.meaning
-        if meaning is None:
+        if step.meaning is None:
             for x in step.inputs:
                 if is_tracked(x):
                     place = self.reading.free(x)
                     inner = Symbol(f"∂{self.names[step.node]}/∂{self.names[x]}")
                     yield x, (place, Chain(Symbol(f"∂f/∂{self.names[step.node]}"), inner, place))
             return
-        letters = self.reading.indices(step, at)
-        inputs = [self._expand(x, place) for x, place in self.reading.placed(step, letters)]
+        entries = self.reading.entries(step, self._expand, at)
         lengths = {
-            label: n
-            for x, labels in ((step.node, meaning.out), *zip(step.inputs, meaning.into, strict=True))
-            for label, n in zip(labels, np.shape(x), strict=True)
-            if label is not None
+            i: n
+            for x, place in zip((step.node, *step.inputs), (entries.out, *entries.into), strict=True)
+            for i, n in zip(place, (n for n in np.shape(x) if n != 1), strict=True)
         }
-        for x, labels, partial in zip(step.inputs, meaning.into, meaning.partials, strict=True):
-            if not is_tracked(x):
-                continue
-            product = multiplied(total, _read(partial, inputs))
-            used = product.indices()
-            gone = [label for label in lengths if label not in labels]
-            repeats = math.prod(lengths[label] for label in gone if letters[label] not in used and label in meaning.out)
-            summed = [letters[label] for label in gone if letters[label] in used]
-            yield x, (indices_at(labels, letters), totalled(summed, multiplied(repeats, product)))
+        for x, place, partial in zip(step.inputs, entries.into, entries.partials, strict=True):
+            if is_tracked(x):
+                product = multiplied(total, partial)
+                used = product.indices()
+                gone = [i for i in lengths if i not in place]
+                repeats = math.prod(lengths[i] for i in gone if i not in used and i in entries.out)
+                yield x, (place, totalled([i for i in gone if i in used], multiplied(repeats, product)))
 
     def _expand(self, x: Any, at: tuple[Index, ...], depth: int = 3) -> Expression:
         """A value in the symbols that it was computed from, if that is short, else by its own."""
@@ -246,9 +235,7 @@ class Derivation:
         step = self.reading.step_of.get(x) if isinstance(x, Tensor) else None
         if step is None or step.meaning is None or x.name or not depth:
             return symbol
-        letters = self.reading.indices(step, at)
-        inputs = [self._expand(part, place, depth - 1) for part, place in self.reading.placed(step, letters)]
-        value = totalled([letters[label] for label in step.meaning.bound], _read(step.meaning.value, inputs))
+        value = self.reading.entries(step, lambda part, place: self._expand(part, place, depth - 1), at).value
         return symbol if value.size() > INLINE or any(isinstance(part, Total) for part in value.everything()) else value
 
     # -- On paper
@@ -320,12 +307,6 @@ def _range(x: Tensor) -> str:
 
 def _entry(value: float, at: tuple[int, ...]) -> str:
     return f"{value:.6g}" + (f" at [{', '.join(map(str, at))}]" if at else "")
-
-
-def _read(x: Expression | None, inputs: Sequence[Expression]) -> Expression:
-    """A row's letters with a step's inputs in their places."""
-    assert x is not None
-    return x.put({Argument(k): value for k, value in enumerate(inputs)})
 
 
 def _alike(terms: list[Expression], at: tuple[Index, ...]) -> list[Expression]:

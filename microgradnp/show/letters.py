@@ -34,10 +34,6 @@ from microgradnp.show.expressions import (
 LARGEST = float(np.finfo(np.float64).max)
 
 
-class NotInLettersError(TypeError):
-    """An entry cannot answer this."""
-
-
 class Entry(np.lib.mixins.NDArrayOperatorsMixin):
     """One entry of an array, in letters: it answers NumPy's elementwise functions, and nothing else."""
 
@@ -52,19 +48,19 @@ class Entry(np.lib.mixins.NDArrayOperatorsMixin):
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **options: Any) -> Any:
         if method != "__call__" or options or ufunc.signature is not None or ufunc.nout != 1:
-            raise NotInLettersError(f"{ufunc.__name__} is not computed entry by entry here")
+            raise TypeError(f"{ufunc.__name__} is not computed entry by entry here")
         return value_of(ufunc, *map(entry, inputs))
 
     def __array_function__(self, function: Any, types: Any, args: Any, options: Any) -> Any:
         if function not in VALUES or not options.keys() <= {"dtype"}:
-            raise NotInLettersError(f"{name_of(function)} is not computed entry by entry here")
+            raise TypeError(f"{name_of(function)} is not computed entry by entry here")
         return value_of(function, *map(entry, args))
 
     def __array__(self, dtype: Any = None, copy: Any = None) -> Any:
-        raise NotInLettersError("an entry in letters has no value")
+        raise TypeError("an entry in letters has no value")
 
     def __bool__(self) -> bool:
-        raise NotInLettersError("an entry in letters is neither true nor false")
+        raise TypeError("an entry in letters is neither true nor false")
 
 
 def entry(x: Any) -> Entry:
@@ -72,7 +68,7 @@ def entry(x: Any) -> Entry:
     if isinstance(x, Entry):
         return x
     if np.ndim(x) or not isinstance(x, bool | int | float | np.generic | np.ndarray):
-        raise NotInLettersError(f"no single number: {x!r}")
+        raise TypeError(f"no single number: {x!r}")
     number = np.asarray(x).item()
     plain = isinstance(number, float) and math.isfinite(number) and Fraction(number).denominator <= 64
     return Entry(expression(Fraction(number) if plain and abs(number) < 1e6 else number))
@@ -243,4 +239,4 @@ def _slope(x: Expression) -> Expression:
         return entry(choice(Entry(condition), *(Entry(_slope(way)) for way in ways))).letters
     if x == Number(0):
         return x
-    raise NotInLettersError("a rule that is not linear in the gradient")
+    raise TypeError("a rule that is not linear in the gradient")

@@ -7,7 +7,7 @@ written from it, and drawings made.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import count
@@ -26,6 +26,7 @@ from microgradnp.show.expressions import (
     Symbol,
     expression,
     multiplied,
+    totalled,
 )
 from microgradnp.show.letters import row_in_letters
 from microgradnp.show.writing import AXES
@@ -43,11 +44,6 @@ class Meaning:
     into: tuple[tuple[Any, ...], ...]
     value: Expression
     partials: tuple[Expression | None, ...]
-
-    @property
-    def bound(self) -> list[Any]:
-        """The labels that are summed: those of the inputs that the result lacks."""
-        return [label for labels in self.into for label in labels if label is not None and label not in self.out]
 
 
 @dataclass(eq=False)
@@ -92,28 +88,26 @@ class Reading:
         """Fresh indices for the axes of ``x``, as the letters go along the graph."""
         return tuple(Index(a) for a, n in zip(self._letters[id(x)], np.shape(x), strict=True) if n != 1)
 
-    def indices(self, step: Step, at: Sequence[Index] | None = None) -> dict[Any, Index]:
-        """An index for each label of a step, wanting the letter that this axis has elsewhere; ``at`` for its result."""
-        assert step.meaning is not None
-        letters: dict[Any, Index] = {}
-        for x, labels in ((step.node, step.meaning.out), *zip(step.inputs, step.meaning.into, strict=True)):
+    def entries(self, step: Step, read: Callable[..., Expression], at: Sequence[Index] | None = None) -> Meaning:
+        """A step at the indices ``at`` of its result, or fresh ones: its meaning with indices in place of labels.
+
+        Each input is read by ``read(x, indices)``.
+        """
+        meaning = step.meaning
+        assert meaning is not None
+        index: dict[Any, Index] = {}
+        for x, labels in zip((step.node, *step.inputs), (meaning.out, *meaning.into), strict=True):
             for label, letter in zip(labels, self._letters[id(x)], strict=True):
-                if label is not None and label not in letters:
-                    letters[label] = Index(letter)
+                index.setdefault(label, Index(letter))
         if at is not None:
-            letters.update(zip([label for label in step.meaning.out if label is not None], at, strict=True))
-        return letters
-
-    def placed(self, step: Step, letters: dict[Any, Index]) -> Iterator[tuple[Any, tuple[Index, ...]]]:
-        """Each input of a step with its indices."""
-        assert step.meaning is not None
-        for x, labels in zip(step.inputs, step.meaning.into, strict=True):
-            yield x, indices_at(labels, letters)
-
-
-def indices_at(labels: Sequence[Any], letters: dict[Any, Index]) -> tuple[Index, ...]:
-    """The indices of some labels; an axis of length 1 has none."""
-    return tuple(letters[label] for label in labels if label is not None)
+            index.update(zip([label for label in meaning.out if label is not None], at, strict=True))
+        out, *into = (tuple(index[k] for k in labels if k is not None) for labels in (meaning.out, *meaning.into))
+        inputs: dict[Expression, Expression] = {
+            Argument(k): read(x, place) for k, (x, place) in enumerate(zip(step.inputs, into, strict=True))
+        }
+        value = totalled([i for place in into for i in place if i not in out], meaning.value.put(inputs))
+        partials = tuple(None if partial is None else partial.put(inputs) for partial in meaning.partials)
+        return Meaning(out, tuple(into), value, partials)
 
 
 def constant(x: Any) -> Any:
@@ -195,20 +189,15 @@ def _letters(steps: Sequence[Step]) -> dict[int, tuple[str, ...]]:
     letters: dict[int, tuple[str, ...]] = {}
     fresh = iter(AXES * 1000)
     for step in steps:
-        if id(step.node) not in letters:
-            letters[id(step.node)] = tuple("" if n == 1 else next(fresh) for n in step.node.shape)
+        values = (step.node, *step.inputs)
         if step.meaning is None:
-            for x in step.inputs:
-                if id(x) not in letters:
-                    letters[id(x)] = tuple("" if n == 1 else next(fresh) for n in np.shape(x))
-            continue
-        of_label = dict(zip(step.meaning.out, letters[id(step.node)], strict=True))
-        for x, labels in zip(step.inputs, step.meaning.into, strict=True):
+            labelled = [_shown([object() for _ in np.shape(x)], np.shape(x)) for x in values]
+        else:
+            labelled = [step.meaning.out, *step.meaning.into]
+        of_label: dict[Any, str] = {None: ""}
+        for x, labels in zip(values, labelled, strict=True):
             if id(x) not in letters:
-                for label in labels:
-                    if label is not None and label not in of_label:
-                        of_label[label] = next(fresh)
-                letters[id(x)] = tuple("" if label is None else of_label[label] for label in labels)
+                letters[id(x)] = tuple(of_label[k] if k in of_label else next(fresh) for k in labels)
             of_label.update(zip(labels, letters[id(x)], strict=True))
     return letters
 
@@ -229,12 +218,10 @@ def _meaning(o: Operation) -> Meaning | None:
         out = kept if o.options["keepdims"] else [label for k, label in enumerate(kept) if k not in axes]
         n = math.prod(shapes[0][k] for k in axes) if function is np.mean else 1
         return _linear(out, [labels], Fraction(1, max(n, 1)))
-    if function is np.matmul:
-        return _linear(*_matmul(*shapes))
-    if function is np.einsum:
-        into, _, result = o.options["subscripts"].partition("->")
-        places = [_shown(labels, shape) for labels, shape in zip(into.split(","), shapes, strict=True)]
-        return _linear(_shown(result, y.shape), places)
+    if function in (np.matmul, np.einsum):
+        subscripts = _matmul(*map(len, shapes)) if function is np.matmul else o.options["subscripts"]
+        into, _, result = subscripts.partition("->")
+        return _linear(_shown(result, y.shape), list(map(_shown, into.split(","), shapes)))
     if function is np.transpose:
         labels = _labelled(shapes[0])
         return _linear([labels[k] for k in o.options["axes"]], [labels])
@@ -277,12 +264,9 @@ def _shown(labels: Sequence[Any], shape: Sequence[int]) -> tuple[Any, ...]:
     return tuple(None if n == 1 else label for label, n in zip(labels, shape, strict=True))
 
 
-def _matmul(a: tuple[int, ...], b: tuple[int, ...]) -> tuple[Sequence[Any], list[tuple[Any, ...]]]:
-    stack = "".join(chr(ord("A") + k) for k in range(max(len(a), len(b)) - 2))
-    left = stack[len(stack) - len(a) + 2 :] + "ij" if len(a) > 1 else "j"
-    right = stack[len(stack) - len(b) + 2 :] + "jk" if len(b) > 1 else "j"
-    out = stack + ("i" if len(a) > 1 else "") + ("k" if len(b) > 1 else "")
-    lengths: dict[str, int] = {}
-    for label, n in (*zip(left, a, strict=True), *zip(right, b, strict=True)):
-        lengths[label] = max(n, lengths.get(label, 1))
-    return [None if lengths[label] == 1 else label for label in out], [_shown(left, a), _shown(right, b)]
+def _matmul(m: int, n: int) -> str:
+    """The subscripts of a product of arrays with so many axes: stacks of matrices, matrices or vectors."""
+    stack = "".join(chr(ord("A") + k) for k in range(max(m, n) - 2))
+    left = stack[len(stack) - m + 2 :] + "ij" if m > 1 else "j"
+    right = stack[len(stack) - n + 2 :] + "jk" if n > 1 else "j"
+    return f"{left},{right}->{stack}{'i' if m > 1 else ''}{'k' if n > 1 else ''}"
