@@ -49,7 +49,6 @@ def test_no_file_of_the_package_is_too_long() -> None:
     assert too_long(TEXTS) == []
 
 
-@pytest.mark.xfail(strict=True, reason="tests/show is being rewritten")
 def test_no_file_of_tests_is_too_long() -> None:
     assert too_long({ids(path): read(path) for path in TESTS}) == []
 
