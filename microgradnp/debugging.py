@@ -1,6 +1,6 @@
 """Debug mode: every step is watched, forward and backward, and the first thing that goes wrong is named.
 
-A `Watch` hangs in the state that ``apply`` and the sweep consult. Going forward it notes for each operation the place
+A `Watch` is the machine that the door and the sweep ask. Going forward it notes for each operation the place
 in the user's code and a fingerprint of every array that the operation will need again; going backward it compares. A
 value or gradient that is not finite is blamed on the operation where it appears, not on those through which it spreads.
 """
@@ -16,9 +16,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from microgradnp.engine.rules import Rule
-from microgradnp.engine.sweep import Watcher, _argument, _repair, sweep
-from microgradnp.engine.tensor import Scope, Tensor, state
+from microgradnp import tree
+from microgradnp.engine.rules import Rule, Vjp
+from microgradnp.engine.state import Machine, Scope, current, state
+from microgradnp.engine.sweep import argument, fitted
+from microgradnp.engine.tensor import Tensor, plain
+from microgradnp.transforms.graph import Operation, operation
 
 
 def debug(*, finite: bool = True) -> Scope:
@@ -64,7 +67,9 @@ def debug(*, finite: bool = True) -> Scope:
 def _watching(finite: bool) -> Iterator[None]:
     # NumPy's warnings would come first and say less; a stricter setting of the user's stays.
     quiet = {kind: "ignore" for kind, now in np.geterr().items() if now == "warn" and finite}
-    with state(watch=Watch(finite)), np.errstate(**quiet):  # type: ignore[arg-type]  # literal words
+    if current().machine.traces:
+        raise TypeError("debug() inside a compiled step: put it around the call, which then runs step by step.")
+    with state(machine=Watch(finite)), np.errstate(**quiet):  # type: ignore[arg-type]  # literal words
         yield
 
 
@@ -87,66 +92,81 @@ class Site(NamedTuple):
     prints: tuple[int, ...]
 
 
-class Watch(Watcher):
-    """What ``apply`` and the sweep call in debug mode."""
+class Watch(Machine):
+    """What the door and the sweep ask in debug mode."""
 
     def __init__(self, finite: bool) -> None:
         self.finite = finite
+        self.before: tuple[int, ...] = ()  # the fingerprints of what the last operation was given
+        self.sweeping = 0  # how many rules are running, one within another
         self.flowing: tuple[Any, int, Any] = (None, 0, None)  # the node being swept, its gradient's print, its rule
 
-    def prints(self, values: Any) -> tuple[int, ...]:
-        """Before an operation: the fingerprints of what it is given."""
-        return tuple(map(_print, values))
+    def run(self, rule: Rule, values: list[Any], options: dict[str, Any]) -> Any:
+        """Compute, and note the fingerprints of what was given."""
+        before = tuple(map(_print, values))
+        y = super().run(rule, values, options)
+        self.before = before
+        return y
 
-    def check_value(self, t: Tensor, rule: Rule, values: Any, before: tuple[int, ...]) -> None:
-        """After an operation going forward: remember it, and check its value and that it changed nothing."""
-        place, sweeping = _place()
-        if t._tracked:
-            t._site = Site(place, _prints(t))
-            for i, (old, new) in enumerate(zip(before, t._site.prints, strict=False)):
+    def ran(self, t: Tensor, rule: Rule, inputs: tuple[Any, ...], values: list[Any], options: dict[str, Any]) -> None:
+        """Remember an operation going forward, and check its value and that it changed nothing."""
+        place = _place()
+        if t.requires_grad:
+            t.note = Site(place, _prints(operation(t)))
+            for i, (old, new) in enumerate(zip(self.before, t.note.prints, strict=False)):
                 if old != new:
                     raise ChangedError(
-                        f"{rule.name} changed its {_argument(rule, i)} in place, and its gradient would be wrong: "
+                        f"{rule.name} changed its {argument(rule, i)} in place, and its gradient would be wrong: "
                         f"compute a new array, or a copy (x.copy()) to work on. It was called at {place}."
                     )
         # A rule's own steps are judged by their result, under the name of its row.
-        if self.finite and not sweeping and not np.isfinite(t._value).all():
+        if self.finite and not self.sweeping and not np.isfinite(t._value).all():
             bad = _appeared(t._value, values, _elementwise(rule))
             if bad is not None:
                 raise FloatingPointError(
                     f"{rule.name} gave {_at(t._value, bad)}{_from(values, bad, t._value)}, at {place}."
                 )
 
-    def check_unchanged(self, node: Tensor, g: Any) -> None:
+    def reached(self, node: Tensor, g: Any) -> None:
         """Before a node's rules run: its inputs, options and value must be what they were going forward."""
-        site = getattr(node, "_site", None)
-        self.flowing = (node, _print(g), node._rule)
+        done = operation(node)
+        assert done is not None
+        site = getattr(node, "note", None)
+        self.flowing = (node, _print(g), done.rule)
         if site is None:
             return
-        now = _prints(node)
+        now = _prints(done)
         if now != site.prints:
-            rule = node._rule
-            assert rule is not None
-            named = zip(_captured(node), now, site.prints, strict=False)
+            named = zip(_captured(done), now, site.prints, strict=False)
             differs = (what for what, a, b in named if a != b)
             what = next(differs) if len(now) == len(site.prints) else "an option"  # a list or dict, longer or shorter
             raise ChangedError(
-                f"{what} of {rule.name}, called at {site.place}, was changed between forward and backward, so its "
+                f"{what} of {done.name}, called at {site.place}, was changed between forward and backward, so its "
                 "gradient would be wrong. Run backward() before changing it, or compute with a copy (x.copy())."
             )
 
-    def check_gradient(self, node: Tensor, i: int, g: Any, gx: Any) -> None:
-        """After a rule has run, before its result is brought to the argument's shape and dtype."""
-        rule = node._rule
-        assert rule is not None
-        values = node._values
-        site = getattr(node, "_site", None)
+    def passed(self, node: Tensor, i: int, vjp: Vjp, g: Any, y: Any, arguments: Any) -> Any:
+        """Run a rule, and look at what it gave and at what it was given."""
+        done = operation(node)
+        assert done is not None
+        self.sweeping += 1
         try:
-            raw = gx._value if isinstance(gx, Tensor) else gx
-            array = _repair(raw, values[i], rule, i)
+            gx = super().passed(node, i, vjp, g, y, arguments)
+        finally:
+            self.sweeping -= 1
+        self._check_gradient(done, i, g, gx)
+        return gx
+
+    def _check_gradient(self, node: Operation, i: int, g: Any, gx: Any) -> None:
+        """After a rule has run, before its result is brought to the argument's shape and dtype."""
+        rule, values = node.rule, node.values
+        site = getattr(node.result, "note", None)
+        try:
+            raw = plain(gx)
+            array = fitted(raw, values[i], rule, i)
         except (TypeError, ValueError) as error:
             raise type(error)(f"{error}{_called(site)}") from None
-        sources = [_array(g), node._value, *values]
+        sources = [plain(g), plain(node.result), *values]
         if array.dtype == np.float32 and getattr(raw, "dtype", None) == np.float64:
             floats = [a.dtype for a in sources if isinstance(a, np.ndarray | np.generic) and a.dtype.kind == "f"]
             if all(dtype == np.float32 for dtype in floats):
@@ -154,7 +174,7 @@ class Watch(Watcher):
                     f"{_rule_for(rule, i)} returned float64 from float32 alone: some constant in it is a float64 "
                     f"array. Use Python numbers, or arrays of the argument's dtype.{_called(site)}"
                 )
-        gradient_changed = self.flowing[0] is node and self.flowing[1] != _print(g)
+        gradient_changed = self.flowing[1] != _print(g)
         if gradient_changed or (site is not None and site.prints != _prints(node)):
             what = "the gradient" if gradient_changed else "an array"
             raise ChangedError(
@@ -166,25 +186,28 @@ class Watch(Watcher):
                 found = _at(array, bad) + _from(values, bad, array)
                 raise FloatingPointError(f"{_rule_for(rule, i)} gave {found}.{_called(site)}")
 
-    def check_sum(self, x: Tensor, total: Any, parts: tuple[Any, Any]) -> None:
-        """After two gradients of one Tensor were added: neither may have been fine alone."""
-        array, sources = _array(total), [_array(g) for g in parts]
+    def added(self, x: Tensor, a: Any, b: Any) -> Any:
+        """The sum of two gradients of one Tensor: neither may have been fine alone."""
+        total = super().added(x, a, b)
+        array, sources = plain(total), [plain(a), plain(b)]
         if self.finite and not np.isfinite(array).all():
             bad = _appeared(array, sources, True)
             if bad is not None:
                 node, _, rule = self.flowing
                 raise FloatingPointError(
                     f"the gradients of {_label(x)}, of shape {x.shape}, add up to {_at(array, bad)}, where that of "
-                    f"{rule.name} is added{_from(sources, bad, array)}.{_called(getattr(node, '_site', None))}"
+                    f"{rule.name} is added{_from(sources, bad, array)}.{_called(getattr(node, 'note', None))}"
                 )
+        return total
 
 
 def _label(x: Tensor) -> str:
-    return x.name or ("a leaf" if x._rule is None else f"the result of {x._rule.name}")
+    made = operation(x)
+    return x.name or ("a leaf" if made is None else f"the result of {made.name}")
 
 
 def _rule_for(rule: Rule, i: int) -> str:
-    return f"the derivative rule of {rule.name} for {_argument(rule, i)}"
+    return f"the derivative rule of {rule.name} for {argument(rule, i)}"
 
 
 def _called(site: Any) -> str:
@@ -194,45 +217,35 @@ def _called(site: Any) -> str:
 # -- What was captured ------------------------------------------------------------------------------------------------
 
 
-def _prints(node: Tensor) -> tuple[int, ...]:
+def _prints(node: Operation | None) -> tuple[int, ...]:
     """A fingerprint of every array that the rules of ``node`` will see, and of the numbers among its options."""
-    options = _leaves_in(node._options) if node._options else ()
-    return tuple([_print(x) for x in (*node._values, *options, node._value)])
+    assert node is not None
+    return tuple(map(_print, (*node.values, *_options(node.options), plain(node.result))))
 
 
-def _captured(node: Tensor) -> list[str]:
+def _captured(node: Operation) -> list[str]:
     """What each of these fingerprints belongs to, in words."""
     names = []
-    for i, x in enumerate(node._inputs):
-        made = x._rule.name if isinstance(x, Tensor) and x._rule is not None else None
-        name = f" ({x.name})" if isinstance(x, Tensor) and x.name else f" (the result of {made})" if made else ""
+    for i, x in enumerate(node.inputs):
+        made = operation(x) if isinstance(x, Tensor) else None
+        name = f" ({x.name})" if isinstance(x, Tensor) and x.name else f" (the result of {made.name})" if made else ""
         names.append(f"argument {i}{name}, of shape {np.shape(x)},")
-    for option, value in node._options.items():
-        kinds = ("array" if isinstance(x, np.ndarray) else "number" for x in _leaves_in(value))
+    for option, value in node.options.items():
+        kinds = ("array" if isinstance(x, np.ndarray) else "number" for x in _options(value))
         names += [f"the {kind} given as {option}" for kind in kinds]
-    return [*names, f"the value, of shape {node.shape},"]
+    return [*names, f"the value, of shape {node.result.shape},"]
 
 
-def _leaves_in(options: Any) -> Iterator[Any]:
-    if isinstance(options, dict):
-        options = tuple(options.values())
-    if isinstance(options, tuple | list):
-        for part in options:
-            yield from _leaves_in(part)
-    elif isinstance(options, np.ndarray | int | float):
-        yield options
+def _options(options: Any) -> list[Any]:
+    return [x for x in tree.leaves(options) if isinstance(x, np.ndarray | int | float)]
 
 
 def _print(x: Any) -> int:
     """64 bits of the bytes: 0.2 us for a small array, 2.5 GB a second for a large one, and nothing is kept."""
-    x = _array(x)
+    x = plain(x)
     if isinstance(x, np.ndarray):
         return hash(x.tobytes())
     return hash(x) if isinstance(x, int | float) and x == x else 0  # each nan has a hash of its own
-
-
-def _array(x: Any) -> Any:
-    return x._value if isinstance(x, Tensor) else x
 
 
 # -- What is not finite -----------------------------------------------------------------------------------------------
@@ -279,16 +292,14 @@ _INSIDE = tuple(f"{package.__path__[0]}{os.sep}" for package in _PACKAGES)
 """The folders whose lines are not the user's: this package's, wherever it is, and NumPy's."""
 
 
-def _place() -> tuple[str, bool]:
-    """File and line of the user's code that is running, and whether a sweep is running it."""
+def _place() -> str:
+    """File and line of the user's code that is running."""
     frame: FrameType | None = sys._getframe(2)
-    user, sweeping = frame, False
-    found = False
+    user = frame
     while frame is not None:
-        if not found:
-            user = frame
-            found = not frame.f_code.co_filename.startswith(_INSIDE)
-        sweeping = sweeping or frame.f_code is sweep.__code__
+        user = frame
+        if not frame.f_code.co_filename.startswith(_INSIDE):
+            break
         frame = frame.f_back
     assert user is not None
-    return f"{user.f_code.co_filename}:{user.f_lineno} in {user.f_code.co_name}", sweeping
+    return f"{user.f_code.co_filename}:{user.f_lineno} in {user.f_code.co_name}"

@@ -10,8 +10,7 @@ import pytest
 from hypothesis import strategies as st
 
 import microgradnp as mg
-from microgradnp import nn, optim
-from microgradnp.transforms.pullback import leaves_of, like
+from microgradnp import nn, optim, tree
 
 # -- Tensors, gradients, and NumPy's own results -----------------------------------------------------------------------
 
@@ -82,8 +81,8 @@ def assert_same(ours, eager, inputs=()):
 
     A float64 result may have been computed from ``inputs`` of float32, with their rounding.
     """
-    single = any(np.asarray(plain(x)).dtype == np.float32 for x in leaves_of(inputs))
-    ours, eager = leaves_of(ours), leaves_of(eager)
+    single = any(np.asarray(plain(x)).dtype == np.float32 for x in tree.leaves(inputs))
+    ours, eager = tree.leaves(ours), tree.leaves(eager)
     assert len(ours) == len(eager)
     for a, b in zip(map(plain, ours), map(plain, eager), strict=True):
         assert a.shape == b.shape
@@ -98,23 +97,28 @@ def with_gradient(f):
 
     def value_and_gradient(*args):
         value, pullback = mg.vjp(f, *args)
-        seeds = [np.linspace(0.5, 1.5, int(np.size(v))).reshape(np.shape(v)).astype(v.dtype) for v in leaves_of(value)]
-        return value, pullback(like(value, seeds))
+        seeds = [
+            np.linspace(0.5, 1.5, int(np.size(v))).reshape(np.shape(v)).astype(v.dtype) for v in tree.leaves(value)
+        ]
+        return value, pullback(tree.like(value, seeds))
 
     return value_and_gradient
 
 
 def scaled(args, factor):
     """The float arrays among nested arguments, smaller: still within every function's domain."""
-    return like(
+    return tree.like(
         args,
-        [a * a.dtype.type(factor) if isinstance(a, np.ndarray) and a.dtype.kind == "f" else a for a in leaves_of(args)],
+        [
+            a * a.dtype.type(factor) if isinstance(a, np.ndarray) and a.dtype.kind == "f" else a
+            for a in tree.leaves(args)
+        ],
     )
 
 
 def arrays_of(args):
     """Products of 0-d arrays are NumPy scalars: arrays again."""
-    return like(args, [np.asarray(a) if isinstance(a, np.generic) else a for a in leaves_of(args)])
+    return tree.like(args, [np.asarray(a) if isinstance(a, np.generic) else a for a in tree.leaves(args)])
 
 
 BY_VALUE = {"piecewise", "trim_zeros", "polymul", "polydiv", "polyfit", "lstsq"}

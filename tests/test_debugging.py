@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 import microgradnp as mg
 from microgradnp.engine.rules import RULES
-from microgradnp.engine.tensor import _PLAIN, _state
+from microgradnp.engine.state import PLAIN, current
 
 
 def here() -> int:
@@ -328,25 +328,25 @@ def test_the_state_comes_back_after_an_error_and_in_nests():
 
     @mg.debug()
     def fail():
-        outer = _state().watch
+        outer = current().machine
         with mg.debug(finite=False):
-            assert not _state().watch.finite
-        assert _state().watch is outer
+            assert not current().machine.finite
+        assert current().machine is outer
         raise KeyError
 
     with pytest.raises(KeyError):
         fail()
-    assert _state() is _PLAIN
+    assert current() is PLAIN
     assert np.geterr() == before
 
 
 def test_it_belongs_to_its_thread():
     seen = []
     with mg.debug():
-        thread = threading.Thread(target=lambda: seen.append(_state().watch))
+        thread = threading.Thread(target=lambda: seen.append(current()))
         thread.start()
         thread.join()
-    assert seen == [None]
+    assert seen == [PLAIN]
 
 
 def test_no_grad_inside_still_watches_values():
@@ -361,7 +361,7 @@ def test_as_a_decorator():
 
     with pytest.raises(FloatingPointError, match=r"np\.log"):
         f(leaf(0.0))
-    assert _state() is _PLAIN
+    assert current() is PLAIN
 
 
 def test_a_graph_made_before_is_not_watched():

@@ -18,8 +18,9 @@ from microgradnp.check.gradcheck import GradientError
 from microgradnp.check.problem import Array, Function, NotFiniteError, Problem
 from microgradnp.check.report import Outcome
 from microgradnp.engine.rules import RULES, Rule
+from microgradnp.engine.state import state
 from microgradnp.engine.sweep import sweep
-from microgradnp.engine.tensor import Tensor, state, wrap
+from microgradnp.engine.tensor import Tensor, wrap
 
 
 class NotAMutantError(Exception):

@@ -13,8 +13,8 @@ import numpy as np
 
 from microgradnp import tree
 from microgradnp.check.problem import Array, Direction, Function, Leaf, Problem, hand_leaves
-from microgradnp.debugging import debug
-from microgradnp.engine.tensor import _state
+from microgradnp.debugging import Watch, debug
+from microgradnp.engine.state import current
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +64,7 @@ def backward(problem: Problem, weights: Array, pull: Function, faults: list[str]
 
 def _watched() -> AbstractContextManager[None]:
     """Debug mode; an infinite gradient is for the comparison to judge. Where the user has it on, theirs stays."""
-    return debug(finite=False) if _state().watch is None else nullcontext()
+    return debug(finite=False) if not isinstance(current().machine, Watch) else nullcontext()
 
 
 def _recorded(problem: Problem, pull: Function) -> tuple[Any, Function]:

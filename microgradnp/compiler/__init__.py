@@ -2,6 +2,6 @@
 
 from microgradnp.compiler.compiled import Compiled, compile, draw
 from microgradnp.compiler.program import Program
-from microgradnp.engine.tensor import RecordingError
+from microgradnp.compiler.record import RecordingError
 
 __all__ = ["Compiled", "Program", "RecordingError", "compile", "draw"]

@@ -12,22 +12,15 @@ from typing import Any
 
 import numpy as np
 
+from microgradnp.arrays import native, plain_array
 from microgradnp.compiler.guards import Surroundings, what_changed
 from microgradnp.compiler.ir import Guard, Trace, Value
 from microgradnp.compiler.optimise import mark_constants, optimise
 from microgradnp.compiler.program import MISS, Program
-from microgradnp.compiler.record import RECORD_CODE, Shown, Tracer, writeable
+from microgradnp.compiler.record import Recorder, RecordingError
 from microgradnp.engine.rules import parameters_of
-from microgradnp.engine.tensor import (
-    RecordingError,
-    State,
-    Tensor,
-    _state,
-    native,
-    plain_array,
-    state,
-    wrap,
-)
+from microgradnp.engine.state import Machine, State, current, state
+from microgradnp.engine.tensor import Tensor, wrap
 
 PATIENCE = 8
 """After so many recordings in a row a compiled step complains."""
@@ -69,8 +62,8 @@ class Compiled:
         return f"<compiled {name}, {len(self._programs)} program{'s' * (len(self._programs) != 1)}>"
 
     def _find(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        now = _state()
-        if now.tracer is not None or now.watch is not None:  # part of another program, or to be watched step by step
+        now = current()
+        if type(now.machine) is not Machine:  # part of another program, or to be watched step by step
             return self._unrecorded(args, kwargs)
         for program in self._programs:
             result = program.replay(args, kwargs)
@@ -125,38 +118,30 @@ class Compiled:
             )
 
     def _record(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, Program, str | None]:
-        now = _state()
+        now = current()
         function = self._function
-        tracer = Tracer()
+        tracer = Recorder()
         surroundings = tracer.surroundings = Surroundings(function)
         tracer.watch([random, np.random, *surroundings.generators])
         structure, arguments = _inputs((args, kwargs), tracer, [p.name for p in parameters_of(function)])
         try:
             for t in (*surroundings.tensors, *(t for r in self._known.values() if (t := r()) is not None)):
                 tracer.see_gradient(t)
-            with state(tracer=tracer):
-                result = _mapped(
-                    function(*arguments[0], **arguments[1]), lambda x: writeable(x) if type(x) is Shown else x
-                )
+            with state(machine=tracer):
+                result = function(*arguments[0], **arguments[1])
             tracer.check_draws()
-        except BaseException as error:
+        except BaseException:
             leaves = [t for leaf in tracer.leaves.values() if (t := leaf.tensor()) is not None]
             for t in (*tracer.gradients, *leaves):
                 if isinstance(t.grad, Tensor):
                     t.grad = tracer.gradients.get(t)
-            if type(error) is ValueError and "read-only" in str(error):
-                raise RecordingError(
-                    f"{error}: while a program is recorded, .data can be written by Tensors only, since a replay would "
-                    "leave out what NumPy alone writes. Make what is written a Tensor, as in np.clip(t.detach(), -1, "
-                    "1, out=t.data) and t.data *= mg.Tensor(0.9), or write outside of the step."
-                ) from error
             raise
         del arguments
         return self._finish(tracer, structure, result, now, surroundings)
 
     def _finish(
         self,
-        tracer: Tracer,
+        tracer: Recorder,
         structure: Any,
         result: Any,
         now: State,
@@ -271,7 +256,7 @@ def _function_name(function: Callable[..., Any]) -> str:
     return name if name.isidentifier() else "step"
 
 
-def _inputs(arguments: tuple[Any, Any], tracer: Tracer, names: list[str]) -> tuple[Any, Any]:
+def _inputs(arguments: tuple[Any, Any], tracer: Recorder, names: list[str]) -> tuple[Any, Any]:
     """The arguments with Values, and with Tensors, in place of arrays."""
 
     def lift(x: Any, name: str) -> tuple[Any, Any]:
@@ -309,9 +294,6 @@ def _inputs(arguments: tuple[Any, Any], tracer: Tracer, names: list[str]) -> tup
         (tuple(p[0] for p in pairs), {key: p[0] for key, p in options.items()}),
         (tuple(p[1] for p in pairs), {key: p[1] for key, p in options.items()}),
     )
-
-
-RECORD_CODE[0] = Compiled._record.__code__
 
 
 def compile(step: Callable[..., Any]) -> Compiled:
@@ -398,5 +380,5 @@ def draw(method: Callable[..., Any], *args: Any, **options: Any) -> Any:
         raise TypeError(
             f"draw takes a method of a numpy.random.Generator, such as draw(rng.standard_normal, 3); got {method!r}."
         )
-    tracer = _state().tracer
-    return method(*args, **options) if tracer is None else tracer.draw(method, args, options)
+    machine = current().machine
+    return machine.draw(method, args, options) if isinstance(machine, Recorder) else method(*args, **options)

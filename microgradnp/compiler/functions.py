@@ -25,7 +25,7 @@ from microgradnp.compiler.ir import (
     copied,
     sum_of_squares,
 )
-from microgradnp.engine.rules import astype, getitem, identity, is_basic, scatter
+from microgradnp.engine.table import astype, getitem, identity, is_basic, scatter
 
 MANY = 4096  # terms: up to here a sum by dot is as exact as NumPy's own, and takes a third of the time
 

@@ -20,9 +20,10 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from microgradnp.arrays import Array
 from microgradnp.compiler.ir import Guard, Trace, Value, owner
-from microgradnp.engine.tensor import _PLAIN as PLAIN
-from microgradnp.engine.tensor import Array, Tensor
+from microgradnp.engine.state import PLAIN
+from microgradnp.engine.tensor import Tensor
 
 SMALL = 1024
 """Up to so many bytes, an array that only NumPy may have read is compared at each replay (0.2 us)."""

@@ -14,8 +14,10 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from microgradnp.arrays import Array
 from microgradnp.engine.rules import Rule, name_of
-from microgradnp.engine.tensor import Array, State, Tensor
+from microgradnp.engine.state import State
+from microgradnp.engine.tensor import Tensor
 
 Site: TypeAlias = tuple[str, int, bool]
 """A file, a line, and whether the operation is that line's derivative."""

@@ -31,7 +31,8 @@ from microgradnp.compiler.ir import (
 from microgradnp.compiler.optimise import needed
 from microgradnp.compiler.plan import Plan
 from microgradnp.compiler.source import nested, plain, written
-from microgradnp.engine.rules import SYMBOLS, astype, getitem, identity, is_basic, name_of, scatter
+from microgradnp.engine.rules import SYMBOLS, name_of
+from microgradnp.engine.table import astype, getitem, identity, is_basic, scatter
 
 SMALL = 16  # elements: a constant array up to that size is written out
 

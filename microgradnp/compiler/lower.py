@@ -13,7 +13,7 @@ import numpy as np
 from microgradnp.compiler.functions import known
 from microgradnp.compiler.ir import Call, Operation, Trace, Value, Variable, owner
 from microgradnp.compiler.plan import Plan, same_place
-from microgradnp.engine.rules import astype
+from microgradnp.engine.table import astype
 
 
 def lower(trace: Trace, plan: Plan) -> list[Call]:

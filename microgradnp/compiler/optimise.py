@@ -19,7 +19,8 @@ import numpy as np
 from microgradnp import tree
 from microgradnp.compiler.functions import known, summed_at_once
 from microgradnp.compiler.ir import Operation, Trace, Value, assignment, copied, owner, sum_of_squares
-from microgradnp.engine.rules import RULES, getitem, identity, is_basic
+from microgradnp.engine.rules import RULES
+from microgradnp.engine.table import getitem, identity, is_basic
 
 
 def optimise(trace: Trace) -> Trace:

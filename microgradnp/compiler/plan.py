@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
+from microgradnp.arrays import Array
 from microgradnp.compiler.functions import known
 from microgradnp.compiler.ir import Operation, Trace, Value, View, owner, values_in
-from microgradnp.engine.tensor import Array
 
 ALIGNMENT = 64  # bytes: a cache line
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from microgradnp.arrays import Array
 from microgradnp.compiler.backends.numpy import Runnable, build
 from microgradnp.compiler.guards import checks
 from microgradnp.compiler.ir import Call, Trace, Value
@@ -20,7 +21,8 @@ from microgradnp.compiler.listing import Listing, listing
 from microgradnp.compiler.lower import lower
 from microgradnp.compiler.plan import Plan
 from microgradnp.compiler.source import Source, name_values, nested
-from microgradnp.engine.tensor import _PLAIN, Array, Tensor, _state, wrap
+from microgradnp.engine.state import PLAIN, current
+from microgradnp.engine.tensor import Tensor, wrap
 
 MISS: Any = object()
 """What a replay returns when its program does not fit the call."""
@@ -81,7 +83,7 @@ class Program:
     def _entry(self) -> Source:
         trace, plan = self.trace, self.plan
         source = Source(
-            "replay", MISS=MISS, PLAIN=_PLAIN, state=_state, wrap=wrap, ndarray=np.ndarray, unwrap=_unwrap,
+            "replay", MISS=MISS, PLAIN=PLAIN, state=current, wrap=wrap, ndarray=np.ndarray, unwrap=_unwrap,
             lock=trace.lock, run=self._runnable.run,
         )  # fmt: skip
         lines = [*checks(trace, source.constant)]

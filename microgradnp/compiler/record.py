@@ -10,17 +10,21 @@ from __future__ import annotations
 import random
 import sys
 import weakref
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
 import numpy as np
 
+from microgradnp.arrays import Array
 from microgradnp.compiler.ir import Operation, Part, Site, Value, assignment, mapped, owner
-from microgradnp.engine.rules import Rule, name_of
-from microgradnp.engine.sweep import sweep
-from microgradnp.engine.tensor import FUNCTIONS, Array, RecordingError, Tensor, apply, plain, state, wrap
+from microgradnp.engine.dispatch import FUNCTIONS
+from microgradnp.engine.operators import Operators
+from microgradnp.engine.rules import Rule, Vjp, name_of
+from microgradnp.engine.state import Machine, state
+from microgradnp.engine.sweep import fitted, sweep
+from microgradnp.engine.tensor import Tensor, apply, plain, wrap
 from microgradnp.transforms.pullback import vjp
 
 SHAPES: set[Callable[..., Any]] = {np.shape, np.ndim, np.size, np.result_type, np.iscomplexobj, np.isrealobj}
@@ -30,32 +34,8 @@ FILLS: set[Callable[..., Any]] = {np.zeros_like, np.ones_like, np.empty_like}
 TEXTS: set[Callable[..., Any]] = {np.array2string, np.array_repr, np.array_str}
 
 
-class Shown(np.ndarray[Any, Any]):
-    """What ``.data`` gives while a program is recorded: read-only, as a replay would miss what NumPy alone writes.
-
-    Tensors write into it all the same (``t.data -= lr * t.grad``): NumPy hands such a call to them before it looks.
-    """
-
-    def __setitem__(self, index: Any, value: Any) -> None:
-        if not (type(value) is Shown and _place(value) == _place(self[index])):  # t.data[1:] -= x ends with this
-            super().__setitem__(index, value)
-
-    def __array_wrap__(self, array: Array, context: Any = None, return_scalar: bool = False) -> Any:
-        return array[()] if return_scalar else array
-
-
-def writeable(x: Array) -> Array:
-    """What the program takes for an array: the one that was shown read-only, or the same part of it."""
-    base = x
-    while not base.flags.writeable:
-        if not isinstance(base.base, np.ndarray):
-            return x
-        base = base.base
-    if base is x or _place(base) == _place(x):
-        return base
-    y = x.view(np.ndarray)
-    y.flags.writeable = True
-    return y
+class RecordingError(TypeError):
+    """A step does something that a recorded program could not repeat."""
 
 
 @dataclass(slots=True)
@@ -75,9 +55,11 @@ class Draws:
     state: Any
 
 
-@dataclass(slots=True)
-class Tracer:
-    """Told by the engine of everything that a step computes."""
+@dataclass(eq=False)
+class Recorder(Machine):
+    """The machine that writes down everything that a step computes."""
+
+    traces = True
 
     surroundings: Any = None
     inputs: list[Value] = field(default_factory=list)
@@ -85,17 +67,17 @@ class Tracer:
     leaves: dict[int, Leaf] = field(default_factory=dict)
     gradients: dict[Tensor, Array] = field(default_factory=dict)  # what stood in .grad before the step
     assigned: dict[int, Value] = field(default_factory=dict)
+    places: dict[int, Tensor] = field(default_factory=dict)  # what stands for an array that was there before
     generators: dict[int, Draws] = field(default_factory=dict)
     known: dict[int, Value] = field(default_factory=dict)  # by the identity of its array
     bound: dict[Any, Value] = field(default_factory=dict)  # by its place in memory: several arrays may show it
     _kept_alive: list[Array] = field(default_factory=list)  # arrays whose identity stands for another one's value
+    swept: Tensor | None = None  # whose rule is running
     errors: dict[str, Any] = field(default_factory=lambda: dict(np.geterr()))
 
     # -- What is told
 
-    def record(
-        self, t: Tensor, rule: Rule, inputs: tuple[Any, ...], arrays: list[Any], options: dict[str, Any]
-    ) -> None:
+    def ran(self, t: Tensor, rule: Rule, inputs: tuple[Any, ...], arrays: list[Any], options: dict[str, Any]) -> None:
         """An operation of the table, that gave ``t``."""
         for x in inputs:
             if type(x) is Tensor and x._rule is None:
@@ -109,12 +91,11 @@ class Tracer:
         options = mapped(options, self._value) if options else options
         self._add(Operation(function, arguments, options, None, rule=rule), t._value)
 
-    def constant(self, function: Callable[..., Any], args: tuple[Any, ...], options: dict[str, Any]) -> Any:
+    def constant(self, function: Callable[..., Any], arrays: Any, options: Any, tensors: Iterable[Any]) -> Any:
         """A function with gradient zero: computed again at each replay, unless the shape alone decides."""
-        for t in _tensors(args):
+        for t in tensors:
             if t._rule is None:
                 self._see_leaf(t)
-        arrays, options = plain(args), plain(options)
         y = function(*arrays, **options)
         if function in SHAPES or function in TEXTS or (function in FILLS):
             return y
@@ -140,8 +121,12 @@ class Tracer:
         self._add(Operation(function, arguments, options, None), t._value)
         return t
 
-    def assign(self, target: Array, value: Any) -> None:
-        """``value`` is written into the array ``target``."""
+    def assign(self, target: Any, value: Any, index: Any = ...) -> None:
+        """``value`` is written into ``target``, an array that was there before or a Tensor that stands for one."""
+        if type(target) is Tensor and self.is_gradient(target):
+            self.write_gradient(target, value)
+            return
+        target = (target._value if type(target) is Tensor else target)[index]
         place = self._value(target)
         if place.kind != "bound":
             raise RecordingError(
@@ -154,7 +139,7 @@ class Tracer:
         operation = Operation(assignment, (place, self._value(source)), {}, None, pure=False)
         operation.site = _site(self)
         with self.surroundings.memory.writing(target):
-            assignment(place.array if type(target) is Shown else target, source)
+            assignment(target, source)
         self.operations.append(operation)
         self.assigned[id(owner(target))] = place
 
@@ -162,7 +147,7 @@ class Tracer:
         """Let the step find a gradient that was there before as a Tensor, so that what it does with it is recorded."""
         if type(t.grad) is np.ndarray and t not in self.gradients:
             self.gradients[t] = t.grad
-            t.grad = wrap(t.grad)  # type: ignore[assignment]  # a Tensor while a program is recorded
+            t.grad = wrap(t.grad)
 
     def write_gradient(self, gradient: Tensor, y: Tensor) -> None:
         """Let a gradient be ``y`` for all who hold it: in eager mode it is an array, and this writes into it."""
@@ -179,8 +164,8 @@ class Tracer:
         leaves = (leaf.tensor() for leaf in self.leaves.values())
         return any(leaf is not None and leaf.grad is t for leaf in (*self.gradients, *leaves))
 
-    def show(self, t: Tensor) -> Array:
-        """The plain array of ``t`` is asked for: fine for one that was there before, such as a parameter."""
+    def data(self, t: Tensor) -> Any:
+        """What stands for the array of ``t``, one that was there before, such as a parameter."""
         v = self.known.get(id(t._value))
         if v is not None and v.kind != "bound":
             raise RecordingError(
@@ -188,13 +173,72 @@ class Tracer:
                 "values of the first call for ever. Use NumPy functions on the Tensor itself, or .detach() to stop its "
                 "gradient."
             )
-        shown = t._value.view(Shown)
-        shown.flags.writeable = False
-        return shown
+        self._see_leaf(t)
+        place = self.lift(t._value)
+        self.places[id(place)] = place
+        return place
 
-    def shows(self, x: Any, t: Tensor) -> bool:
-        """Whether ``x`` is what `show` has given for ``t``."""
-        return type(x) is Shown and _place(x) == _place(t._value)
+    def lift(self, array: Any) -> Tensor:
+        """A Tensor that stands for an array."""
+        return wrap(np.asarray(array))
+
+    def is_place(self, x: Any) -> bool:
+        """Whether ``x`` stands for an array that was there before: a ``.data``, a ``.grad``, a parameter, an array."""
+        if type(x) is not Tensor:
+            return isinstance(x, np.ndarray)
+        return id(x) in self.places or (x._tracked and x._rule is None) or self.is_gradient(x)
+
+    def move(self, leaf: Tensor, array: Any) -> None:
+        """No part of a program: a replay needs the array that was there when it was recorded."""
+        with self.surroundings.memory.writing(array):
+            super().move(leaf, array)
+
+    def read(self, t: Tensor, what: str) -> Any:
+        """No Python value and no plain array: it would stay in the program."""
+        if what == "__array__":
+            raise RecordingError(
+                "a Tensor cannot become an ndarray while a program is recorded: its value would be frozen into the "
+                "program. Use NumPy functions on the Tensor itself."
+            )
+        raise RecordingError(
+            f"{what} asks for a Tensor's value while a program is recorded; the program would keep the value of the "
+            "first call for ever. Write the choice with np.where, np.maximum or np.clip, or leave that line outside "
+            "the compiled step."
+        )
+
+    def passed(self, node: Tensor, i: int, vjp: Vjp, g: Any, y: Any, arguments: Any) -> Any:
+        """A rule runs: what it computes belongs to the line of the operation swept."""
+        outer, self.swept = self.swept, node
+        rule = node._rule
+        assert rule is not None
+        try:
+            return fitted(super().passed(node, i, vjp, g, y, arguments), arguments[i]._value, rule, i)
+        finally:
+            self.swept = outer
+
+    def added(self, x: Tensor, a: Any, b: Any) -> Any:
+        """The sum of two gradients belongs to the line of what they are gradients of."""
+        outer, self.swept = self.swept, x
+        try:
+            return super().added(x, a, b)
+        finally:
+            self.swept = outer
+
+    def deposit(self, leaf: Tensor, g: Any) -> None:
+        """Add to what stands in ``.grad``."""
+        if type(g) is not Tensor:  # a rule's zeros: of a shape alone
+            g = wrap(np.array(g))
+        grad = leaf._grad
+        if isinstance(grad, np.generic):  # what NumPy makes of a 0-d array, in p.grad = p.grad * 0.5
+            grad = leaf._grad = np.array(grad)
+        if grad is None:
+            leaf._grad = +g
+        elif type(grad) not in (np.ndarray, Tensor) or grad.shape != leaf.shape or grad.dtype != leaf.dtype:
+            leaf._deposit(plain(g))  # which says what is wrong
+        elif type(grad) is Tensor:
+            self.write_gradient(grad, grad + g)
+        else:  # an array that the step has made by itself
+            leaf._grad = grad + g
 
     def draw(self, method: Callable[..., Any], args: tuple[Any, ...], options: dict[str, Any]) -> Any:
         """Random numbers, drawn anew at each replay."""
@@ -246,7 +290,7 @@ class Tracer:
         if isinstance(x, np.ndarray):
             v = self.known.get(id(x))
             if v is None:
-                v = self.known[id(x)] = self.bound.setdefault(_place(x), Value(writeable(x), "bound"))
+                v = self.known[id(x)] = self.bound.setdefault(_place(x), Value(x, "bound"))
                 if v.array is not x:
                     self._kept_alive.append(x)
             if v.kind == "bound":
@@ -295,14 +339,6 @@ class Tracer:
 _SHAPE_BY_VALUE = {np.argwhere, np.flatnonzero, np.nonzero, np.unique}
 
 
-def _tensors(tree: Any) -> Iterator[Tensor]:
-    if type(tree) is Tensor:
-        yield tree
-    elif isinstance(tree, tuple | list):
-        for part in tree:
-            yield from _tensors(part)
-
-
 def _place(array: Array) -> Any:
     """Where an array lies: arrays of one place show the same."""
     return id(owner(array)), array.ctypes.data, array.shape, array.strides, array.dtype.str
@@ -324,29 +360,22 @@ def _equal_states(a: Any, b: Any) -> bool:
     return bool(np.array_equal(a, b)) if isinstance(a, np.ndarray) else bool(a == b)
 
 
-_SWEEP = sweep.__code__
-
-
 @cache
 def _inner() -> frozenset[str]:
     """The modules whose lines say nothing of what is computed: the heart, NumPy's functions, transforms, this one."""
-    return frozenset(f.__module__ for f in (apply, sweep, vjp, _inner, *FUNCTIONS.values()))
+    heart = (apply, Operators.__add__, Machine.run, sweep, vjp, _inner)
+    return frozenset(f.__module__ for f in (*heart, *FUNCTIONS.values()))
 
 
-def _site(tracer: Tracer) -> Site | None:
+def _site(recorder: Recorder) -> Site | None:
     """The line, outside the engine, that an operation comes from; in a backward sweep, that of the operation swept."""
+    if recorder.swept is not None:
+        v = recorder.known.get(id(recorder.swept._value))
+        if v is not None and v.operation is not None and v.operation.site is not None:
+            return (*v.operation.site[:2], True)
     frame = sys._getframe(2)
-    site: Site | None = None
-    while frame is not None and frame.f_code is not RECORD_CODE[0]:
-        if frame.f_code is _SWEEP:
-            node = frame.f_locals.get("node")
-            v = tracer.known.get(id(node._value)) if node is not None else None
-            if v is not None and v.operation is not None and v.operation.site is not None:
-                return (*v.operation.site[:2], True)
-        if site is None and frame.f_globals.get("__name__") not in _inner():
-            site = (frame.f_code.co_filename, frame.f_lineno, False)
+    while frame is not None:
+        if frame.f_globals.get("__name__") not in _inner():
+            return (frame.f_code.co_filename, frame.f_lineno, False)
         frame = frame.f_back  # type: ignore[assignment]  # None ends the loop
-    return site
-
-
-RECORD_CODE: list[Any] = [None]
+    return None

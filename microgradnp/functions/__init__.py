@@ -13,6 +13,7 @@ from microgradnp.functions import (  # noqa: F401  (they fill the tables)
     products,
     reductions,
     shapes,
+    special,
     standing,
     statistics,
     ufuncs,

@@ -7,8 +7,10 @@ import numpy as np
 from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
 
 from microgradnp.engine.rules import RULES
-from microgradnp.engine.tensor import apply, being_recorded, constant, implements
+from microgradnp.engine.state import current
+from microgradnp.engine.tensor import apply, constant
 from microgradnp.functions.common import along, fixed, lift, with_length
+from microgradnp.functions.fronts import implements
 
 # mypy: allow-untyped-defs, allow-untyped-calls
 
@@ -155,7 +157,7 @@ def interp(x, xp, fp, left=None, right=None, period=None):
         raise ValueError(f"np.interp takes points and values of one length, at least 1; got {xp.shape} and {fp.shape}.")
     if period is not None:
         period = np.absolute(period)
-        if not being_recorded() and period == 0:
+        if not current().machine.traces and period == 0:
             raise ValueError("np.interp: period may not be 0; leave it away if the function is not periodic.")
         x, xp = np.remainder(x, period), np.remainder(xp, period)
         order = constant(np.argsort, (xp,), {})
@@ -219,7 +221,7 @@ def logspace(start, stop, num=50, endpoint=True, base=10.0, dtype=None, axis=0):
 def geomspace(start, stop, num=50, endpoint=True, dtype=None, axis=0):
     """Numbers in a constant ratio."""
     start, stop = lift(start).astype(np.float64), lift(stop).astype(np.float64)
-    if not being_recorded() and not (np.all(start) and np.all(stop)):
+    if not current().machine.traces and not (np.all(start) and np.all(stop)):
         raise ValueError("np.geomspace: neither start nor stop can be 0, as no ratio leads from or to it.")
     sign = np.sign(start)
     start, stop = start / sign, stop / sign

@@ -10,17 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
 
-from microgradnp.engine.tensor import (
-    FUNCTIONS,
-    Axis,
-    Tensor,
-    _no_python_value,
-    being_recorded,
-    constant_array,
-    plain,
-    tensors_in,
-    wrap,
-)
+from microgradnp.arrays import constant_array
+from microgradnp.engine.dispatch import FUNCTIONS
+from microgradnp.engine.state import current
+from microgradnp.engine.tensor import Axis, Tensor, plain, tensors_in, wrap
 
 # -- Operands ----------------------------------------------------------------------------------------------------------
 
@@ -47,8 +40,7 @@ def fixed(x: Any, what: str) -> Any:
     for t in tensors_in(x):
         if t.requires_grad:
             raise TypeError(f"{what} has no derivative here; pass it as a plain number or array (t.data).")
-        if being_recorded():
-            _no_python_value(what)
+        current().machine.read(t, what)
     return plain(x)
 
 

@@ -15,9 +15,11 @@ from typing import Any
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_tuple
 
-from microgradnp.engine.rules import RULES, defvjp, primitive, product_of_others
-from microgradnp.engine.tensor import apply, constant, implements
+from microgradnp.engine.rules import RULES, defvjp, primitive
+from microgradnp.engine.tensor import apply, constant
 from microgradnp.functions.common import as_numpy_writes, detached, fixed, lift
+from microgradnp.functions.fronts import implements
+from microgradnp.functions.special import product_of_others
 from microgradnp.functions.statistics import safe_sqrt
 
 # mypy: allow-untyped-defs, allow-untyped-calls

@@ -6,9 +6,13 @@ from typing import Any
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
 
-from microgradnp.engine.rules import RULES, scatter, scatter_take
-from microgradnp.engine.tensor import Tensor, apply, being_recorded, constant, implements, plain, wrap
+from microgradnp.engine.rules import RULES
+from microgradnp.engine.state import current
+from microgradnp.engine.table import scatter
+from microgradnp.engine.tensor import Tensor, apply, constant, plain, wrap
 from microgradnp.functions.common import along, detached, fixed, in_line, lift, shape_of, with_length
+from microgradnp.functions.fronts import implements
+from microgradnp.functions.special import scatter_take
 
 # mypy: allow-untyped-defs, allow-untyped-calls
 
@@ -288,7 +292,7 @@ def choose(a, choices, *, mode="raise"):
     dtype = _common(choices)
     choices = [lift(c).astype(dtype, copy=False) for c in choices]
     a = _inside(_numbers(a), len(choices), mode, "np.choose")
-    if not being_recorded() and np.any(a < 0):
+    if not current().machine.traces and np.any(a < 0):
         raise ValueError(f"np.choose: {np.min(plain(a))} is no number of a choice; they count from 0.")
     shape = np.broadcast_shapes(np.shape(a), *(c.shape for c in choices))
     stacked = np.stack([np.broadcast_to(c, shape) for c in choices])

@@ -7,8 +7,9 @@ import numpy as np
 from numpy.lib.array_utils import normalize_axis_tuple
 
 from microgradnp.engine.rules import RULES, name_of
-from microgradnp.engine.tensor import apply, implements
+from microgradnp.engine.tensor import apply
 from microgradnp.functions.common import lift
+from microgradnp.functions.fronts import implements
 
 # mypy: allow-untyped-defs, allow-untyped-calls
 

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 
 from microgradnp.engine.rules import RULES, name_of
-from microgradnp.engine.tensor import Tensor, apply, implements, unary
+from microgradnp.engine.tensor import Tensor, apply
 from microgradnp.functions.common import axes_of, in_line, lift, weakly, with_length
+from microgradnp.functions.fronts import implements
 
 # mypy: allow-untyped-defs, allow-untyped-calls
 
@@ -26,7 +27,7 @@ def _reduction(
 
     def reduce(a, axis=None, dtype=None, *, keepdims=False, initial=None, where=True):
         if type(a) is Tensor and axis is None is dtype is initial and keepdims is False and where is True:
-            return unary(a, rule, _WHOLE)  # as in most losses
+            return apply(rule, (a,), _WHOLE)  # as in most losses
         a = lift(a, dtype)
         initial = None if initial is None else weakly(initial, a.dtype)
         options: dict[str, Any] = {"axis": axes_of(axis, a.ndim), "keepdims": bool(keepdims)}

@@ -7,8 +7,9 @@ import numpy as np
 from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
 
 from microgradnp.engine.rules import RULES
-from microgradnp.engine.tensor import apply, implements, plain, wrap
+from microgradnp.engine.tensor import apply, plain, wrap
 from microgradnp.functions.common import along, as_numpy_writes, fixed, holds_tensors, in_line, lift, shape_of
+from microgradnp.functions.fronts import implements
 
 # mypy: allow-untyped-defs, allow-untyped-calls
 

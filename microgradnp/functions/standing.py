@@ -12,8 +12,9 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from numpy._core import umath
 
+from microgradnp.engine.dispatch import CONSTANTS, FUNCTIONS, REFUSED, reason_against
 from microgradnp.engine.rules import RULES, name_of
-from microgradnp.engine.tensor import CONSTANTS, FUNCTIONS, REFUSED, reason_against
+from microgradnp.engine.tensor import Tensor
 from microgradnp.functions.shapes import CREATION
 from microgradnp.functions.ufuncs import FOLDABLE
 
@@ -163,3 +164,37 @@ def overridable() -> set[Function]:
     from numpy.testing import overrides
 
     return overrides.get_overridable_numpy_ufuncs() | overrides.get_overridable_numpy_array_functions()
+
+
+# -- Methods of ndarray that a Tensor does not have --------------------------------------------------------------------
+
+
+class Absent:
+    """In the place of a method that a Tensor does not have: an error that names what to use.
+
+    Tensor has no `__getattr__` to say so for any name: with one, reading each attribute would take ten times as long.
+    """
+
+    def __init__(self, name: str, instead: str) -> None:
+        self._name = name
+        self._instead = instead
+
+    def __get__(self, t: Any, owner: Any) -> Any:
+        message = f"a Tensor has no attribute {self._name!r}. Use {self._instead}."
+        raise AttributeError(message, name=self._name, obj=owner if t is None else t)
+
+
+INSTEAD = {
+    "fill": "np.full_like(t, value)",
+    "partition": "np.partition(t, kth)",
+    "put": "microgradnp.put(t, index, value)",
+    "resize": "np.resize(t, shape)",
+    "sort": "np.sort(t)",
+    "numpy": "t.data, or t.detach()",
+    "zero_grad": "t.grad = None, or the optimizer's zero_grad()",
+    **{name: f"t.data.{name}" for name in ("ctypes", "dump", "dumps", "flags", "strides", "tobytes", "tofile", "view")},
+}
+"""Methods that change an array in place or speak of its memory, and others that one may look for: what to use."""
+
+for _name, _instead in INSTEAD.items():
+    setattr(Tensor, _name, Absent(_name, _instead))

@@ -6,8 +6,9 @@ import warnings
 
 import numpy as np
 
-from microgradnp.engine.tensor import being_recorded, implements
+from microgradnp.engine.state import current
 from microgradnp.functions.common import axes_of, fixed, lift, weakly
+from microgradnp.functions.fronts import implements
 from microgradnp.functions.reductions import count
 
 # mypy: allow-untyped-defs, allow-untyped-calls
@@ -68,7 +69,7 @@ def average(a, axis=None, weights=None, returned=False, *, keepdims=False):
             lengths = tuple(n if i in axes else 1 for i, n in enumerate(a.shape))
             weights = np.broadcast_to(np.reshape(np.transpose(weights, order), lengths), a.shape)
         total = np.sum(weights, axis=axis, keepdims=keepdims)
-        if not being_recorded() and np.any(total == 0):
+        if not current().machine.traces and np.any(total == 0):
             raise ZeroDivisionError(f"np.average: the weights of shape {weights.shape} sum to 0, so they give no mean.")
         y = np.sum(a * weights, axis=axis, keepdims=keepdims) / total
     return (y, total) if returned else y
@@ -94,7 +95,7 @@ def cov(m, y=None, rowvar=True, bias=False, ddof=None, fweights=None, aweights=N
         w = lift(np.ones(x.shape[1], x.dtype))
         w = w if fweights is None else w * _repetitions(fweights, x.shape[1])
         w = w if aweights is None else w * aweights
-        if aweights is not None and not being_recorded() and np.any(lift(aweights) < 0):
+        if aweights is not None and not current().machine.traces and np.any(lift(aweights) < 0):
             raise ValueError(f"np.cov: aweights cannot be negative; got {aweights!r}.")
         total = np.sum(w)
         free = total - ddof if aweights is None else total - ddof * np.sum(w * aweights) / total
@@ -238,7 +239,7 @@ _passing_over(np.nancumprod, np.cumprod, 1)
 
 def _warn_of_nothing(nothing):
     """As NumPy does, where there is nothing but NaN."""
-    if not being_recorded() and np.any(nothing):
+    if not current().machine.traces and np.any(nothing):
         warnings.warn("All-NaN slice encountered", RuntimeWarning, stacklevel=2)
 
 

@@ -9,8 +9,8 @@ import math
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_index
 
+from microgradnp.engine.dispatch import FUNCTIONS
 from microgradnp.engine.rules import RULES, name_of
-from microgradnp.engine.tensor import FUNCTIONS
 from microgradnp.functions.common import axes_of, fixed, lift
 from microgradnp.functions.reductions import chosen
 

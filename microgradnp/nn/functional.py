@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from microgradnp.engine.rules import composed, defvjp, spread
+from microgradnp.engine.rules import composed, defvjp
+from microgradnp.engine.table import spread
 from microgradnp.engine.tensor import Axis, Tensor
 from microgradnp.functions.common import axes_of
 

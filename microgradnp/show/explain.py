@@ -15,7 +15,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from microgradnp.engine.rules import getitem
+from microgradnp.engine.table import getitem
 from microgradnp.engine.tensor import Tensor
 from microgradnp.show.expressions import (
     Chain,

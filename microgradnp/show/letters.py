@@ -14,8 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from microgradnp.engine.rules import Rule, astype, identity, name_of
-from microgradnp.engine.sweep import _rule_for as vjp_of
+from microgradnp.engine.rules import Rule, name_of
+from microgradnp.engine.sweep import vjp_of
+from microgradnp.engine.table import astype, identity
 from microgradnp.nn import functional
 from microgradnp.show.expressions import (
     Addition,

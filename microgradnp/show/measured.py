@@ -12,25 +12,29 @@ from typing import Any
 
 import numpy as np
 
-from microgradnp.engine.sweep import Watcher, _repair, sweep
-from microgradnp.engine.tensor import Tensor, no_grad
+from microgradnp.engine.state import Machine, no_grad, state
+from microgradnp.engine.sweep import fitted, sweep
+from microgradnp.engine.tensor import Tensor
 from microgradnp.transforms.graph import Operation, again, dependents, operation
 
 
-class Flow(Watcher):
-    """Hangs in a sweep and keeps what flows into each node and out to each of its inputs."""
+class Flow(Machine):
+    """A machine that keeps what flows into each node of a sweep and out to each of its inputs."""
 
     def __init__(self, result: Tensor) -> None:
         self.into: dict[Tensor, Any] = {}
         self.out: dict[tuple[Tensor, int], Any] = {}
-        sweep({result: np.ones(result.shape, result.dtype)}, retain=True, watch=self)
+        with state(machine=self):
+            sweep({result: np.ones(result.shape, result.dtype)}, retain=True)
 
-    def check_gradient(self, node: Tensor, i: int, g: Any, gx: Any) -> None:
-        """One rule of the sweep has run."""
+    def passed(self, node: Tensor, i: int, vjp: Any, g: Any, y: Any, arguments: Any) -> Any:
+        """Run one rule of the sweep, and note what went in and what came out."""
+        gx = super().passed(node, i, vjp, g, y, arguments)
         o = operation(node)
         assert o is not None
         self.into[node] = g
-        self.out[node, i] = np.array(_repair(gx, o.values[i], o.rule, i))
+        self.out[node, i] = np.array(fitted(gx, o.values[i], o.rule, i))
+        return gx
 
 
 def largest(g: Any) -> tuple[float, tuple[int, ...]]:

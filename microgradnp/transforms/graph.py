@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from microgradnp.engine.rules import Rule
-from microgradnp.engine.sweep import FREED, _freed
+from microgradnp.engine.sweep import FREED, freed
 from microgradnp.engine.tensor import Tensor, apply
 
 
@@ -64,7 +64,7 @@ def operations(results: Iterable[Any], ends: Iterable[Tensor] = ()) -> list[Oper
                 found[x] = None
                 walk.append(x)
     if any(t._rule is FREED for t in found):
-        _freed()
+        freed()
     return [Operation(t, t._rule, t._inputs, t._options) for t in sorted(found, key=lambda t: -t._order)]
 
 

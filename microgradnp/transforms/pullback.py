@@ -6,97 +6,51 @@ variable, a Tensor captured by the function), the sweep is recorded in its turn;
 """
 
 import operator
-from collections.abc import Callable, Collection, Container, Iterable, Iterator, Sequence
-from copy import copy
+from collections.abc import Callable, Collection, Container, Iterable, Sequence
 from functools import wraps
 from typing import Any
 
 import numpy as np
 
-from microgradnp.engine.rules import RULES, identity
-from microgradnp.engine.sweep import FREED, _freed, sweep
-from microgradnp.engine.tensor import Array, Tensor, _state, apply, native, orders, plain_array, state, wrap
+from microgradnp import tree
+from microgradnp.arrays import Array, native, plain_array
+from microgradnp.engine.rules import RULES
+from microgradnp.engine.state import current, state
+from microgradnp.engine.sweep import FREED, freed, sweep
+from microgradnp.engine.table import identity
+from microgradnp.engine.tensor import Tensor, apply, orders, wrap
 
 Function = Callable[..., Any]
 
-# -- Nested tuples, lists and dicts of arrays ---------------------------------------
-
-
-_SEQUENCES, _NESTED = (tuple, list), (tuple, list, dict)  # made once: `tuple | list` is a new union at every use
 _FLOATS = (np.float32, np.float64)
-
-
-def leaves_of(tree: Any) -> list[Any]:
-    """The arrays of a nested structure, in order."""
-    if not isinstance(tree, _NESTED):
-        return [tree]
-    if isinstance(tree, _SEQUENCES):
-        return [leaf for part in tree for leaf in leaves_of(part)]
-    return [leaf for part in tree.values() for leaf in leaves_of(part)]
-
-
-def paths_of(tree: Any, name: str) -> Iterator[tuple[str, Any]]:
-    """The same arrays in the same order, each with the expression that leads to it."""
-    if isinstance(tree, tuple) and hasattr(tree, "_fields"):
-        for key, part in zip(tree._fields, tree, strict=True):
-            yield from paths_of(part, f"{name}.{key}")
-    elif isinstance(tree, _SEQUENCES):
-        for i, part in enumerate(tree):
-            yield from paths_of(part, f"{name}[{i}]")
-    elif isinstance(tree, dict):
-        for key, part in tree.items():
-            yield from paths_of(part, f"{name}[{key!r}]")
-    else:
-        yield name, tree
-
-
-def like(tree: Any, leaves: Iterable[Any]) -> Any:
-    """``leaves`` in the structure of ``tree``."""
-    return _build(tree, iter(leaves))
-
-
-def _build(tree: Any, leaves: Iterator[Any]) -> Any:
-    if not isinstance(tree, _NESTED):
-        return next(leaves)
-    if isinstance(tree, dict):
-        built = {key: _build(part, leaves) for key, part in tree.items()}
-        if type(tree) is not dict:  # an OrderedDict, say, or one with a default
-            copied = copy(tree)
-            copied.update(built)
-            return copied
-        return built
-    parts = [_build(part, leaves) for part in tree]
-    make: Any = getattr(tree, "_make", type(tree))  # a named tuple's own: its class may take other arguments
-    return make(parts)
-
 
 # -- The one transform on which the others rest -------------------------------------
 
 
-def _variables(tree: Any, i: int, f: Function) -> list[Tensor]:
+def _variables(arg: Any, i: int, f: Function) -> list[Tensor]:
     """A fresh variable for each array of argument ``i``."""
     variables = []
-    for k, x in enumerate(leaves := leaves_of(tree)):
+    for k, x in enumerate(leaves := tree.leaves(arg)):
         t = _variable(x)
         if t._value.dtype.type not in _FLOATS:
             remedy = "leave it out of argnums" if len(leaves) == 1 else "pass it in an argument that argnums leaves out"
             remedy += " (jvp and hvp take all arguments: there let the function capture it)"
             raise TypeError(
-                f"{_path(tree, k, f'argument {i}')} of {_name(f)} is {_kind(x)}; only float32 and float64 have "
+                f"{_path(arg, k, f'argument {i}')} of {_name(f)} is {_kind(x)}; only float32 and float64 have "
                 f"gradients. Write 1.0 instead of 1, or {remedy}."
             )
         variables.append(t)
     return variables
 
 
-def _path(tree: Any, k: int, name: str) -> str:
+def _path(nested: Any, k: int, name: str) -> str:
     """The expression that leads to array ``k`` of a nested structure, for an error."""
-    return [path for path, _ in paths_of(tree, name)][k]
+    return [path for path, _ in tree.paths(nested, name)][k]
 
 
 def _variable(x: Any) -> Tensor:
     """A fresh variable of the value of ``x``: a node above it where it is part of a recorded graph, else a leaf."""
-    if type(x) is Tensor and x._tracked and _state().recording:
+    if type(x) is Tensor and x._tracked and current().recording:
         return apply(RULES[identity], (x,))
     t = wrap(x._value if type(x) is Tensor else native(plain_array(x)))
     t._tracked = True
@@ -129,7 +83,7 @@ def _between(
                 found.add(x)
                 walk.append(x)
     if any(node._rule is FREED for node in found):  # what it depended on is gone, and with it the gradient
-        _freed()
+        freed()
     if not astray:  # then every branch ends at a variable
         return found, outside, False
     between: set[Tensor] = set()
@@ -213,18 +167,18 @@ def _vjp(
     groups = {i: _variables(args[i], i, f) for i in picked}
     variables = dict.fromkeys(v for group in groups.values() for v in group)
     oldest = max((v._order for v in (*variables, *own)), default=next(orders))  # what f makes itself is younger
-    outer = _state()
+    outer = current()
     with state(recording=True):
-        value = f(*(like(a, groups[i]) if i in groups else a for i, a in enumerate(args)), **options)
-    results = [_result(r, k, value, f) for k, r in enumerate(leaves_of(value))]
+        value = f(*(tree.like(a, groups[i]) if i in groups else a for i, a in enumerate(args)), **options)
+    results = [_result(r, k, value, f) for k, r in enumerate(tree.leaves(value))]
     between, outside, astray = _between(results, variables, oldest, own)
     outside = outside or any(v._rule is not None for v in variables)
-    outside = (outside and outer.recording) or outer.tracer is not None
-    shape = like(value, results)
+    outside = (outside and outer.recording) or outer.machine.traces
+    shape = tree.like(value, results)
 
     def pullback(v: Any) -> tuple[Any, ...]:
         seeds = _matching(f"the pullback of {_name(f)}", v, "its result", shape)
-        now = _state()
+        now = current()
         record = outside or (now.recording and any(type(s) is Tensor and s._tracked for s in seeds))
         start: dict[Any, Any] = {}
         for r, s in zip(results, seeds, strict=True):
@@ -237,13 +191,12 @@ def _vjp(
                 start,
                 retain=True,
                 record=record,
-                watch=now.watch,
                 between=between if astray else None,
                 targets=variables,
             )
-        return tuple(like(args[i], [_gradient(found.get(x), x, record) for x in groups[i]]) for i in picked)
+        return tuple(tree.like(args[i], [_gradient(found.get(x), x, record) for x in groups[i]]) for i in picked)
 
-    return like(value, (r if outside else r._value for r in results)), pullback, variables
+    return tree.like(value, (r if outside else r._value for r in results)), pullback, variables
 
 
 def _result(r: Any, k: int, value: Any, f: Function) -> Tensor:
@@ -260,7 +213,7 @@ def _result(r: Any, k: int, value: Any, f: Function) -> Tensor:
 
 def _matching(what: str, given: Any, of: str, wanted: Any) -> list[Any]:
     """The arrays of ``given`` in the order of ``wanted``; refused, by name, where structure or shape differ."""
-    found, expected = dict(paths_of(given, "")), dict(paths_of(wanted, ""))
+    found, expected = dict(tree.paths(given, "")), dict(tree.paths(wanted, ""))
     for path, x in expected.items():
         if path not in found:
             raise ValueError(f"{what} takes the structure of {of}, and was given no array for {of}{path}.")
@@ -302,14 +255,14 @@ def value_and_grad(f: Function, argnums: int | Sequence[int] = 0) -> Function:
     @wraps(f, updated=())
     def value_and_gradient(*args: Any, **options: Any) -> tuple[Any, Any]:
         value, pullback, _ = _vjp(f, args, _pick(chosen, args, f), options)
-        results = leaves_of(value)
+        results = tree.leaves(value)
         if len(results) != 1 or np.size(results[0]) != 1:
             given = [np.shape(r) for r in results]
             raise ValueError(
                 f"the gradient of {_name(f)} needs a single number as its result; got results of shapes {given}. "
                 "Reduce it (np.sum), or use microgradnp.jacobian."
             )
-        gradients = pullback(like(value, [np.ones(np.shape(results[0]))]))
+        gradients = pullback(tree.like(value, [np.ones(np.shape(results[0]))]))
         return value, gradients[0] if isinstance(chosen, int) else gradients
 
     return value_and_gradient
@@ -365,7 +318,9 @@ def jvp(f: Function, args: Sequence[Any], tangents: Sequence[Any]) -> tuple[Any,
     """
     tangents = _directions("jvp", args, tangents)
     value, pullback, variables = _vjp(f, args, tuple(range(len(args))), {})
-    vectors = like(value, [np.zeros(np.shape(r), np.result_type(_array(r), np.float32)) for r in leaves_of(value)])
+    vectors = tree.like(
+        value, [np.zeros(np.shape(r), np.result_type(_array(r), np.float32)) for r in tree.leaves(value)]
+    )
     _, push, _ = _vjp(pullback, (vectors,), (0,), {}, own=variables)
     return value, push(tangents)[0]
 
@@ -378,7 +333,7 @@ def _directions(name: str, args: Any, directions: Any) -> tuple[Any, ...]:
             f"{type(args).__name__} and {type(directions).__name__}."
         )
     matching = (
-        like(arg, _matching(f"{name}'s direction {i}", direction, f"argument {i}", arg))
+        tree.like(arg, _matching(f"{name}'s direction {i}", direction, f"argument {i}", arg))
         for i, (arg, direction) in enumerate(zip(args, directions, strict=True))
     )
     return tuple(matching)
@@ -404,8 +359,8 @@ def jacobian(f: Function, argnums: int | Sequence[int] = 0) -> Function:
     def jacobian_of(*args: Any, **options: Any) -> Any:
         picked = _pick(chosen, args, f)
         value, pullback, _ = _vjp(f, args, picked, options)
-        arguments = [x for i in picked for x in leaves_of(args[i])]
-        results = leaves_of(value)
+        arguments = [x for i in picked for x in tree.leaves(args[i])]
+        results = tree.leaves(value)
         zeros = [np.zeros(np.shape(r), _array(r).dtype) for r in results]
         blocks = []
         for k, r in enumerate(results):
@@ -413,7 +368,7 @@ def jacobian(f: Function, argnums: int | Sequence[int] = 0) -> Function:
             for index in np.ndindex(np.shape(r)):
                 seed = zeros[k].copy()
                 seed[index] = 1
-                rows.append(leaves_of(pullback(like(value, [*zeros[:k], seed, *zeros[k + 1 :]]))))
+                rows.append(tree.leaves(pullback(tree.like(value, [*zeros[:k], seed, *zeros[k + 1 :]]))))
             columns = []
             for j, x in enumerate(arguments):
                 shape = np.shape(r) + np.shape(x)
@@ -421,9 +376,9 @@ def jacobian(f: Function, argnums: int | Sequence[int] = 0) -> Function:
                     np.reshape(np.stack([row[j] for row in rows]), shape) if rows else np.zeros(shape, _array(x).dtype)
                 )
             structures = iter(columns)
-            parts = tuple(like(args[i], structures) for i in picked)
+            parts = tuple(tree.like(args[i], structures) for i in picked)
             blocks.append(parts[0] if isinstance(chosen, int) else parts)
-        return like(value, blocks)
+        return tree.like(value, blocks)
 
     return jacobian_of
 
@@ -467,7 +422,7 @@ def stop_gradient(x: Any) -> Any:
     >>> mg.grad(lambda x: x * mg.stop_gradient(x))(3.0)
     array(3.)
     """
-    return like(x, [_stopped(leaf) for leaf in leaves_of(x)])
+    return tree.map(_stopped, x)
 
 
 def _stopped(x: Any) -> Any:

@@ -12,8 +12,7 @@ from hypothesis import strategies as st
 from recipes import RECIPES
 
 import microgradnp as mg
-from microgradnp import check, nn, optim
-from microgradnp.transforms.pullback import leaves_of
+from microgradnp import check, nn, optim, tree
 
 
 def written(compiled):
@@ -29,7 +28,7 @@ def written(compiled):
 
 def inputs(args):
     """The arrays among a step's arguments, flattened, as the written function takes them."""
-    return [a for a in leaves_of(args) if isinstance(a, np.ndarray)]
+    return [a for a in tree.leaves(args) if isinstance(a, np.ndarray)]
 
 
 @pytest.mark.parametrize("function", RECIPES, ids=lambda f: getattr(f, "__name__", str(f)))

@@ -8,7 +8,7 @@ import pytest
 from helpers import leaf
 
 import microgradnp as mg
-from microgradnp.engine.tensor import _PLAIN, _state
+from microgradnp.engine.state import PLAIN, current
 
 
 def test_no_grad_is_a_context_and_a_decorator_and_nests():
@@ -25,7 +25,7 @@ def test_no_grad_is_a_context_and_a_decorator_and_nests():
         assert not (x * 2.0).requires_grad
         assert leaf(1.0).requires_grad
     assert (x * 2.0).requires_grad
-    assert _state() is _PLAIN
+    assert current() is PLAIN
 
 
 @pytest.mark.parametrize("scope", [mg.no_grad, mg.debug])

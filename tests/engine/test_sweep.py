@@ -9,7 +9,7 @@ from hypothesis.extra import numpy as hnp
 
 import microgradnp as mg
 from microgradnp import Tensor
-from microgradnp.engine.tensor import _PLAIN, _state
+from microgradnp.engine.state import PLAIN, current
 
 # -- Any graph ---------------------------------------------------------------------------------------------------------
 
@@ -221,4 +221,4 @@ def test_an_error_in_a_rule_leaves_gradients_and_state_alone():
     with pytest.raises(ZeroDivisionError):
         loss.backward()
     np.testing.assert_array_equal(x.grad, [1.0, 1.0])
-    assert _state() is _PLAIN
+    assert current() is PLAIN

@@ -16,7 +16,7 @@ from hypothesis.extra import numpy as hnp
 
 import microgradnp as mg
 from microgradnp import Tensor
-from microgradnp.engine.tensor import _INSTEAD
+from microgradnp.functions.standing import INSTEAD
 
 FLOATS = hnp.arrays(
     st.sampled_from([np.float32, np.float64]),
@@ -349,7 +349,7 @@ def test_flags_follow_the_graph():
 # -- Names that it does not have ---------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", sorted(_INSTEAD))
+@pytest.mark.parametrize("name", sorted(INSTEAD))
 def test_a_method_that_is_missing_names_what_to_use_and_is_not_there(name):
     t = Tensor([[1.0, 2.0]], requires_grad=True)
     with pytest.raises(AttributeError, match=f"a Tensor has no attribute '{name}'. Use ") as caught:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import microgradnp as mg
-from microgradnp.engine.tensor import _PLAIN, _state
+from microgradnp.engine.state import PLAIN, current
 
 THREADS = 8
 
@@ -79,7 +79,7 @@ def test_threads_may_add_to_the_gradient_of_a_leaf_that_they_share():
 def test_no_grad_and_debug_stay_in_their_thread():
     x = mg.Tensor([1.0], requires_grad=True)
     with ThreadPoolExecutor(1) as pool, mg.no_grad(), mg.debug():
-        assert pool.submit(_state).result() is _PLAIN
+        assert pool.submit(current).result() is PLAIN
         assert pool.submit(lambda: (x * 2.0).requires_grad).result()
         assert not (x * 2.0).requires_grad
         # A caller who wants its own state there takes it along.
@@ -93,19 +93,19 @@ def test_one_scope_may_be_entered_again_and_by_many(begin):
     def inside(turns):
         for _ in range(turns):
             with scope:
-                within = _state()
-                assert within is not _PLAIN
+                within = current()
+                assert within is not PLAIN
                 with scope:
                     time.sleep(0)
-                assert _state() is within
-            assert _state() is _PLAIN
+                assert current() is within
+            assert current() is PLAIN
             assert np.geterr() == errors
 
     async def task(delay):
         with scope:
             await asyncio.sleep(delay)
-            assert _state() is not _PLAIN
-        assert _state() is _PLAIN
+            assert current() is not PLAIN
+        assert current() is PLAIN
 
     async def main():
         await asyncio.gather(task(0.002), task(0.0), task(0.001))
@@ -126,9 +126,9 @@ def test_generators_that_end_in_any_order_leave_the_state_as_it_was(one, other):
     first, second = generator(one), generator(other)
     next(first), next(second)
     first.close()
-    assert _state() is not _PLAIN
+    assert current() is not PLAIN
     second.close()
-    assert _state() is _PLAIN
+    assert current() is PLAIN
     assert np.geterr() == errors
 
 
@@ -154,7 +154,7 @@ def test_async_tasks_do_not_see_each_others_state():
             assert (x * 2.0).requires_grad
             with np.errstate(divide="ignore"):
                 assert np.log(x - x).requires_grad
-            assert _state() is _PLAIN
+            assert current() is PLAIN
 
     async def failing():
         with mg.no_grad():
@@ -166,7 +166,7 @@ def test_async_tasks_do_not_see_each_others_state():
         assert [type(r) for r in results] == [type(None)] * 3 + [KeyError]
 
     asyncio.run(main())
-    assert _state() is _PLAIN
+    assert current() is PLAIN
 
 
 def test_a_task_started_inside_inherits_and_cannot_change_its_parent():
@@ -183,6 +183,6 @@ def test_a_task_started_inside_inherits_and_cannot_change_its_parent():
             task = asyncio.create_task(child())
         assert (x * 2.0).requires_grad
         assert not await task
-        assert _state() is _PLAIN
+        assert current() is PLAIN
 
     asyncio.run(main())

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 import microgradnp as mg
+from microgradnp.engine.dispatch import CONSTANTS, FUNCTIONS, REFUSED
 from microgradnp.engine.rules import RULES, name_of
-from microgradnp.engine.tensor import CONSTANTS, FUNCTIONS, REFUSED
 from microgradnp.functions.shapes import CREATION
 from microgradnp.functions.standing import classify, overridable
 

@@ -14,9 +14,8 @@ from hypothesis import strategies as st
 from recipes import BUILT_IN, RECIPES, Case
 
 import microgradnp as mg
-from microgradnp import check
+from microgradnp import check, tree
 from microgradnp.engine.rules import RULES, name_of
-from microgradnp.transforms.pullback import leaves_of, like
 
 PROFILE = settings.get_profile(settings.get_current_profile_name())
 THOROUGH = PROFILE.max_examples >= 1000
@@ -132,7 +131,7 @@ def outcome(f: Any, args: tuple[Any, ...]) -> Any:
     with np.errstate(all="ignore"):
         try:
             value, pullback = mg.vjp(f, *args)
-            results = [np.asarray(r) for r in leaves_of(value)]
-            return results + list(pullback(like(value, [np.ones(r.shape) for r in results])))
+            results = [np.asarray(r) for r in tree.leaves(value)]
+            return results + list(pullback(tree.like(value, [np.ones(r.shape) for r in results])))
         except (ValueError, TypeError, np.linalg.LinAlgError) as error:
             return type(error).__name__

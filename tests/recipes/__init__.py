@@ -9,7 +9,7 @@ away from kinks and poles, which ``test_edges_*.py`` visit on purpose. A row or 
 from typing import Any
 
 from microgradnp.engine import rules
-from microgradnp.engine.tensor import FUNCTIONS
+from microgradnp.engine.dispatch import FUNCTIONS
 from microgradnp.functions.shapes import CREATION
 from recipes import elementwise, linalg, networks, places, reductions, sequences, shapes  # noqa: F401 (they register)
 from recipes.drawing import RECIPES, Case

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from microgradnp.check.strategies import LAYOUTS, dtypes, lay
-from microgradnp.engine import rules
+from microgradnp.engine import table
 from microgradnp.nn import functional
 from recipes.drawing import Case, array, booleans, group, numpy_has, recipe, telling
 
@@ -15,7 +15,7 @@ from recipes.drawing import Case, array, booleans, group, numpy_has, recipe, tel
 UNARY: dict[Any, dict[str, Any]] = {
     np.positive: {}, np.negative: {}, np.conjugate: {}, np.square: {}, np.deg2rad: {}, np.rad2deg: {}, np.radians: {},
     np.degrees: {}, np.sin: {}, np.cos: {}, np.arctan: {}, np.tanh: {}, np.arcsinh: {}, np.sinc: {}, np.real: {},
-    np.real_if_close: {}, np.copy: {}, np.nan_to_num: {}, rules.identity: {},
+    np.real_if_close: {}, np.copy: {}, np.nan_to_num: {}, table.identity: {},
     np.exp: {"high": 2.0}, np.exp2: {}, np.expm1: {"high": 2.0}, np.sinh: {"low": -2.0, "high": 2.0},
     np.cosh: {"low": -2.0, "high": 2.0}, np.i0: {"low": -3.0, "high": 3.0},
     np.reciprocal: {"away_from": 0.0}, np.absolute: {"away_from": 0.0}, np.fabs: {"away_from": 0.0},
@@ -82,10 +82,10 @@ def _np_astype(draw, f):
     return Case(lambda x: f(x, dtype), array(draw))
 
 
-@recipe(rules.astype)
+@recipe(table.astype)
 def _astype(draw, f):
     dtype = draw(st.sampled_from([np.float32, np.float64]))
-    return Case(lambda x: rules.astype(x, dtype=dtype), array(draw))
+    return Case(lambda x: table.astype(x, dtype=dtype), array(draw))
 
 
 # -- Chosen elements ---------------------------------------------------------------------------------------------------

@@ -5,7 +5,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from microgradnp.check.strategies import dtypes
-from microgradnp.engine import rules
+from microgradnp.engine import table
+from microgradnp.functions import special
 from microgradnp.functions.places import put, put_along_axis
 from recipes.drawing import Case, array, axis_of, recipe
 
@@ -17,17 +18,17 @@ INDICES = [
 ]  # fmt: skip
 
 
-@recipe(rules.getitem)
+@recipe(table.getitem)
 def _getitem(draw, f):
     index = draw(st.sampled_from(INDICES))
     return Case(lambda x: x[index], array(draw, (3, 4)))
 
 
-@recipe(rules.scatter)
+@recipe(table.scatter)
 def _scatter(draw, f):
     index = draw(st.sampled_from(INDICES))
     x = array(draw, np.empty((3, 4))[index].shape)
-    return Case(lambda g: rules.scatter(g, index=index, shape=(3, 4)), x)
+    return Case(lambda g: table.scatter(g, index=index, shape=(3, 4)), x)
 
 
 @recipe(np.take)
@@ -45,7 +46,7 @@ def _take(draw, f):
     return Case(lambda x: f(x, places, axis=axis, mode=mode), x)
 
 
-@recipe(rules.scatter_take)
+@recipe(special.scatter_take)
 def _scatter_take(draw, f):
     places = draw(hnp.arrays(np.int64, (2, 2), elements=st.integers(-3, 2)))
     return Case(lambda g: f(g, places, axis=1, length=3), array(draw, (2, 2, 2)))
@@ -61,7 +62,7 @@ def _take_along_axis(draw, f):
     return Case(lambda x: f(x, places, axis), x)
 
 
-@recipe(rules.scatter_along_axis)
+@recipe(special.scatter_along_axis)
 def _scatter_along_axis(draw, f):
     places = draw(hnp.arrays(np.int64, (2, 3), elements=st.integers(-4, 3)))
     return Case(lambda g: f(g, places, axis=1, length=4), array(draw, (2, 3)))

@@ -8,7 +8,8 @@ from formulas import check, evaluate, leaf
 
 import microgradnp as mg
 from microgradnp import show
-from microgradnp.engine.rules import RULES, astype, identity
+from microgradnp.engine.rules import RULES
+from microgradnp.engine.table import astype, identity
 from microgradnp.nn import functional
 from microgradnp.show import expressions as fo
 from microgradnp.show.letters import SHORTER, Entry, row_in_letters

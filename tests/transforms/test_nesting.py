@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import microgradnp as mg
-from microgradnp.engine.tensor import _PLAIN, _state
+from microgradnp.engine.state import PLAIN, current
 
 
 def by_vjp(f):
@@ -98,7 +98,7 @@ def test_the_state_is_what_it_was_after_an_error_within():
             transform(f)(1.0)
     with pytest.raises(KeyError), mg.no_grad():
         mg.grad(f)(1.0)
-    assert _state() is _PLAIN
+    assert current() is PLAIN
 
 
 # -- No confusion of perturbations: each transform differentiates by its own variable ----------------------------------

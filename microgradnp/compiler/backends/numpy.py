@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
+from microgradnp.arrays import Array
 from microgradnp.compiler.ir import Call, Number, Ones, Trace, Value, Variable, View
 from microgradnp.compiler.lower import is_runtime
 from microgradnp.compiler.plan import Plan, formed, view
 from microgradnp.compiler.source import Source, nested, plain, written
 from microgradnp.engine.rules import name_of
-from microgradnp.engine.tensor import Array
 
 
 @dataclass(frozen=True, slots=True)

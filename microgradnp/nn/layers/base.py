@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from microgradnp.engine.tensor import Tensor, no_grad, plain
+from microgradnp.engine.state import no_grad
+from microgradnp.engine.tensor import Tensor, plain
 from microgradnp.nn.checkpoint import load_into
 from microgradnp.nn.layers.summary import print_summary
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from microgradnp.engine.tensor import no_grad
+from microgradnp.engine.state import no_grad
 
 
 def print_summary(model: Any, input_shape: tuple[int, ...] | None) -> None:

@@ -11,13 +11,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from microgradnp.engine.tensor import Array, Tensor, _state, assign, orders, wrap
+from microgradnp.arrays import Array
+from microgradnp.engine.state import current
+from microgradnp.engine.tensor import Tensor, assign, written
 from microgradnp.nn.checkpoint import load_into
 
 
@@ -38,9 +39,8 @@ class Hyperparameter:
         if optimizer is None:
             return self
         array = optimizer._hyperparameters[self.name]
-        if _state().tracer is None:
-            return float(array)
-        return wrap(array).astype(optimizer._dtype)
+        machine = current().machine
+        return machine.lift(array).astype(optimizer._dtype) if machine.traces else float(array)
 
     def __set__(self, optimizer: Optimizer, value: Any) -> None:
         self.check(optimizer, value)
@@ -98,13 +98,10 @@ class _Group:
 
     def adopt(self) -> None:
         """Take over the values of parameters whose ``.data`` was set to another array since."""
-        tracer = _state().tracer
+        machine = current().machine
         for p, view in zip(self.parameters, self.views, strict=True):
             if p._value is not view:
-                # A replay does not miss this change: it needs the arrays that were there when it was recorded.
-                with nullcontext() if tracer is None else tracer.surroundings.memory.writing(view):
-                    np.copyto(view, p._value)
-                p._value = view
+                machine.move(p, view)
 
     def gather(self) -> Any:
         """The gradients of all parameters as one vector."""
@@ -120,7 +117,7 @@ class _Group:
                     f"{_describe(self.numbers[i], self.parameters[i])} has a gradient of shape {g.shape}; it must have "
                     "the same shape."
                 )
-        if _state().tracer is None:
+        if not current().machine.traces:
             return np.concatenate(gradients, axis=None, out=self.gradient)  # type: ignore[arg-type]  # none is None
         return np.concatenate(gradients, axis=None)  # type: ignore[arg-type]  # Tensors
 
@@ -194,7 +191,7 @@ class Optimizer:
             If a parameter has no gradient.
         """
         gradients = [(group, group.gather()) for group in self._groups]  # all are there before anything changes
-        lift: Any = wrap if _state().tracer is not None else lambda array: array
+        lift = current().machine.lift
         for group, gradient in gradients:
             group.adopt()
             self._dtype = group.flat.dtype
@@ -206,7 +203,7 @@ class Optimizer:
                 if after[key] is not before[key]:
                     assign(array, after[key])
             for p in group.parameters:
-                p._order = next(orders)  # younger than the nodes that have used it: their sweep will notice
+                written(p)
 
     def _check_result(self, group: _Group, parameter: Any, state: dict[str, Any]) -> None:
         fits = _shape(parameter) == group.flat.shape and state.keys() == group.state.keys()

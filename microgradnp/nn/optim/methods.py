@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from microgradnp.engine.tensor import Array, Tensor
+from microgradnp.arrays import Array
+from microgradnp.engine.tensor import Tensor
 from microgradnp.nn.optim.base import Hyperparameter, Optimizer
 
 

@@ -10,7 +10,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from microgradnp.compiler import RecordingError
 from microgradnp.compiler import compile as record_once  # `compile` is also a keyword of `fit`
-from microgradnp.engine.tensor import Tensor, no_grad
+from microgradnp.engine.state import no_grad
+from microgradnp.engine.tensor import Tensor
 from microgradnp.nn.layers import Layer
 from microgradnp.nn.optim import Optimizer
 from microgradnp.nn.train.data import as_arrays

@@ -1,0 +1,207 @@
+"""The spelling: Python's operators, and ndarray's methods, each a NumPy function called on the Tensor.
+
+Nothing is computed here. ``t + u`` is ``np.add(t, u)`` and ``t.sum(axis=0)`` is ``np.sum(t, axis=0)``, with all of
+NumPy's arguments; what a Tensor does not have says what to use instead.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Protocol, TypeVar
+
+import numpy as np
+
+S = TypeVar("S", bound="Operators")
+
+
+class Method(Protocol):
+    """A method whose result is a Tensor, whatever it takes: what a type checker is to know of it."""
+
+    def __get__(self, t: S, owner: Any = None) -> Callable[..., S]: ...
+
+
+def operator(function: Callable[..., Any]) -> Callable[[S, Any], S]:
+    """``t + u``."""
+    return plain(function)
+
+
+def reflected(function: Callable[..., Any]) -> Callable[[S, Any], S]:
+    """``u + t``, where u is no Tensor."""
+    return plain_reflected(function)
+
+
+def in_place(function: Callable[..., Any]) -> Callable[[S, Any], S]:
+    """``t += u``."""
+    return _named(lambda t, other: t._in_place(function, other), function)  # type: ignore[no-any-return]
+
+
+def unary(function: Callable[..., Any]) -> Callable[[S], S]:
+    """``-t``."""
+    return plain_method(function)
+
+
+def method(function: Callable[..., Any]) -> Method:
+    """``t.sum(...)``."""
+    return plain_method(function)
+
+
+def plain(function: Callable[..., Any]) -> Callable[[Any, Any], Any]:
+    """``t < u``, whose result is a plain array."""
+    return _named(lambda t, other: t._call(function, t, other), function)  # type: ignore[no-any-return]
+
+
+def plain_reflected(function: Callable[..., Any]) -> Callable[[Any, Any], Any]:
+    """``u // t``, where u is no Tensor."""
+    return _named(lambda t, other: t._call(function, other, t), function)  # type: ignore[no-any-return]
+
+
+def plain_method(function: Callable[..., Any]) -> Callable[..., Any]:
+    """``t.argmax(...)``."""
+    return _named(lambda t, *args, **options: t._call(function, t, *args, **options), function)  # type: ignore[no-any-return]
+
+
+def _named(method: Any, function: Callable[..., Any]) -> Any:
+    method.__name__ = function.__name__
+    method.__qualname__ = f"Tensor.{function.__name__}"
+    method.__doc__ = f"As `numpy.{function.__name__}`."
+    return method
+
+
+_POWERS = ((2, np.square), (0.5, np.sqrt), (-1, np.reciprocal))
+
+
+class Operators:
+    """What a Tensor inherits; `_call(function, *args, **options)` and `_in_place(function, other)` are its own."""
+
+    __slots__ = ()
+    _value: Any
+
+    def _call(self, function: Callable[..., Any], *args: Any, **options: Any) -> Any:
+        raise NotImplementedError  # the Tensor's own
+
+    # -- Arithmetic
+
+    __add__ = operator(np.add)
+    __sub__ = operator(np.subtract)
+    __mul__ = operator(np.multiply)
+    __truediv__ = operator(np.divide)
+    __mod__ = operator(np.remainder)
+    __matmul__ = operator(np.matmul)
+
+    __radd__ = reflected(np.add)
+    __rsub__ = reflected(np.subtract)
+    __rmul__ = reflected(np.multiply)
+    __rtruediv__ = reflected(np.divide)
+    __rmod__ = reflected(np.remainder)
+    __rmatmul__ = reflected(np.matmul)
+    __rpow__ = reflected(np.power)
+
+    __iadd__ = in_place(np.add)
+    __isub__ = in_place(np.subtract)
+    __imul__ = in_place(np.multiply)
+    __itruediv__ = in_place(np.divide)
+    __imod__ = in_place(np.remainder)
+    __imatmul__ = in_place(np.matmul)
+    __ipow__ = in_place(np.power)
+
+    __neg__ = unary(np.negative)
+    __pos__ = unary(np.positive)
+    __abs__ = unary(np.absolute)
+
+    def __pow__(self: S, other: Any) -> S:
+        """As `numpy.power`; squares, roots and reciprocals as ndarray takes them: the same bits, and faster."""
+        if type(other) is int or type(other) is float:
+            for exponent, function in _POWERS:
+                if other == exponent and (exponent == 2 or self._value.dtype.kind == "f"):
+                    return self._call(function, self)  # type: ignore[no-any-return]  # a Tensor
+        return self._call(np.power, self, other)  # type: ignore[no-any-return]  # a Tensor
+
+    # -- Piecewise constant
+
+    __hash__ = object.__hash__
+    __eq__ = plain(np.equal)
+    __ne__ = plain(np.not_equal)
+    __lt__ = plain(np.less)
+    __le__ = plain(np.less_equal)
+    __gt__ = plain(np.greater)
+    __ge__ = plain(np.greater_equal)
+    __and__ = plain(np.bitwise_and)
+    __or__ = plain(np.bitwise_or)
+    __rand__ = plain_reflected(np.bitwise_and)
+    __ror__ = plain_reflected(np.bitwise_or)
+    __invert__ = plain_method(np.invert)
+    __floordiv__ = plain(np.floor_divide)
+    __rfloordiv__ = plain_reflected(np.floor_divide)
+
+    def __divmod__(self, other: Any) -> Any:
+        return self // other, self % other
+
+    def __rdivmod__(self, other: Any) -> Any:
+        return other // self, other % self
+
+    # -- The methods of ndarray
+
+    sum = method(np.sum)
+    mean = method(np.mean)
+    prod = method(np.prod)
+    max = method(np.max)
+    min = method(np.min)
+    var = method(np.var)
+    std = method(np.std)
+    cumsum = method(np.cumsum)
+    cumprod = method(np.cumprod)
+    trace = method(np.trace)
+    dot = method(np.dot)
+    clip = method(np.clip)
+    ravel = method(np.ravel)
+    flatten = method(np.ravel)
+    swapaxes = method(np.swapaxes)
+    squeeze = method(np.squeeze)
+    repeat = method(np.repeat)
+    take = method(np.take)
+    diagonal = method(np.diagonal)
+    choose = method(np.choose)
+
+    argmax = plain_method(np.argmax)
+    argmin = plain_method(np.argmin)
+    argsort = plain_method(np.argsort)
+    argpartition = plain_method(np.argpartition)
+    any = plain_method(np.any)
+    all = plain_method(np.all)
+    round = plain_method(np.round)
+    nonzero = plain_method(np.nonzero)
+    searchsorted = plain_method(np.searchsorted)
+
+    def reshape(self: S, *shape: Any, **options: Any) -> S:
+        """As `numpy.reshape`; the shape as one tuple or as several ints."""
+        return self._call(np.reshape, self, shape[0] if len(shape) == 1 else shape, **options)  # type: ignore[no-any-return]  # a Tensor
+
+    def transpose(self: S, *axes: Any) -> S:
+        """As `numpy.transpose`; the axes as one tuple or as several ints."""
+        return self._call(np.transpose, self, (axes[0] if len(axes) == 1 else axes) or None)  # type: ignore[no-any-return]  # a Tensor
+
+    def compress(self: S, condition: Any, axis: int | None = None) -> S:
+        """As `numpy.compress`."""
+        return self._call(np.compress, condition, self, axis)  # type: ignore[no-any-return]  # a Tensor
+
+    def conj(self: S) -> S:
+        """The Tensor itself: its data are real."""
+        return self
+
+    conjugate = conj
+    real = property(conj)
+
+    @property
+    def imag(self) -> Any:
+        """A plain array of zeros."""
+        return self._call(np.imag, self)
+
+    @property
+    def T(self: S) -> S:
+        """All axes in reverse order."""
+        return self._call(np.transpose, self)  # type: ignore[no-any-return]  # a Tensor
+
+    @property
+    def mT(self: S) -> S:
+        """The last two axes exchanged: each matrix of a stack transposed."""
+        return self._call(np.swapaxes, self, -1, -2)  # type: ignore[no-any-return]  # a Tensor
