@@ -121,8 +121,9 @@ class Derivation:
         self.leaves = variables(self.graph)
         self.reading = Reading(self.graph)
         self.steps, self.names = self.reading.steps, self.reading.names
-        self.flow = Flow(loss)
-        self.derivatives = {step: self._derivatives(step) for step in self.steps}
+        flow = Flow(loss)
+        self.gradients = {step: largest(flow.into[step.node]) for step in self.steps}
+        self.derivatives = {step: self._derivatives(step, flow) for step in self.steps}
         self.lines: list[tuple[str, Expression, Expression]] = []
         self._derive_formulas()
 
@@ -156,7 +157,7 @@ class Derivation:
         parts += [f"{key}={value}" for key, value in options.items() if np.size(value) < 4 and value is not None]
         return f"{step.operation.name}({', '.join(parts)})"
 
-    def _derivatives(self, step: Step) -> list[Derivative]:
+    def _derivatives(self, step: Step, flow: Flow) -> list[Derivative]:
         """For each tracked input: the local derivative in the symbols of the step's own inputs, and the numbers."""
         if step.meaning is None:
             partials: Sequence[Any] = [Symbol(f"the rule of {step.operation.name}")] * len(step.inputs)
@@ -166,7 +167,7 @@ class Derivation:
         for x, (operation, i), partial in zip(step.inputs, step.entrances, partials, strict=True):
             if is_tracked(x):
                 left = Symbol(f"∂{self.names[step.node]}/∂{self.names[x]}")
-                gradient, at = largest(self.flow.out[operation.result, i])
+                gradient, at = largest(flow.out[operation.result, i])
                 slope = difference(self.graph, self.loss, (operation, i), at)
                 found.append(Derivative((left, partial), at, gradient, slope))
         return found
@@ -269,7 +270,7 @@ class Derivation:
         for step in self.steps:
             node = step.node
             value = [dollar(writer.equation(*self._equation(step))), _shape(node), _range(node)]
-            flowing_in = _entry(*largest(self.flow.into[node]))
+            flowing_in = _entry(*self.gradients[step])
             for d in self.derivatives[step]:
                 difference = f"{d.difference:.6g}" + ("" if d.agrees else "  ✗")
                 yield [*value, dollar(writer.equation(*d.local)), flowing_in, _entry(d.gradient, d.at), difference]

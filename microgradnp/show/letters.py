@@ -127,11 +127,11 @@ def either(a: Entry, b: Entry) -> Any:
 
 
 def choice(condition: Entry, a: Entry, b: Entry) -> Any:
-    """``a`` where the condition holds, else ``b``; a ``b`` that was only kept from being 0 is itself."""
+    """``a`` where the condition holds, else ``b``; a divisor that 1 keeps from being 0 is itself."""
     zero, letters = Number(0), condition.letters
     if isinstance(letters, Number):
         return a if letters.value else b
-    if letters == tie(b, entry(0)).letters:
+    if a.letters == Number(1) and letters == tie(b, entry(0)).letters:
         return b
     if zero in (a.letters, b.letters):
         return truth(condition) * a + (1 - truth(condition)) * b

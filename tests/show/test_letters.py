@@ -108,6 +108,8 @@ def custom(rule):
         (lambda g, y, x: g * y * (1 - y), "∂f/∂v_i = h(v_i) (1 − h(v_i))"),
         (lambda g, y, x: np.where(x > 0, g, 0.5 * g), "∂f/∂v_i = where(v_i > 0, 1, 1/2)"),
         (lambda g, y, x: g * (y == x), "∂f/∂v_i = [h(v_i) = v_i]"),
+        (lambda g, y, x: g * np.where(y == 0, 0.5, y), "∂f/∂v_i = where(h(v_i) = 0, 1/2, h(v_i))"),
+        (lambda g, y, x: g / np.where(y == 0, 1, y), "∂f/∂v_i = 1 / h(v_i)"),
         (lambda g, y, x: g * ~((x < 0) | (x > 1)), "∂f/∂v_i = 1 − ([0 > v_i] + [v_i > 1] − [0 > v_i] [v_i > 1])"),
         (lambda g, y, x: np.where(np.sign(x), g, 0), "∂f/∂v_i = [sign(v_i)]"),
         (lambda g, y, x: g * functional.sigmoid(x), "∂f/∂v_i = σ(v_i)"),
