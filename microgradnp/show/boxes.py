@@ -12,22 +12,13 @@ from typing import Any
 
 import numpy as np
 
-from microgradnp.engine.rules import name_of
+from microgradnp.engine.rules import SYMBOLS, name_of
 from microgradnp.engine.tensor import Tensor
 from microgradnp.show.steps import Reading, Step, constant
 from microgradnp.transforms.graph import is_tracked, operations
 
 READABLE = 60
 """So many nodes are drawn one by one; of more, each layer becomes a box."""
-
-SYMBOLS: dict[Any, str] = {
-    np.add: "+",
-    np.subtract: "-",
-    np.multiply: "*",
-    np.divide: "/",
-    np.power: "**",
-    np.matmul: "@",
-}
 
 TYPESET = {"-": "−", "*": "×", "**": "^"}
 """The signs that stand otherwise on paper than in Python."""

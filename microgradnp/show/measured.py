@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from microgradnp.engine.state import Machine, no_grad, state
+from microgradnp.engine.state import Machine, state
 from microgradnp.engine.sweep import fitted, sweep
 from microgradnp.engine.tensor import Tensor
 from microgradnp.transforms.graph import Operation, again, dependents, operation
@@ -69,7 +69,7 @@ def difference(
         return (moved_by(h) - moved_by(-h)) / (2 * h)
 
     best = (math.inf, math.nan)
-    with no_grad(), np.errstate(all="ignore"):
+    with state(machine=Machine(), recording=False), np.errstate(all="ignore"):
         for size in (1e-4, 1e-5, 1e-6, 1e-7):
             h = size * max(1.0, abs(float(x[at])))
             coarse, fine = slope(h), slope(h / 2)
