@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from microgradnp import tree
-from microgradnp.engine.rules import parameters_of
 from microgradnp.engine.tensor import Tensor
+from microgradnp.signatures import parameters_of
 
 Array = NDArray[Any]
 Function = Callable[..., Any]

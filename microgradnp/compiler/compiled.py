@@ -18,9 +18,9 @@ from microgradnp.compiler.ir import Guard, Trace, Value
 from microgradnp.compiler.optimise import mark_constants, optimise
 from microgradnp.compiler.program import MISS, Program
 from microgradnp.compiler.record import Recorder, RecordingError
-from microgradnp.engine.rules import parameters_of
 from microgradnp.engine.state import Machine, State, current, state
 from microgradnp.engine.tensor import Tensor, wrap
+from microgradnp.signatures import parameters_of
 
 PATIENCE = 8
 """After so many recordings in a row a compiled step complains."""

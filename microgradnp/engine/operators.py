@@ -6,10 +6,13 @@ NumPy's arguments; what a Tensor does not have says what to use instead.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from operator import attrgetter
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
+
+from microgradnp.engine.state import current
 
 S = TypeVar("S", bound="Operators")
 
@@ -70,14 +73,44 @@ def _named(method: Any, function: Callable[..., Any]) -> Any:
 _POWERS = ((2, np.square), (0.5, np.sqrt), (-1, np.reciprocal))
 
 
+def attribute(name: str, doc: str) -> Any:
+    """``t.shape``, of the array."""
+    return property(attrgetter(f"_value.{name}"), doc=doc)
+
+
+def number(kind: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """``float(t)``."""
+    return _named(lambda t: kind(t._number(kind.__name__)), kind)  # type: ignore[no-any-return]
+
+
 class Operators:
     """What a Tensor inherits; `_call(function, *args, **options)` and `_in_place(function, other)` are its own."""
 
     __slots__ = ()
     _value: Any
+    _tracked: bool
 
     def _call(self, function: Callable[..., Any], *args: Any, **options: Any) -> Any:
         raise NotImplementedError  # the Tensor's own
+
+    # -- What it is
+
+    shape: tuple[int, ...] = attribute("shape", "The length of each axis.")
+    dtype: np.dtype[Any] = attribute("dtype", "The dtype of the data.")
+    ndim: int = attribute("ndim", "The number of axes.")
+    size: int = attribute("size", "The number of elements.")
+    nbytes: int = attribute("nbytes", "The bytes of the data.")
+    itemsize: int = attribute("itemsize", "The bytes of one element.")
+
+    def __len__(self) -> int:
+        if not self._value.ndim:
+            raise TypeError("len() of a 0-d Tensor: it has no axis to count along.")
+        return len(self._value)
+
+    def __iter__(self: S) -> Iterator[S]:
+        if not self._value.ndim:
+            raise TypeError("iteration over a 0-d Tensor: it has no axis to iterate along.")
+        return (self[i] for i in range(len(self._value)))  # type: ignore[index]  # a Tensor has elements
 
     # -- Arithmetic
 
@@ -197,6 +230,11 @@ class Operators:
         return self._call(np.imag, self)
 
     @property
+    def flat(self: S) -> Iterator[S]:
+        """The elements one by one, in C order."""
+        return iter(self._call(np.ravel, self))
+
+    @property
     def T(self: S) -> S:
         """All axes in reverse order."""
         return self._call(np.transpose, self)  # type: ignore[no-any-return]  # a Tensor
@@ -205,3 +243,39 @@ class Operators:
     def mT(self: S) -> S:
         """The last two axes exchanged: each matrix of a stack transposed."""
         return self._call(np.swapaxes, self, -1, -2)  # type: ignore[no-any-return]  # a Tensor
+
+    # -- Out of the graph, never without a word
+
+    def item(self, *index: int) -> float:
+        """The value of one element as a Python number, outside the graph."""
+        return current().machine.read(self, "item()").item(*index)  # type: ignore[no-any-return]  # a number
+
+    def tolist(self) -> Any:
+        """The values as nested lists of Python numbers, outside the graph."""
+        return current().machine.read(self, "tolist()").tolist()
+
+    def _number(self, kind: str) -> Any:
+        value = current().machine.read(self, f"{kind}()")
+        if self._tracked:
+            raise TypeError(
+                f"{kind}() of a Tensor that is part of a graph would detach it without a word (NumPy calls it for a[i] "
+                "= t). Use t.item() for the value as a Python number, or np.stack to collect Tensors into an array."
+            )
+        if value.size != 1:
+            raise TypeError(f"{kind}() needs a single element; this Tensor has shape {value.shape}.")
+        return value.item()
+
+    __float__ = number(float)
+    __int__ = number(int)
+    __complex__ = number(complex)
+
+    def __index__(self) -> int:
+        if self._value.dtype.kind not in "iu" or self._value.ndim:
+            raise TypeError(
+                f"only a 0-d integer Tensor is an index; this one has dtype {self._value.dtype} and shape "
+                f"{self._value.shape}."
+            )
+        return int(self._number("int"))
+
+    def __bool__(self) -> bool:
+        return bool(current().machine.read(self, "bool()"))

@@ -9,7 +9,6 @@ A rule never asks for a value in an ``if`` (only for shapes and options), so it 
 function that can be *composed* of others is composed, in ``functions/``, and needs no row at all.
 """
 
-import inspect
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -17,6 +16,8 @@ from functools import partial, wraps
 from typing import Any
 
 import numpy as np
+
+from microgradnp.signatures import check_signatures
 
 Vjp = Callable[..., Any]
 
@@ -113,24 +114,6 @@ def defvjp(
     RULES[function] = Rule(function, forward or function, _Each(each) if each else rules, composed=own)
 
 
-def check_signatures(who: str, rules: Sequence[Vjp | None], least: int, most: float) -> None:
-    """Refuse rules that cannot be called with the gradient, the output and ``least`` to ``most`` arguments."""
-    for i, rule in enumerate(rules):
-        code = getattr(rule, "__code__", None)  # inspect.signature would take 3 ms for the rows below
-        if rule is None or code is None:
-            continue
-        takes = code.co_argcount
-        needs = takes - len(getattr(rule, "__defaults__", None) or ()) - hasattr(rule, "__self__")
-        many = bool(code.co_flags & 0x04)  # it has *arguments
-        if (not many and takes - hasattr(rule, "__self__") < least + 2) or needs > most + 2:
-            names = ", ".join(code.co_varnames[:takes])
-            called = f"{least}" if least == most else f"at least {least}"
-            raise TypeError(
-                f"{who}: the rule for argument {i} takes ({names}), but is called as rule(g, y, *arguments): with the "
-                f"gradient, the output and all of the function's arguments, {called} here."
-            )
-
-
 def primitive(function: Callable[..., Any], *, composed: bool = False) -> Callable[..., Any]:
     """Let Tensors take over a plain function of arrays, as they take over NumPy's own functions (NEP 18).
 
@@ -152,17 +135,6 @@ def primitive(function: Callable[..., Any], *, composed: bool = False) -> Callab
 def composed(function: Callable[..., Any]) -> Callable[..., Any]:
     """`primitive` for a function that is made of NumPy calls alone: a program records these in its place."""
     return primitive(function, composed=True)
-
-
-def parameters_of(function: Callable[..., Any]) -> list[inspect.Parameter]:
-    """A function's parameters, as far as it tells them; a ufunc's inputs, which NumPy itself tells only since 2.4."""
-    if isinstance(function, np.ufunc):
-        names = ["x"] if function.nin == 1 else [f"x{i}" for i in range(1, function.nin + 1)]
-        return [inspect.Parameter(name, inspect.Parameter.POSITIONAL_ONLY) for name in names]
-    try:
-        return list(inspect.signature(function).parameters.values())
-    except (TypeError, ValueError):
-        return []
 
 
 def name_of(function: Callable[..., Any]) -> str:

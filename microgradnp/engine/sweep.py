@@ -14,8 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from microgradnp.engine.rules import ARRAYS, Rule, Vjp, parameters_of
+from microgradnp.engine.rules import ARRAYS, Rule, Vjp
 from microgradnp.engine.state import Machine, current
+from microgradnp.signatures import parameters_of
 
 
 def sweep(

@@ -77,24 +77,15 @@ defvjp(np.conjugate,    lambda g, y, x: g)
 defvjp(np.square,       lambda g, y, x: g * (x + x))
 defvjp(np.reciprocal,   lambda g, y, x: -g * (y * y))
 defvjp(np.sqrt,         lambda g, y, x: g * (0.5 / y))
-defvjp(np.cbrt,         lambda g, y, x: g / (3 * y * y))
 defvjp(np.absolute,     lambda g, y, x: g * np.sign(x))
-defvjp(np.fabs,         lambda g, y, x: g * np.sign(x))
-defvjp(np.deg2rad,      lambda g, y, x: g * (math.pi / 180))
-defvjp(np.rad2deg,      lambda g, y, x: g * (180 / math.pi))
-defvjp(np.radians,      lambda g, y, x: g * (math.pi / 180))
-defvjp(np.degrees,      lambda g, y, x: g * (180 / math.pi))
 # fmt: on
 
 # -- Exponentials and logarithms ---------------------------------------------------------------------------------------
 
 # fmt: off
 defvjp(np.exp,          lambda g, y, x: g * y)
-defvjp(np.exp2,         lambda g, y, x: g * (y * math.log(2)))
 defvjp(np.expm1,        lambda g, y, x: g * (y + 1))
 defvjp(np.log,          lambda g, y, x: g / x)
-defvjp(np.log2,         lambda g, y, x: g / (x * math.log(2)))
-defvjp(np.log10,        lambda g, y, x: g * (1 / math.log(10) / x))
 defvjp(np.log1p,        lambda g, y, x: g / (1 + x))
 # fmt: on
 

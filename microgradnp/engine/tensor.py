@@ -312,51 +312,6 @@ class Tensor(Operators):
         """Whether this Tensor was made by the user, not computed from others in a graph."""
         return self._rule is None
 
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """The length of each axis."""
-        return self._value.shape
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        """The dtype of the data."""
-        return self._value.dtype
-
-    @property
-    def ndim(self) -> int:
-        """The number of axes."""
-        return self._value.ndim
-
-    @property
-    def size(self) -> int:
-        """The number of elements."""
-        return self._value.size
-
-    @property
-    def nbytes(self) -> int:
-        """The bytes of the data."""
-        return self._value.nbytes
-
-    @property
-    def itemsize(self) -> int:
-        """The bytes of one element."""
-        return self._value.itemsize
-
-    @property
-    def flat(self) -> Iterator[Tensor]:
-        """The elements one by one, in C order."""
-        return iter(self.ravel())
-
-    def __len__(self) -> int:
-        if not self._value.ndim:
-            raise TypeError("len() of a 0-d Tensor: it has no axis to count along.")
-        return len(self._value)
-
-    def __iter__(self) -> Iterator[Tensor]:
-        if not self._value.ndim:
-            raise TypeError("iteration over a 0-d Tensor: it has no axis to iterate along.")
-        return (self[i] for i in range(len(self._value)))
-
     def __repr__(self) -> str:
         if current().machine.traces:  # its value would stay in the program's text for ever
             return f"Tensor(shape={self.shape}, dtype={self.dtype}, being recorded)"
@@ -467,45 +422,6 @@ class Tensor(Operators):
                 "= t), and np.dot(a, t) or a @ t (not a.dot(t)). For the plain value use t.detach() or t.data."
             )
         return np.array(current().machine.read(self, "__array__"), dtype=dtype, copy=copy)
-
-    def item(self, *index: int) -> float:
-        """The value of one element as a Python number, outside the graph."""
-        return current().machine.read(self, "item()").item(*index)  # type: ignore[no-any-return]  # a number
-
-    def tolist(self) -> Any:
-        """The values as nested lists of Python numbers, outside the graph."""
-        return current().machine.read(self, "tolist()").tolist()
-
-    def _number(self, kind: str) -> Any:
-        value = current().machine.read(self, f"{kind}()")
-        if self._tracked:
-            raise TypeError(
-                f"{kind}() of a Tensor that is part of a graph would detach it without a word (NumPy calls it for a[i] "
-                "= t). Use t.item() for the value as a Python number, or np.stack to collect Tensors into an array."
-            )
-        if value.size != 1:
-            raise TypeError(f"{kind}() needs a single element; this Tensor has shape {self._value.shape}.")
-        return value.item()
-
-    def __float__(self) -> float:
-        return float(self._number("float"))
-
-    def __int__(self) -> int:
-        return int(self._number("int"))
-
-    def __index__(self) -> int:
-        if self._value.dtype.kind not in "iu" or self._value.ndim:
-            raise TypeError(
-                f"only a 0-d integer Tensor is an index; this one has dtype {self._value.dtype} and shape "
-                f"{self._value.shape}."
-            )
-        return int(self._number("int"))
-
-    def __bool__(self) -> bool:
-        return bool(current().machine.read(self, "bool()"))
-
-    def __complex__(self) -> complex:
-        return complex(self._number("complex"))
 
     # -- Elements, and statements that change it
 

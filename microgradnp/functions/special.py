@@ -13,6 +13,15 @@ from microgradnp.engine.table import less_one, log_of, spread, won
 # -- Arithmetic and choosing -------------------------------------------------------------------------------------------
 
 # fmt: off
+defvjp(np.cbrt,         lambda g, y, x: g / (3 * y * y))
+defvjp(np.fabs,         lambda g, y, x: g * np.sign(x))
+defvjp(np.deg2rad,      lambda g, y, x: g * (math.pi / 180))
+defvjp(np.rad2deg,      lambda g, y, x: g * (180 / math.pi))
+defvjp(np.radians,      lambda g, y, x: g * (math.pi / 180))
+defvjp(np.degrees,      lambda g, y, x: g * (180 / math.pi))
+defvjp(np.exp2,         lambda g, y, x: g * (y * math.log(2)))
+defvjp(np.log2,         lambda g, y, x: g / (x * math.log(2)))
+defvjp(np.log10,        lambda g, y, x: g * (1 / math.log(10) / x))
 defvjp(np.fmod,         lambda g, y, a, b: g,                              lambda g, y, a, b: -g * np.rint((a - y) / b))
 defvjp(np.float_power,  lambda g, y, a, b: g * (b * np.float_power(a, less_one(a, b, y))),
                         lambda g, y, a, b: g * (y * log_of(a, y)))

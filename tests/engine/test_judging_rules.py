@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 import microgradnp as mg
 from microgradnp import Tensor
-from microgradnp.engine.rules import RULES, Rule, parameters_of
+from microgradnp.engine.rules import RULES, Rule
 from microgradnp.engine.tensor import apply
+from microgradnp.signatures import parameters_of
 
 
 def by_backward(f, *arrays):
