@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from operator import attrgetter
+from types import FunctionType
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
@@ -35,7 +36,7 @@ def reflected(function: Callable[..., Any]) -> Callable[[S, Any], S]:
 
 def in_place(function: Callable[..., Any]) -> Callable[[S, Any], S]:
     """``t += u``."""
-    return _named(lambda t, other: t._in_place(function, other), function)  # type: ignore[no-any-return]
+    return _documented(lambda t, other: t._in_place(function, other), function)  # type: ignore[no-any-return]
 
 
 def unary(function: Callable[..., Any]) -> Callable[[S], S]:
@@ -50,22 +51,20 @@ def method(function: Callable[..., Any]) -> Method:
 
 def plain(function: Callable[..., Any]) -> Callable[[Any, Any], Any]:
     """``t < u``, whose result is a plain array."""
-    return _named(lambda t, other: t._call(function, t, other), function)  # type: ignore[no-any-return]
+    return _documented(lambda t, other: t._call(function, t, other), function)  # type: ignore[no-any-return]
 
 
 def plain_reflected(function: Callable[..., Any]) -> Callable[[Any, Any], Any]:
     """``u // t``, where u is no Tensor."""
-    return _named(lambda t, other: t._call(function, other, t), function)  # type: ignore[no-any-return]
+    return _documented(lambda t, other: t._call(function, other, t), function)  # type: ignore[no-any-return]
 
 
 def plain_method(function: Callable[..., Any]) -> Callable[..., Any]:
     """``t.argmax(...)``."""
-    return _named(lambda t, *args, **options: t._call(function, t, *args, **options), function)  # type: ignore[no-any-return]
+    return _documented(lambda t, *args, **options: t._call(function, t, *args, **options), function)  # type: ignore[no-any-return]
 
 
-def _named(method: Any, function: Callable[..., Any]) -> Any:
-    method.__name__ = function.__name__
-    method.__qualname__ = f"Tensor.{function.__name__}"
+def _documented(method: Any, function: Callable[..., Any]) -> Any:
     method.__doc__ = f"As `numpy.{function.__name__}`."
     return method
 
@@ -80,7 +79,7 @@ def attribute(name: str, doc: str) -> Any:
 
 def number(kind: Callable[[Any], Any]) -> Callable[[Any], Any]:
     """``float(t)``."""
-    return _named(lambda t: kind(t._number(kind.__name__)), kind)  # type: ignore[no-any-return]
+    return _documented(lambda t: kind(t._number(kind.__name__)), kind)  # type: ignore[no-any-return]
 
 
 class Operators:
@@ -89,6 +88,11 @@ class Operators:
     __slots__ = ()
     _value: Any
     _tracked: bool
+
+    def __init_subclass__(cls) -> None:
+        for name, method in vars(Operators).items():
+            if isinstance(method, FunctionType):  # the class that inherits them is whose they are
+                method.__name__, method.__qualname__, method.__module__ = name, f"{cls.__name__}.{name}", cls.__module__
 
     def _call(self, function: Callable[..., Any], *args: Any, **options: Any) -> Any:
         raise NotImplementedError  # the Tensor's own
