@@ -10,6 +10,7 @@ from microgradnp.engine.rules import RULES
 from microgradnp.engine.tensor import apply, plain, wrap
 from microgradnp.functions.common import along, as_numpy_writes, fixed, holds_tensors, in_line, lift, shape_of
 from microgradnp.functions.fronts import implements
+from microgradnp.tree import leaves
 
 # mypy: allow-untyped-defs, allow-untyped-calls
 
@@ -197,11 +198,8 @@ def block(arrays):
     def depth_of(part):
         return 1 + max(map(depth_of, part)) if isinstance(part, list) else 0
 
-    def widest(part):
-        return max(map(widest, part)) if isinstance(part, list) else np.ndim(part)
-
     depth = depth_of(arrays)
-    ndim = max(depth, widest(arrays))
+    ndim = max(depth, *map(np.ndim, leaves(arrays)))
 
     def join(part, axis):
         if isinstance(part, list):
