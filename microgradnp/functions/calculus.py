@@ -6,7 +6,7 @@ import operator
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
 
-from microgradnp.engine.rules import RULES
+from microgradnp.engine.rules import RULES, defvjp
 from microgradnp.engine.state import current
 from microgradnp.engine.tensor import apply, constant
 from microgradnp.functions.common import along, fixed, lift, with_length
@@ -109,6 +109,9 @@ def trapezoid(y, x=None, dx=1.0, axis=-1):
     return np.sum(dx * heights / 2.0, axis=axis)
 
 
+defvjp(np.unwrap, lambda g, y, x, **options: g)
+
+
 @implements(np.unwrap)
 def unwrap(p, discont=None, axis=-1, *, period=2 * math.pi):
     """Jumps of a phase undone; what is added is a constant."""
@@ -117,6 +120,12 @@ def unwrap(p, discont=None, axis=-1, *, period=2 * math.pi):
 
 
 # -- Convolution -------------------------------------------------------------------------------------------------------
+
+
+# fmt: off
+defvjp(np.convolve, lambda g, y, a, b: np.convolve(g, b[::-1], "valid"),
+                    lambda g, y, a, b: np.convolve(g, a[::-1], "valid"))
+# fmt: on
 
 
 @implements(np.convolve)

@@ -19,7 +19,7 @@ from microgradnp.engine.rules import RULES, defvjp, primitive
 from microgradnp.engine.tensor import apply, constant
 from microgradnp.functions.common import as_numpy_writes, detached, fixed, lift
 from microgradnp.functions.fronts import implements
-from microgradnp.functions.special import product_of_others
+from microgradnp.functions.reductions import product_of_others
 from microgradnp.functions.statistics import safe_sqrt
 
 # mypy: allow-untyped-defs, allow-untyped-calls

@@ -6,15 +6,46 @@ from typing import Any
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
 
-from microgradnp.engine.rules import RULES
+from microgradnp.engine.rules import RULES, defvjp, primitive
 from microgradnp.engine.state import current
 from microgradnp.engine.table import scatter
 from microgradnp.engine.tensor import Tensor, apply, constant, plain, wrap
 from microgradnp.functions.common import along, detached, fixed, in_line, lift, shape_of, with_length
 from microgradnp.functions.fronts import implements
-from microgradnp.functions.special import scatter_take
 
 # mypy: allow-untyped-defs, allow-untyped-calls
+
+# -- Rows --------------------------------------------------------------------------------------------------------------
+
+# Indices that are known beforehand are an option of getitem; those that are themselves computed (an argsort) or fed to
+# a compiled step (labels) are an argument of take and take_along_axis. Each has its transpose, which adds up.
+
+
+@primitive
+def scatter_take(g: Any, indices: Any, *, axis: int, length: int) -> Any:
+    """The transpose of ``np.take`` along an axis of that length."""
+    out = np.zeros((*g.shape[:axis], length, *g.shape[axis + np.ndim(indices) :]), g.dtype)
+    np.add.at(out, (slice(None),) * axis + (indices,), g)
+    return out
+
+
+@primitive
+def scatter_along_axis(g: Any, indices: Any, *, axis: int, length: int) -> Any:
+    """The transpose of ``np.take_along_axis`` along an axis of that length."""
+    out = np.zeros((*g.shape[:axis], length, *g.shape[axis + 1 :]), g.dtype)
+    index: list[Any] = list(np.ogrid[tuple(slice(n) for n in g.shape)])
+    index[axis] = indices
+    np.add.at(out, tuple(index), g)
+    return out
+
+
+# fmt: off
+defvjp(np.take,            lambda g, y, x, i, axis: scatter_take(g, i, axis=axis, length=x.shape[axis]),       None)
+defvjp(scatter_take,       lambda g, y, x, i, axis, length: np.take(g, i, axis=axis),                         None)
+defvjp(np.take_along_axis, lambda g, y, x, i, axis: scatter_along_axis(g, i, axis=axis, length=x.shape[axis]), None)
+defvjp(scatter_along_axis, lambda g, y, x, i, axis, length: np.take_along_axis(g, i, axis),                   None)
+# fmt: on
+
 
 # -- By index ----------------------------------------------------------------------------------------------------------
 

@@ -2,11 +2,13 @@
 
 import math
 import operator
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_tuple
 
-from microgradnp.engine.rules import RULES, name_of
+from microgradnp.engine.rules import RULES, defvjp, name_of
 from microgradnp.engine.tensor import apply
 from microgradnp.functions.common import lift
 from microgradnp.functions.fronts import implements
@@ -119,6 +121,20 @@ def tensordot(a, b, axes=2):
 
 # Ellipses are spelled out, a label repeated within an operand becomes a diagonal, and one that stands alone is summed
 # away; what is left is a row whose gradient is again an einsum.
+
+# fmt: off
+defvjp(np.einsum,       each=lambda i, g, y, *xs, subscripts, optimize: _einsum_vjp(i, g, xs, subscripts, optimize),
+       forward=lambda *xs, subscripts, optimize: np.einsum(subscripts, *xs, optimize=optimize))
+# fmt: on
+
+
+def _einsum_vjp(i: int, g: Any, xs: Sequence[Any], subscripts: str, optimize: Any) -> Any:
+    """The gradient of a sum of products is a sum of products: the output's place and operand i's are exchanged."""
+    operands, result = subscripts.split("->")
+    labels = operands.split(",")
+    others = (result, *labels[:i], *labels[i + 1 :])
+    gx = np.einsum(f"{','.join(others)}->{labels[i]}", g, *xs[:i], *xs[i + 1 :], optimize=optimize)
+    return np.broadcast_to(gx, np.broadcast_shapes(gx.shape, xs[i].shape))  # where an operand of length 1 stretched
 
 
 @implements(np.einsum)

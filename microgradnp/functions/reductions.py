@@ -9,12 +9,65 @@ from typing import Any
 
 import numpy as np
 
-from microgradnp.engine.rules import RULES, name_of
+from microgradnp.engine.rules import RULES, defvjp, name_of
+from microgradnp.engine.table import spread
 from microgradnp.engine.tensor import Tensor, apply
 from microgradnp.functions.common import axes_of, in_line, lift, weakly, with_length
 from microgradnp.functions.fronts import implements
 
 # mypy: allow-untyped-defs, allow-untyped-calls
+
+# -- Rows --------------------------------------------------------------------------------------------------------------
+
+_multiply: Any = np.multiply.reduce
+
+# fmt: off
+defvjp(np.prod,         lambda g, y, x, axis, keepdims: spread(g, x, axis, keepdims) * product_of_others(x, axis),
+       forward=lambda x, axis, keepdims: _multiply(x, axis, None, None, keepdims))
+defvjp(np.cumprod,      lambda g, y, x, axis: _running_product_vjp(g, y, x, axis))
+# fmt: on
+
+
+def _running_product_vjp(g: Any, y: Any, x: Any, axis: int) -> Any:
+    """For each j: prod(x[:j]) * s[j], where s[j] = g[j] + x[j + 1] * s[j + 1]; no division, so zeros are exact."""
+    g, y, x = (np.swapaxes(a, axis, -1) for a in (g, y, x))
+    one = np.ones_like(x[..., :1])
+    s, m = g[..., ::-1], np.concatenate((one, x[..., :0:-1]), axis=-1)
+    step = 1
+    while step < x.shape[-1]:  # the recurrence by doubling: after each pass s reaches twice as far
+        s = np.concatenate((s[..., :step], s[..., step:] + m[..., step:] * s[..., :-step]), axis=-1)
+        m = np.concatenate((m[..., :step], m[..., step:] * m[..., :-step]), axis=-1)
+        step *= 2
+    return np.swapaxes(np.concatenate((one, y[..., :-1]), axis=-1) * s[..., ::-1], axis, -1)
+
+
+def product_of_others(x: Any, axis: tuple[int, ...] | None) -> Any:
+    """For each element the product of all the others along ``axis``, exact where some are 0, for any order.
+
+    A prefix product times a suffix product, each by doubling: log2(n) multiplications and no division.
+    """
+    axes = tuple(range(x.ndim)) if axis is None else axis
+    kept = tuple(i for i in range(x.ndim) if i not in axes)
+    order = kept + axes
+    rows = np.transpose(x, order)
+    flat = rows.reshape((*rows.shape[: len(kept)], math.prod(rows.shape[len(kept) :])))
+    before = _exclusive_product(flat)
+    after = _exclusive_product(flat[..., ::-1])[..., ::-1]
+    return np.transpose((before * after).reshape(rows.shape), np.argsort(order))
+
+
+def _exclusive_product(x: Any) -> Any:
+    """Along the last axis: the product of all elements before each one."""
+    n = x.shape[-1]
+    p = np.concatenate((np.ones_like(x[..., :1]), x[..., :-1]), axis=-1)
+    step = 1
+    while step < n:
+        p = np.concatenate((p[..., :step], p[..., step:] * p[..., :-step]), axis=-1)
+        step *= 2
+    return p
+
+
+# -- Reductions --------------------------------------------------------------------------------------------------------
 
 _WHOLE: dict[str, Any] = {"axis": None, "keepdims": False}
 

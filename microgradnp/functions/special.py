@@ -1,14 +1,16 @@
-"""Rows that nothing else is composed with: special functions, and relatives of common ones with habits of their own."""
+"""Rows of elementwise functions that nothing else is composed of: special ones, and some with habits of their own.
+
+Rows that belong to one family (products, running sums, places, linear algebra) stand in its file, beside their fronts.
+"""
 
 import math
-from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
 import numpy as np
 
-from microgradnp.engine.rules import defvjp, primitive
-from microgradnp.engine.table import less_one, log_of, spread, won
+from microgradnp.engine.rules import defvjp
+from microgradnp.engine.table import less_one, log_of, won
 
 # -- Arithmetic and choosing -------------------------------------------------------------------------------------------
 
@@ -60,7 +62,6 @@ def _evenly(gx: Any, a: Any, b: Any) -> Any:
 # fmt: off
 defvjp(np.i0,           lambda g, y, x: g * _bessel_1(x))
 defvjp(np.sinc,         lambda g, y, x: g * _sinc_slope(y, x))
-defvjp(np.unwrap,       lambda g, y, x, **options: g)
 # fmt: on
 
 _COSINES = [math.cos(math.pi * (k + 0.5) / 256) for k in range(128)]
@@ -94,105 +95,3 @@ def _sinc_slope(y: Any, x: Any) -> Any:
     outside = np.where(near, 1, x)
     slope = -np.sum(w * np.sin(inside.reshape((*x.shape, 1)) * t), axis=-1)
     return np.where(near, slope, (np.cos(math.pi * outside) - y) / outside)
-
-
-# -- Along an axis -----------------------------------------------------------------------------------------------------
-
-_multiply: Any = np.multiply.reduce
-
-# fmt: off
-defvjp(np.prod,         lambda g, y, x, axis, keepdims: spread(g, x, axis, keepdims) * product_of_others(x, axis),
-       forward=lambda x, axis, keepdims: _multiply(x, axis, None, None, keepdims))
-defvjp(np.cumprod,      lambda g, y, x, axis: _running_product_vjp(g, y, x, axis))
-defvjp(np.convolve,     lambda g, y, a, b: np.convolve(g, b[::-1], "valid"),
-                        lambda g, y, a, b: np.convolve(g, a[::-1], "valid"))
-# fmt: on
-
-
-def _running_product_vjp(g: Any, y: Any, x: Any, axis: int) -> Any:
-    """For each j: prod(x[:j]) * s[j], where s[j] = g[j] + x[j + 1] * s[j + 1]; no division, so zeros are exact."""
-    g, y, x = (np.swapaxes(a, axis, -1) for a in (g, y, x))
-    one = np.ones_like(x[..., :1])
-    s, m = g[..., ::-1], np.concatenate((one, x[..., :0:-1]), axis=-1)
-    step = 1
-    while step < x.shape[-1]:  # the recurrence by doubling: after each pass s reaches twice as far
-        s = np.concatenate((s[..., :step], s[..., step:] + m[..., step:] * s[..., :-step]), axis=-1)
-        m = np.concatenate((m[..., :step], m[..., step:] * m[..., :-step]), axis=-1)
-        step *= 2
-    return np.swapaxes(np.concatenate((one, y[..., :-1]), axis=-1) * s[..., ::-1], axis, -1)
-
-
-def product_of_others(x: Any, axis: tuple[int, ...] | None) -> Any:
-    """For each element the product of all the others along ``axis``, exact where some are 0, for any order.
-
-    A prefix product times a suffix product, each by doubling: log2(n) multiplications and no division.
-    """
-    axes = tuple(range(x.ndim)) if axis is None else axis
-    kept = tuple(i for i in range(x.ndim) if i not in axes)
-    order = kept + axes
-    rows = np.transpose(x, order)
-    flat = rows.reshape((*rows.shape[: len(kept)], math.prod(rows.shape[len(kept) :])))
-    before = _exclusive_product(flat)
-    after = _exclusive_product(flat[..., ::-1])[..., ::-1]
-    return np.transpose((before * after).reshape(rows.shape), np.argsort(order))
-
-
-def _exclusive_product(x: Any) -> Any:
-    """Along the last axis: the product of all elements before each one."""
-    n = x.shape[-1]
-    p = np.concatenate((np.ones_like(x[..., :1]), x[..., :-1]), axis=-1)
-    step = 1
-    while step < n:
-        p = np.concatenate((p[..., :step], p[..., step:] * p[..., :-step]), axis=-1)
-        step *= 2
-    return p
-
-
-# -- Sums of products --------------------------------------------------------------------------------------------------
-
-# Here no operand repeats a label, and none has a label of its own: see the front in functions.py.
-# fmt: off
-defvjp(np.einsum,       each=lambda i, g, y, *xs, subscripts, optimize: _einsum_vjp(i, g, xs, subscripts, optimize),
-       forward=lambda *xs, subscripts, optimize: np.einsum(subscripts, *xs, optimize=optimize))
-# fmt: on
-
-
-def _einsum_vjp(i: int, g: Any, xs: Sequence[Any], subscripts: str, optimize: Any) -> Any:
-    """The gradient of a sum of products is a sum of products: the output's place and operand i's are exchanged."""
-    operands, result = subscripts.split("->")
-    labels = operands.split(",")
-    others = (result, *labels[:i], *labels[i + 1 :])
-    gx = np.einsum(f"{','.join(others)}->{labels[i]}", g, *xs[:i], *xs[i + 1 :], optimize=optimize)
-    return np.broadcast_to(gx, np.broadcast_shapes(gx.shape, xs[i].shape))  # where an operand of length 1 stretched
-
-
-# -- Computed places ---------------------------------------------------------------------------------------------------
-
-# Indices that are known beforehand are an option of getitem; those that are themselves computed (an argsort) or fed to
-# a compiled step (labels) are an argument of take and take_along_axis. Each has its transpose, which adds up.
-
-
-@primitive
-def scatter_take(g: Any, indices: Any, *, axis: int, length: int) -> Any:
-    """The transpose of ``np.take`` along an axis of that length."""
-    out = np.zeros((*g.shape[:axis], length, *g.shape[axis + np.ndim(indices) :]), g.dtype)
-    np.add.at(out, (slice(None),) * axis + (indices,), g)
-    return out
-
-
-@primitive
-def scatter_along_axis(g: Any, indices: Any, *, axis: int, length: int) -> Any:
-    """The transpose of ``np.take_along_axis`` along an axis of that length."""
-    out = np.zeros((*g.shape[:axis], length, *g.shape[axis + 1 :]), g.dtype)
-    index: list[Any] = list(np.ogrid[tuple(slice(n) for n in g.shape)])
-    index[axis] = indices
-    np.add.at(out, tuple(index), g)
-    return out
-
-
-# fmt: off
-defvjp(np.take,            lambda g, y, x, i, axis: scatter_take(g, i, axis=axis, length=x.shape[axis]),       None)
-defvjp(scatter_take,       lambda g, y, x, i, axis, length: np.take(g, i, axis=axis),                         None)
-defvjp(np.take_along_axis, lambda g, y, x, i, axis: scatter_along_axis(g, i, axis=axis, length=x.shape[axis]), None)
-defvjp(scatter_along_axis, lambda g, y, x, i, axis, length: np.take_along_axis(g, i, axis),                   None)
-# fmt: on

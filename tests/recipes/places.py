@@ -6,8 +6,7 @@ from hypothesis.extra import numpy as hnp
 
 from microgradnp.check.strategies import dtypes
 from microgradnp.engine import table
-from microgradnp.functions import special
-from microgradnp.functions.places import put, put_along_axis
+from microgradnp.functions.places import put, put_along_axis, scatter_along_axis, scatter_take
 from recipes.drawing import Case, array, axis_of, recipe
 
 INDICES = [
@@ -46,7 +45,7 @@ def _take(draw, f):
     return Case(lambda x: f(x, places, axis=axis, mode=mode), x)
 
 
-@recipe(special.scatter_take)
+@recipe(scatter_take)
 def _scatter_take(draw, f):
     places = draw(hnp.arrays(np.int64, (2, 2), elements=st.integers(-3, 2)))
     return Case(lambda g: f(g, places, axis=1, length=3), array(draw, (2, 2, 2)))
@@ -62,7 +61,7 @@ def _take_along_axis(draw, f):
     return Case(lambda x: f(x, places, axis), x)
 
 
-@recipe(special.scatter_along_axis)
+@recipe(scatter_along_axis)
 def _scatter_along_axis(draw, f):
     places = draw(hnp.arrays(np.int64, (2, 3), elements=st.integers(-4, 3)))
     return Case(lambda g: f(g, places, axis=1, length=4), array(draw, (2, 3)))
