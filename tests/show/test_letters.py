@@ -134,6 +134,7 @@ def test_an_operation_of_ones_own_has_the_letters_of_its_rule(rule, formula):
         lambda g, y, x: g * np.add.accumulate(x),
         lambda g, y, x: np.clip(g, -1, 1) * x,
         lambda g, y, x: g * g,
+        lambda g, y, x: g * (g * x + g),
         lambda g, y, x: g * 0 + 1.0,
     ],
 )
