@@ -99,7 +99,8 @@ class Watch(Machine):
         self.finite = finite
         self.before: tuple[int, ...] = ()  # the fingerprints of what the last operation was given
         self.sweeping = 0  # how many rules are running, one within another
-        self.flowing: tuple[Any, int, Any] = (None, 0, None)  # the node being swept, its gradient's print, its rule
+        self.passing: Any = None  # the operation that the sweep has come to
+        self.flowing = 0  # its gradient's fingerprint
 
     def run(self, rule: Rule, values: list[Any], options: dict[str, Any]) -> Any:
         """Compute, and note the fingerprints of what was given."""
@@ -129,11 +130,10 @@ class Watch(Machine):
 
     def reached(self, node: Tensor, g: Any) -> None:
         """Before a node's rules run: its inputs, options and value must be what they were going forward."""
-        done = operation(node)
-        assert done is not None
+        self.passing = done = operation(node)
+        self.flowing = _print(g)
         site = getattr(node, "note", None)
-        self.flowing = (node, _print(g), done.rule)
-        if site is None:
+        if site is None or done is None:
             return
         now = _prints(done)
         if now != site.prints:
@@ -147,14 +147,14 @@ class Watch(Machine):
 
     def passed(self, node: Tensor, i: int, vjp: Vjp, g: Any, y: Any, arguments: Any) -> Any:
         """Run a rule, and look at what it gave and at what it was given."""
-        done = operation(node)
-        assert done is not None
+        own = self.passing, self.flowing  # the rule may run a sweep within
         self.sweeping += 1
         try:
             gx = super().passed(node, i, vjp, g, y, arguments)
         finally:
             self.sweeping -= 1
-        self._check_gradient(done, i, g, gx)
+            self.passing, self.flowing = own
+        self._check_gradient(self.passing, i, g, gx)
         return gx
 
     def _check_gradient(self, node: Operation, i: int, g: Any, gx: Any) -> None:
@@ -174,7 +174,7 @@ class Watch(Machine):
                     f"{_rule_for(rule, i)} returned float64 from float32 alone: some constant in it is a float64 "
                     f"array. Use Python numbers, or arrays of the argument's dtype.{_called(site)}"
                 )
-        gradient_changed = self.flowing[1] != _print(g)
+        gradient_changed = self.flowing != _print(g)
         if gradient_changed or (site is not None and site.prints != _prints(node)):
             what = "the gradient" if gradient_changed else "an array"
             raise ChangedError(
@@ -193,10 +193,10 @@ class Watch(Machine):
         if self.finite and not np.isfinite(array).all():
             bad = _appeared(array, sources, True)
             if bad is not None:
-                node, _, rule = self.flowing
+                found = _at(array, bad), _from(sources, bad, array)
                 raise FloatingPointError(
-                    f"the gradients of {_label(x)}, of shape {x.shape}, add up to {_at(array, bad)}, where that of "
-                    f"{rule.name} is added{_from(sources, bad, array)}.{_called(getattr(node, 'note', None))}"
+                    f"the gradients of {_label(x)}, of shape {x.shape}, add up to {found[0]}, where that of "
+                    f"{self.passing.name} is added{found[1]}.{_called(getattr(self.passing.result, 'note', None))}"
                 )
         return total
 

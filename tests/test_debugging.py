@@ -371,3 +371,14 @@ def test_a_graph_made_before_is_not_watched():
     with mg.debug():
         loss.backward()
     assert x.grad == [3.0]
+
+
+def test_a_rule_may_run_a_sweep_of_its_own():
+    @mg.custom_vjp(lambda g, y, x: g * mg.grad(lambda t: np.sum(t * t * t))(x))
+    def cube(x):
+        return x**3
+
+    x = leaf(1.0, 2.0)
+    with mg.debug():
+        np.sum(cube(x) * np.array([0.5, -1.0])).backward()
+    assert x.grad.tolist() == [1.5, -12.0]

@@ -21,6 +21,7 @@ from microgradnp.check.report import Report
 from microgradnp.check.returned import Slopes, backward, by_hand, judge_unchanged, seeds_of
 from microgradnp.check.verdict import Case, Tolerance, Verdict, hint, judge
 from microgradnp.debugging import Mistake
+from microgradnp.engine.state import Machine
 from microgradnp.transforms.pullback import vjp
 
 _SMALL = 128
@@ -42,8 +43,8 @@ class Settings:
     rtol: float | None = None
     atol: float = 0.0
     seed: int = 0
-    pull: Function = vjp
-    """What stands for the engine's `vjp`."""
+    machine: Machine | None = None
+    """What the backward passes run on: debug mode, if None."""
 
 
 def examine(problem: Problem, settings: Settings) -> Report:
@@ -183,7 +184,7 @@ class _Examination:
         slopes: dict[str, Slopes] = {}
         with np.errstate(all="ignore"):
             try:
-                slopes["backward"] = backward(problem, weights, self.settings.pull, faults)
+                slopes["backward"] = backward(problem, weights, self.settings.machine, faults)
             except Mistake as mistake:
                 faults.append(str(mistake))
             except Exception as error:

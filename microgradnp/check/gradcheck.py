@@ -110,11 +110,7 @@ def _over_draws(strategy: Any, f: Function, settings: dict[str, Any]) -> Report:
 
     reports: list[Report] = []
 
-    def one(drawn: Any) -> None:
-        args = drawn if isinstance(drawn, tuple) else (drawn,)
-        reports.append(gradients(f, *args, **settings))
-
-    for_each(strategy, one)
+    for_each(strategy, lambda *args: reports.append(gradients(f, *args, **settings)))
     report = max(reports, key=lambda r: r.worst.relative if r.worst else 0.0)
     report.draws = len(reports)
     report.entries = sum(r.entries for r in reports)

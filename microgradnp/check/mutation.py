@@ -1,26 +1,25 @@
 """Does the check notice a wrong rule? Break one on purpose, in the ways in which rules get broken, and see.
 
 A check that lets everything pass also passes. So each rule is made wrong, in one argument at a time; a wrong version
-that the check does not notice, a *survivor*, means that the inputs or the check are too weak. Nothing outside is
-changed: the wrong version is put into the graph of one evaluation, never into the table of rules.
+that the check does not notice, a *survivor*, means that the inputs or the check are too weak. Nothing is changed by it,
+neither the table of rules nor a graph: the wrong version is run by the machine that the backward pass runs on.
 """
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 
-from microgradnp import tree
 from microgradnp.check.examine import Settings, examine
 from microgradnp.check.gradcheck import GradientError
-from microgradnp.check.problem import Array, Function, NotFiniteError, Problem
+from microgradnp.check.problem import Function, NotFiniteError, Problem
 from microgradnp.check.report import Outcome
-from microgradnp.engine.rules import RULES, Rule
-from microgradnp.engine.state import state
-from microgradnp.engine.sweep import sweep
-from microgradnp.engine.tensor import Tensor, wrap
+from microgradnp.debugging import Watch
+from microgradnp.engine.rules import RULES, Rule, Vjp
+from microgradnp.engine.tensor import Tensor
 
 
 class NotAMutantError(Exception):
@@ -116,19 +115,13 @@ def _wrong_axis(call: Call) -> Any:
     raise NotAMutantError("there is no axis that could be another one")
 
 
-class _Unread:
+class _Unread(np.ndarray[Any, Any]):
     """An output that may be asked for its shape, and raises if a value is used."""
-
-    def __init__(self, y: Any) -> None:
-        self.shape, self.ndim, self.size, self.dtype = y.shape, y.ndim, y.size, y.dtype
 
     def _read(self, *_: Any, **__: Any) -> Any:
         raise _ReadError
 
-    __array__ = __array_ufunc__ = __array_function__ = __getattr__ = __getitem__ = __iter__ = _read
-    __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __truediv__ = __rtruediv__ = _read
-    __pow__ = __rpow__ = __matmul__ = __rmatmul__ = __neg__ = __eq__ = __lt__ = __gt__ = __le__ = __ge__ = _read
-    __hash__ = object.__hash__
+    __array_ufunc__ = __array_function__ = __getitem__ = __iter__ = __float__ = dot = item = _read
 
 
 class _ReadError(Exception):
@@ -137,7 +130,7 @@ class _ReadError(Exception):
 
 def _stale_output(call: Call) -> Any:
     try:
-        call.run(y=_Unread(call.y))
+        call.run(y=call.y.view(_Unread))
     except _ReadError:
         return call.run(y=1.125 * call.y + 0.125)
     raise NotAMutantError("the rule makes no use of the output's values")
@@ -157,25 +150,37 @@ MUTATIONS: dict[str, Callable[[Call], Any]] = {
 """Each way to make a rule wrong, by name."""
 
 
-# -- Putting one into a graph ------------------------------------------------------------------------------------------
+# -- Machines that run them --------------------------------------------------------------------------------------------
 
 
-class _Broken(Sequence[Any]):
-    """A rule's derivatives, one of them changed."""
+class _Listening(Watch):
+    """Debug mode that notes which rules a backward pass runs, and for which arguments."""
 
-    def __init__(self, vjps: Sequence[Any], i: int, mutate: Callable[[Call], Any]) -> None:
-        self.vjps, self.i, self.mutate = vjps, i, mutate
+    def __init__(self) -> None:
+        super().__init__(finite=False)
+        self.heard: dict[tuple[Rule, int], None] = {}
+
+    def passed(self, node: Tensor, i: int, vjp: Vjp, g: Any, y: Any, arguments: Any) -> Any:
+        self.heard[self.passing.rule, i] = None
+        return super().passed(node, i, vjp, g, y, arguments)
+
+
+class _Broken(Watch):
+    """Debug mode in which one rule is wrong for one argument."""
+
+    def __init__(self, rule: Rule, i: int, mutate: Callable[[Call], Any]) -> None:
+        super().__init__(finite=False)
+        self.rule, self.i, self.mutate = rule, i, mutate
         self.applied = False
         self.reason = ""
 
-    def __len__(self) -> int:
-        return len(self.vjps)
+    def passed(self, node: Tensor, i: int, vjp: Vjp, g: Any, y: Any, arguments: Any) -> Any:
+        if i == self.i and self.passing.rule is self.rule:
+            vjp = partial(self._wrong, vjp)
+        return super().passed(node, i, vjp, g, y, arguments)
 
-    def __getitem__(self, i: Any) -> Any:
-        return self._changed if i == self.i else self.vjps[i]
-
-    def _changed(self, g: Any, y: Any, *arguments: Any, **options: Any) -> Any:
-        call = Call(self.vjps[self.i], g, y, arguments, options, arguments[self.i])
+    def _wrong(self, vjp: Vjp, g: Any, y: Any, *arguments: Any, **options: Any) -> Any:
+        call = Call(vjp, g, y, arguments, options, arguments[self.i])
         try:
             gx = self.mutate(call)
         except NotAMutantError as reason:
@@ -183,44 +188,6 @@ class _Broken(Sequence[Any]):
             return call.run()
         self.applied = True
         return gx
-
-
-def _nodes(results: list[Tensor]) -> list[Tensor]:
-    """All operations that the results were computed by."""
-    found = {t: None for t in results if t._rule is not None}
-    walk = list(found)
-    while walk:
-        for x in walk.pop()._inputs:
-            if type(x) is Tensor and x._tracked and x._rule is not None and x not in found:
-                found[x] = None
-                walk.append(x)
-    return list(found)
-
-
-def _pull(change: Callable[[list[Tensor]], None]) -> Function:
-    """A `vjp` that lets ``change`` touch the graph before the sweep."""
-
-    def pull(f: Function, *leaves: Any) -> tuple[Any, Function]:
-        variables = [wrap(np.asarray(leaf)) for leaf in leaves]
-        for v in variables:
-            v.requires_grad = True
-        with state(recording=True):
-            value = f(*variables)
-        results = [r if type(r) is Tensor else wrap(np.asarray(r)) for r in tree.leaves(value)]
-        change(_nodes(results))
-
-        def pullback(v: Any) -> tuple[Array, ...]:
-            start: dict[Any, Any] = {}
-            for r, s in zip(results, tree.leaves(v), strict=True):
-                if r._tracked:
-                    s = np.asarray(s, r.dtype)
-                    start[r] = start[r] + s if r in start else s
-            found = sweep(start, retain=True, targets=set(variables))
-            return tuple(np.array(found[x]) if x in found else np.zeros(x.shape, x.dtype) for x in variables)
-
-        return tree.like(value, [r.data for r in results]), pullback
-
-    return pull
 
 
 # -- The report --------------------------------------------------------------------------------------------------------
@@ -319,66 +286,42 @@ def mutants(
     """
     f = function.function if isinstance(function, Rule) else function
     own = function if isinstance(function, Rule) else RULES.get(function)
+    settings = Settings(rtol=rtol, atol=atol)
     report = MutantReport(getattr(f, "__name__", type(f).__name__))
     found: dict[tuple[Rule, int, str], Mutant] = {}
 
-    def on(drawn: tuple[Any, ...]) -> None:
-        problem = Problem(f, drawn, options, None)
-        targets: dict[tuple[Rule, int], None] = {}
-
-        def look(nodes: list[Tensor]) -> None:
-            used = [(node._rule, node._inputs) for node in nodes if node._rule is not None]
-            its_own = [(rule, inputs) for rule, inputs in used if rule is own or rule.function is f]
-            for rule, inputs in its_own or used:
-                targets.update({(rule, i): None for i, x in enumerate(inputs) if type(x) is Tensor and x._tracked})
-
-        first = examine(problem, Settings(rtol=rtol, atol=atol, pull=_pull(look)))
+    def on(*drawn: Any) -> None:
+        problem, listening = Problem(f, drawn, options, None), _Listening()
+        first = examine(problem, replace(settings, machine=listening))
         if not first.ok:
             raise GradientError(first)
         report.draws += 1
-        for rule, i in targets:
+        its_own = [(rule, i) for rule, i in listening.heard if rule is own or rule.function is f]
+        for rule, i in its_own or listening.heard:
             for name, mutate in MUTATIONS.items():
                 mutant = found.setdefault((rule, i, name), Mutant(rule.name, i, name))
                 if mutant.outcome != "caught":
-                    _try(mutant, problem, rule, i, mutate, rtol, atol)
+                    _try(mutant, problem, settings, _Broken(rule, i, mutate))
 
     if strategy is not None:
         if args:
             raise TypeError("check.mutants takes the arguments themselves or a strategy that draws them, not both.")
         from microgradnp.check.strategies import for_each
 
-        for_each(strategy, lambda drawn: on(drawn if isinstance(drawn, tuple) else (drawn,)))
+        for_each(strategy, on)
     else:
-        on(args)
+        on(*args)
     report.mutants = list(found.values())
     return report
 
 
-def _try(
-    mutant: Mutant,
-    problem: Problem,
-    rule: Rule,
-    i: int,
-    mutate: Callable[[Call], Any],
-    rtol: float | None,
-    atol: float,
-) -> None:
-    """Judge a problem with one wrong rule in its graph, and write down what became of it."""
-    broken = _Broken(rule.vjps, i, mutate)
-    wrong = Rule(rule.function, rule.forward, broken)
-
-    def change(nodes: list[Tensor]) -> None:
-        for node in nodes:
-            if node._rule is rule:
-                node._rule = wrong
-
+def _try(mutant: Mutant, problem: Problem, settings: Settings, broken: _Broken) -> None:
+    """Examine a problem with one rule wrong, and write down what became of it."""
     try:
-        report = examine(problem, Settings(rtol=rtol, atol=atol, pull=_pull(change)))
-    except NotFiniteError:
+        report = examine(problem, replace(settings, machine=broken))
+    except (NotFiniteError, RecursionError, MemoryError):
         raise
     except Exception as error:
-        if isinstance(error, RecursionError | MemoryError):
-            raise
         mutant.outcome, mutant.how = "caught", f"raises {type(error).__name__}"
         return
     if not broken.applied:

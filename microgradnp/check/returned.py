@@ -14,7 +14,8 @@ import numpy as np
 from microgradnp import tree
 from microgradnp.check.problem import Array, Direction, Function, Leaf, Problem, hand_leaves
 from microgradnp.debugging import Watch, debug
-from microgradnp.engine.state import current
+from microgradnp.engine.state import Machine, current, no_grad, state
+from microgradnp.transforms.pullback import vjp
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,10 +42,27 @@ class Slopes:
 # -- Backward ----------------------------------------------------------------------------------------------------------
 
 
-def backward(problem: Problem, weights: Array, pull: Function, faults: list[str]) -> Slopes:
-    """The engine's gradients of each combination of the outputs."""
+def backward(problem: Problem, weights: Array, machine: Machine | None, faults: list[str]) -> Slopes:
+    """The engine's gradients of each combination of the outputs, by backward passes on ``machine``, if one is given."""
+
+    def at_leaves(*variables: Any) -> Any:
+        return problem.call(variables)
+
+    at_leaves.__name__ = problem.name  # errors name the user's function
+    with no_grad():  # what the function captures may want a gradient too, which is not asked for
+        with _watched():
+            value, pullback = vjp(at_leaves, *(leaf.value for leaf in problem.leaves))
+        with state(machine=machine or current().machine):
+            return _swept(problem, value, pullback, weights, faults)
+
+
+def _watched() -> AbstractContextManager[None]:
+    """Debug mode; an infinite gradient is for the comparison to judge. Where the user has it on, theirs stays."""
+    return nullcontext() if isinstance(current().machine, Watch) else debug(finite=False)
+
+
+def _swept(problem: Problem, value: Any, pullback: Function, weights: Array, faults: list[str]) -> Slopes:
     rows = np.empty((len(weights), problem.size))
-    value, pullback = _recorded(problem, pull)
     for k, w in enumerate(weights):
         seeds = seeds_of(value, w)
         with _watched() if k == 0 else nullcontext():  # the first pass meets every change since forward, so it is seen
@@ -60,21 +78,6 @@ def backward(problem: Problem, weights: Array, pull: Function, faults: list[str]
             faults.append("backward returns the memory of the gradient that was passed in")
         _judge_zero(pullback, value, problem, faults)
     return Slopes(rows, np.ones(rows.shape, bool))
-
-
-def _watched() -> AbstractContextManager[None]:
-    """Debug mode; an infinite gradient is for the comparison to judge. Where the user has it on, theirs stays."""
-    return debug(finite=False) if not isinstance(current().machine, Watch) else nullcontext()
-
-
-def _recorded(problem: Problem, pull: Function) -> tuple[Any, Function]:
-    def at_leaves(*variables: Any) -> Any:
-        return problem.call(variables)
-
-    at_leaves.__name__ = problem.name  # errors name the user's function
-    with _watched():
-        value, pullback = pull(at_leaves, *(leaf.value for leaf in problem.leaves))
-    return value, pullback
 
 
 def seeds_of(value: Any, weights: Array) -> Any:

@@ -13,9 +13,9 @@ from hypothesis import Phase, given, reject, settings
 from hypothesis import strategies as st
 from hypothesis.errors import FailedHealthCheck, Unsatisfiable
 from hypothesis.extra import numpy as hnp
-from numpy.typing import NDArray
 
-Array = NDArray[Any]
+from microgradnp.check.problem import Array, NotFiniteError
+
 Strategy = st.SearchStrategy[Any]
 
 GRID = 1 / 64
@@ -335,16 +335,15 @@ def networks(*, max_layers: int = 3, max_width: int = 4, dtype: Any = np.float64
 # -- Running a check on what is drawn ----------------------------------------------------------------------------------
 
 
-def for_each(strategy: Strategy, test: Callable[[Any], None]) -> None:
-    """Run ``test`` on what ``strategy`` draws; a failure is shrunk, and raised for the smallest input."""
-    from microgradnp.check.problem import NotFiniteError
+def for_each(strategy: Strategy, test: Callable[..., None]) -> None:
+    """Run ``test`` on each argument, or tuple of them, that is drawn; a failure is raised for the smallest input."""
 
     # No database: its key is this function's, so it would replay the failures of one user's function on another's.
     @settings(deadline=None, database=None, phases=(Phase.explicit, Phase.generate, Phase.target, Phase.shrink))
     @given(strategy)
     def run(drawn: Any) -> None:
         try:
-            test(drawn)
+            test(*(drawn if isinstance(drawn, tuple) else (drawn,)))
         except NotFiniteError:
             reject()
 

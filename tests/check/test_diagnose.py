@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import microgradnp as mg
 from microgradnp import check
 
 SOURCE = inspect.getsource(handwritten.calc_der)
@@ -254,6 +255,20 @@ def test_argnums_and_nested_arguments() -> None:
 
     report = check.diagnose(hand, loss, {"w": 0.5, "b": 1.0}, x, argnums=0)
     assert [(f.parameter, f.kind) for f in report.findings] == [("p['b']", "factor")]
+
+
+def test_what_the_function_captures_may_want_a_gradient_too() -> None:
+    w = mg.Tensor([1.0, 2.0, 3.0], requires_grad=True)  # a layer's weights, say
+
+    def loss(x: Any) -> Any:
+        return np.sum(np.tanh(w * x) ** 2)
+
+    def hand(x: Any) -> Any:
+        return 2 * np.tanh(w.data * x) * w.data
+
+    (finding,) = check.diagnose(hand, loss, np.array([0.5, -0.25, 0.125])).findings
+    assert finding.kind == "missing derivative"
+    assert finding.text.startswith("the derivative of tanh(z) by z is missing")
 
 
 def test_the_report_is_html_too() -> None:

@@ -357,3 +357,15 @@ def test_where_one_choice_of_steps_settles_on_no_slope_another_may():
     """The third derivatives of minors by way of a singular value decomposition: many are zero but for its rounding."""
     matrix = np.array([[1.80859375, 0.21875, 0.08203125], [-0.01171875, 4.11328125, 0], [-0.15625, 0, 6]])
     check.gradients(cofactors, matrix, order=3, atol=1e-11)
+
+
+def test_what_the_function_captures_may_want_a_gradient_too() -> None:
+    w = mg.Tensor([1.0, -2.0], requires_grad=True)  # a layer's weights, say
+
+    def loss(x: Any) -> Any:
+        return np.sum(np.tanh(w * x))
+
+    x = np.array([0.5, -0.25])
+    assert check.gradients(loss, x, order=2).ok
+    assert check.mutants(loss, x).ok  # what flows to the weights alone is not asked for
+    assert w.grad is None

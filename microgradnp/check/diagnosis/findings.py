@@ -22,7 +22,8 @@ from microgradnp.check.problem import Function, Leaf, NotFiniteError, Problem
 from microgradnp.check.references import gradient_by_differences
 from microgradnp.check.report import Outcome
 from microgradnp.engine.state import state
-from microgradnp.engine.tensor import Tensor, wrap
+from microgradnp.engine.tensor import wrap
+from microgradnp.transforms.graph import is_tracked
 
 # -- The report --------------------------------------------------------------------------------------------------------
 
@@ -180,7 +181,7 @@ def _point(problem: Problem, hand: Function, leaves: list[Any], notes: list[str]
     reason = "its result does not depend on them"
     try:
         with state(recording=True), np.errstate(all="ignore"):
-            results = [r for r in tree.leaves(problem.call(variables)) if type(r) is Tensor and r._tracked]
+            results = [r for r in tree.leaves(problem.call(variables)) if is_tracked(r)]
     except Exception as error:  # it is written in another library, or for plain arrays alone
         reason = shorten(f"{type(error).__name__}: {error}", 120)
     if results:

@@ -12,9 +12,11 @@ from typing import Any
 
 import numpy as np
 
-from microgradnp.check.diagnosis.program import Gradients, Graph, Segment, formula, segments, tracked
-from microgradnp.check.problem import Array, Function, Problem, hand_leaves
+from microgradnp.check.diagnosis.program import Gradients, Graph, Passing, Segment, formula, segments
+from microgradnp.check.problem import Array, Function, Problem, hand_leaves, plain
+from microgradnp.engine.sweep import fitted, vjp_of
 from microgradnp.engine.tensor import Tensor
+from microgradnp.transforms.graph import Operation, is_tracked, operation
 
 Make = Callable[["Point", int], Any]
 
@@ -198,12 +200,12 @@ def _chain_mistakes(problem: Problem, point: Point, graph: Graph, data: dict[str
     curved: list[tuple[tuple[int, int], str, Segment]] = []
     for key, group in point.segments.items():
         if not group[0].is_linear:
-            inner = group[0].inner._rule
+            inner = graph.made.get(group[0].inner)
             # Without a step that adds a constant it says the same; without a change of sign, half of it.
             whole = inner is None or inner.name != "np.negative"
-            if whole and not any(step.is_shift for step in group[0].ends(graph)):
+            if whole and not any(step.is_shift for step in group[0].ends()):
                 curved.append((key, formula(group[0]), group[0]))
-        elif len(group) > 1 or not np.allclose(slope := group[0].at(group[0].inner.data)[1], slope.ravel()[:1]):
+        elif len(group) > 1 or not np.allclose(slope := group[0].slope, slope.ravel()[:1]):
             text = f"the factor {_constant_name(group, data) or formula(group[0])} is missing"
             yield Candidate("missing factor", text, partial(_pass, key, lambda s: 1.0))
     curved.sort(key=lambda item: -len(item[1]))
@@ -222,9 +224,10 @@ def _chain_mistakes(problem: Problem, point: Point, graph: Graph, data: dict[str
                 words,
                 partial(_pass, key, partial(_slope_beside, shift)),
             )
-        if s.inner._rule is not None and s.inner._rule.name == "np.add" and len(tracked(s.inner)) == 2:
+        sum_ = graph.made.get(s.inner)
+        if sum_ is not None and sum_.name == "np.add" and len(sum_.tracked) == 2:
             for i in (0, 1):
-                name = graph.names.get(s.inner._inputs[1 - i]) or "a term"
+                name = graph.names.get(sum_.tracked[1 - i]) or "a term"
                 words = f"in the derivative of {text}, {name} is missing from z"
                 yield Candidate("missing term", words, partial(_pass, key, partial(_slope_at_term, i)))
     for j, leaf in enumerate(problem.leaves):
@@ -235,19 +238,22 @@ def _pass(key: tuple[int, int], slope: Callable[[Segment], Any], p: Point, k: in
     """The gradient if the derivative of some segments is something else."""
     if p.graph is None or key not in p.segments:
         return None
-    return p.graph.with_changes({s.outer: ((s.inner,), partial(_times, slope(s))) for s in p.segments[key]})[k]
+    return p.graph.passing({s.outer: _times(slope(s), s.inner) for s in p.segments[key]})[k]
 
 
-def _times(factor: Any, i: int, g: Any) -> Any:
-    return g * factor
+def _times(factor: Any, inner: Tensor) -> Passing:
+    return lambda g: [(inner, g * factor)]
 
 
 def _slope_beside(shift: int, s: Segment) -> Any:
-    return np.roll(s.at(s.inner.data)[1], shift)
+    return np.roll(s.slope, shift)
 
 
 def _slope_at_term(i: int, s: Segment) -> Any:
-    return s.at_term(i)
+    """The derivative where one of the two terms that the inner result is the sum of stands alone."""
+    sum_ = operation(s.inner)
+    assert sum_ is not None
+    return s.at(np.broadcast_to(sum_.values[i], s.inner.shape))[1]
 
 
 def _without(j: int, p: Point, k: int) -> Any:
@@ -259,28 +265,28 @@ def _without(j: int, p: Point, k: int) -> Any:
     return p.graph.replay(values, {})[k]
 
 
-Change = Callable[[Point, list[Tensor], int], list[Any]]
-"""What takes the place of input i of some nodes."""
+Change = Callable[[Point, list[Operation], int], list[Any]]
+"""What takes the place of input i of some operations."""
 
 
 def _operand_mistakes(point: Point, graph: Graph, data: dict[str, Array]) -> Iterator[Candidate]:
     """In a product, something else than the other operand: its neighbour, its transpose, nothing at all."""
-    for signature, group in graph.groups.items():
-        node = group[0]
-        if node._rule is None or node._rule.name not in ("np.multiply", "np.matmul", "np.divide"):
+    for line, group in graph.groups.items():
+        product = group[0]
+        if product.name not in ("np.multiply", "np.matmul", "np.divide"):
             continue
-        for i in (0, 1) if node._rule.name != "np.divide" else (0,):
-            x, other = node._inputs[i], node._inputs[1 - i]
-            if not (type(x) is Tensor and x._tracked):
+        for i in (0, 1) if product.name != "np.divide" else (0,):
+            x, other = product.inputs[i], product.inputs[1 - i]
+            if not is_tracked(x):
                 continue
             tries: list[tuple[str, str, Change]] = []
             made = None
-            if type(other) is Tensor and other._tracked:
+            if is_tracked(other):
                 made = _made_by(point, other)
                 name = graph.names.get(other) or (formula(made) if made else "the other operand")
                 tries.append(("missing factor", f"the factor {name} is missing", _each(np.ones_like)))
             else:
-                name = _stacked_name([n._inputs[1 - i] for n in group], data) or "the constant"
+                name = _stacked_name([o.inputs[1 - i] for o in group], data) or "the constant"
                 if len(group) > 1:
                     tries.append(("missing factor", f"the factor {name} is missing", _each(np.ones_like)))
                     for s in (1, -1):
@@ -297,63 +303,63 @@ def _operand_mistakes(point: Point, graph: Graph, data: dict[str, Array]) -> Ite
             if made is not None:
                 tries.append(("missing function", f"z stands where {name} is meant", _before))
             for kind, words, change in tries:
-                yield Candidate(kind, words, partial(_substitute, signature, i, change))
+                yield Candidate(kind, words, partial(_substitute, line, i, change))
 
 
 def _neighbour(shift: int) -> Change:
-    return lambda p, nodes, i: [nodes[(n - shift) % len(nodes)]._values[i] for n in range(len(nodes))]
+    return lambda p, group, i: [group[(n - shift) % len(group)].values[i] for n in range(len(group))]
 
 
 def _each(change: Callable[[Any], Any]) -> Change:
-    return lambda p, nodes, i: [change(np.asarray(node._values[i])) for node in nodes]
+    return lambda p, group, i: [change(np.asarray(o.values[i])) for o in group]
 
 
-def _before(p: Point, nodes: list[Tensor], i: int) -> list[Any]:
-    made = [_made_by(p, node._inputs[i]) for node in nodes]
+def _before(p: Point, group: list[Operation], i: int) -> list[Any]:
+    made = [_made_by(p, o.inputs[i]) for o in group]
     return [s.inner.data if s else None for s in made]
 
 
-def _made_by(p: Point, node: Any) -> Segment | None:
-    """The longest element-wise function that makes a node's value, if it is not linear."""
-    made = [s for group in p.segments.values() for s in group if s.outer is node]
+def _made_by(p: Point, result: Any) -> Segment | None:
+    """The longest element-wise function that makes a result, if it is not linear."""
+    made = [s for group in p.segments.values() for s in group if s.outer is result]
     return made[-1] if made and not made[-1].is_linear else None
 
 
-def _substitute(signature: int, i: int, change: Change, p: Point, k: int) -> Any:
+def _substitute(line: int, i: int, change: Change, p: Point, k: int) -> Any:
     """The gradient if some products pass it on to input ``i`` with another value for the other operand."""
-    if p.graph is None or signature not in p.graph.groups:
+    if p.graph is None or line not in p.graph.groups:
         return None
-    group = p.graph.groups[signature]
+    group = p.graph.groups[line]
     changes = {}
-    for node, new in zip(group, change(p, group, 1 - i), strict=True):
-        if np.shape(new) != np.shape(node._values[1 - i]):
+    for o, new in zip(group, change(p, group, 1 - i), strict=True):
+        if np.shape(new) != np.shape(o.values[1 - i]):
             return None
-        changes[node] = tuple(tracked(node)), _with_operand(node, i, new)
-    return p.graph.with_changes(changes)[k]
+        changes[o.result] = _with_operand(o, i, new)
+    return p.graph.passing(changes)[k]
 
 
-def _with_operand(node: Tensor, i: int, new: Any) -> Callable[[int, Any], Any]:
-    rule, values, options, y = node._rule, list(node._values), node._options, node.data
-    places = [j for j, x in enumerate(node._inputs) if type(x) is Tensor and x._tracked]
-    others = list(values)
+def _with_operand(o: Operation, i: int, new: Any) -> Passing:
+    others = list(o.values)
     others[1 - i] = new
 
-    def passing(place: int, g: Any) -> Any:
-        j = places[place]
-        vjp = rule.vjps[j] if rule is not None else None
-        assert vjp is not None
-        return vjp(g, y, *(others if j == i else values), **options)
+    def passing(g: Array) -> list[tuple[Tensor, Array]]:
+        found = []
+        for j, x in enumerate(o.inputs):
+            if is_tracked(x):
+                gx = vjp_of(o.rule, j)(g, o.result.data, *(others if j == i else o.values), **o.options)
+                found.append((x, fitted(gx, x.data, o.rule, j)))
+        return found
 
     return passing
 
 
 def _data_mistakes(graph: Graph, data: dict[str, Array]) -> Iterator[Candidate]:
     """The whole computation with a constant from the neighbouring data point."""
-    for signature, group in graph.groups.items():
-        for i, x in enumerate(group[0]._inputs):
-            if type(x) is Tensor and x._tracked:
+    for line, group in graph.groups.items():
+        for i, x in enumerate(group[0].inputs):
+            if is_tracked(x):
                 continue
-            name = _stacked_name([n._inputs[i] for n in group], data) or "a constant"
+            name = _stacked_name([o.inputs[i] for o in group], data) or "a constant"
             for s in (1, -1):
                 if len(group) > 1:
                     text = f"it computes with {name}[i{-s:+d}] instead of {name}[i]"
@@ -364,15 +370,15 @@ def _data_mistakes(graph: Graph, data: dict[str, Array]) -> Iterator[Candidate]:
                 else:
                     continue
                 yield Candidate(
-                    "shifted index", f"an index is off by one: {text}", partial(_recompute, signature, i, change)
+                    "shifted index", f"an index is off by one: {text}", partial(_recompute, line, i, change)
                 )
 
 
-def _recompute(signature: int, i: int, change: Change, p: Point, k: int) -> Any:
-    if p.graph is None or signature not in p.graph.groups:
+def _recompute(line: int, i: int, change: Change, p: Point, k: int) -> Any:
+    if p.graph is None or line not in p.graph.groups:
         return None
-    group = p.graph.groups[signature]
-    constants = {node: (i, new) for node, new in zip(group, change(p, group, i), strict=True)}
+    group = p.graph.groups[line]
+    constants = {o.result: (i, new) for o, new in zip(group, change(p, group, i), strict=True)}
     return p.graph.replay([v.data for v in p.graph.variables], constants)[k]
 
 
@@ -400,7 +406,7 @@ def data_names(problem: Problem) -> dict[str, Array]:
 
 def _stacked_name(values: list[Any], data: dict[str, Array]) -> str:
     """The name of the array that these constants, one a data point, come from."""
-    values = [v.data if type(v) is Tensor else v for v in values]
+    values = [plain(v) for v in values]
     for name, array in data.items():
         if len(values) == 1 and np.shape(values[0]) == array.shape and np.array_equal(values[0], array):
             return name
@@ -413,7 +419,7 @@ def _stacked_name(values: list[Any], data: dict[str, Array]) -> str:
 
 def _constant_name(group: list[Segment], data: dict[str, Array]) -> str:
     """The name of the constant factor that linear segments multiply by."""
-    if any(len(s.nodes) != 1 for s in group):
+    if any(len(s.operations) != 1 for s in group):
         return ""
-    constants = [next((x for x in s.outer._inputs if x is not s.inner), None) for s in group]
+    constants = [next((x for x in s.operations[0].inputs if x is not s.inner), None) for s in group]
     return _stacked_name(constants, data)

@@ -5,20 +5,26 @@ activation need not be one operation), and the parts of the sum that the result 
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from microgradnp.check.problem import Array, Problem
-from microgradnp.engine.rules import Rule
+from microgradnp.check.problem import Array, Function, Problem, plain
+from microgradnp.engine.rules import SYMBOLS
+from microgradnp.engine.state import no_grad
 from microgradnp.engine.sweep import sweep
 from microgradnp.engine.table import identity
-from microgradnp.engine.tensor import ALL, Tensor, apply
+from microgradnp.engine.tensor import Tensor
+from microgradnp.transforms.graph import Operation, again, is_tracked, operations
+from microgradnp.transforms.graph import variables as leaves_of
 from microgradnp.transforms.pullback import vjp
 
 Gradients = list[Array]
 """One array for each variable."""
+
+Passing = Callable[[Array], list[tuple[Tensor, Array]]]
+"""What a result does with its gradient: the Tensors that it passes one on to, each with that."""
 
 
 class Graph:
@@ -26,248 +32,225 @@ class Graph:
 
     def __init__(self, problem: Problem, variables: list[Tensor], root: Tensor) -> None:
         self.variables, self.root = variables, root
+        self.operations = operations([root])
+        self.made = {o.result: o for o in self.operations}
         self.names = {v: leaf.name for v, leaf in zip(variables, problem.leaves, strict=True)}
-        self.nodes = self._collect()
-        self.signatures: dict[Tensor, int] = {}
-        self.above: dict[Tensor, Tensor | None] = dict.fromkeys(variables)
-        self.depth: dict[Tensor, int] = dict.fromkeys(variables, 0)
-        for node in self.nodes:
-            self.signatures[node] = hash(self._signature(node))
-            self.above[node] = above = self._bottleneck(node)
-            self.depth[node] = 0 if above is None else self.depth[above] + 1
-        self.groups: dict[int, list[Tensor]] = {}
-        for node in self.nodes:
-            self.groups.setdefault(self.signatures[node], []).append(node)
+        leaves = dict.fromkeys([*variables, *leaves_of(self.operations)])  # some may be captured by the function
+        self.lines: dict[Tensor, int] = {x: hash(self.names.get(x, x.shape)) for x in leaves}
+        """What is the same for the same line of the program run for another data point, by its result."""
+        self.above: dict[Tensor, Tensor | None] = dict.fromkeys(leaves)
+        """By result, the nearest earlier one through which all goes that it depends on."""
+        self.depth: dict[Tensor, int] = dict.fromkeys(leaves, 0)
+        self.groups: dict[int, list[Operation]] = {}
+        """The operations of each line."""
+        for o in self.operations:
+            self.lines[o.result] = line = hash(self._line(o))
+            self.groups.setdefault(line, []).append(o)
+            above: Tensor | None = o.tracked[0]
+            for x in o.tracked[1:]:
+                above = self._meeting(above, x)
+            self.above[o.result] = above
+            self.depth[o.result] = 0 if above is None else self.depth[above] + 1
 
-    def _collect(self) -> list[Tensor]:
-        found = {self.root: None}
-        walk = [self.root]
-        while walk:
-            for x in tracked(walk.pop()):
-                if x._rule is not None and x not in found:
-                    found[x] = None
-                    walk.append(x)
-        return sorted((t for t in found if t._rule is not None), key=lambda t: -t._order)
+    def _line(self, o: Operation) -> tuple[Any, ...]:
+        """All of an operation but its constants."""
+        options = "" if o.name == "getitem" else repr(sorted(o.options.items(), key=str))
+        return (o.name, o.result.shape, options, *(self.lines[x] if is_tracked(x) else np.shape(x) for x in o.inputs))
 
-    def _signature(self, node: Tensor) -> tuple[Any, ...]:
-        """What is the same for the same line of the program run for another data point: all but the constants."""
-        parts: list[Any] = [node._rule.name if node._rule else "", node.shape]
-        if node._rule is not None and node._rule.name != "getitem":
-            parts.append(repr(sorted(node._options.items(), key=str)))
-        for x in node._inputs:
-            if type(x) is Tensor and x._tracked:
-                parts.append(self.names[x] if x in self.names else self.signatures[x])
+    def _meeting(self, a: Tensor | None, b: Tensor | None) -> Tensor | None:
+        """The nearest earlier result through which all goes that two depend on."""
+        while a is not b and a is not None and b is not None:
+            if self.depth[a] >= self.depth[b]:
+                a = self.above[a]
             else:
-                parts.append(np.shape(x))
-        return tuple(parts)
+                b = self.above[b]
+        return a if a is b else None
 
-    def _bottleneck(self, node: Tensor) -> Tensor | None:
-        """The nearest earlier node through which all that ``node`` depends on goes."""
-        a: Tensor | None = None
-        for n, b in enumerate(tracked(node)):
-            a = b if n == 0 else a
-            other: Tensor | None = b
-            while a is not other and a is not None and other is not None:
-                if self.depth[a] >= self.depth[other]:
-                    a = self.above[a]
-                else:
-                    other = self.above[other]
-            if a is not other:
-                return None
-        return a
-
-    def gradients(self, seeds: dict[Tensor, Array] | None = None) -> Gradients:
+    def gradients(self, seeds: Mapping[Tensor, Array] | None = None) -> Gradients:
         """The gradient by each variable of the result, or of other nodes."""
-        start: dict[Any, Any] = dict(seeds or {self.root: np.ones(self.root.shape, self.root.dtype)})
-        with np.errstate(all="ignore"):
-            found = sweep(start, retain=True, targets=set(self.variables))
-        return [np.array(found[v]) if v in found else np.zeros(v.shape) for v in self.variables]
+        return self.passing({}, seeds)
 
-    def with_changes(self, changes: Mapping[Tensor, tuple[tuple[Tensor, ...], Callable[[int, Any], Any]]]) -> Gradients:
-        """The gradients when some nodes pass their gradient on in another way: to those inputs, by that function."""
-        kept = [(node, node._rule, node._a, node._b, node._options) for node in changes]
-        try:
-            for node, (inputs, passing) in changes.items():
-                vjps = tuple(_only(passing, i) for i in range(len(inputs)))
-                node._rule, node._options = Rule(identity, identity, vjps), {}
-                node._a, node._b = inputs, ALL
-            return self.gradients()
-        finally:
-            for node, rule, a, b, options in kept:
-                node._rule, node._a, node._b, node._options = rule, a, b, options
+    def passing(self, changes: Mapping[Tensor, Passing], seeds: Mapping[Tensor, Array] | None = None) -> Gradients:
+        """The gradients when some results, none of which depends on another, pass theirs on in another way.
+
+        The sweep stops at these and goes on from what they pass their gradients on to.
+        """
+        found = _swept(seeds or {self.root: np.ones(self.root.shape, self.root.dtype)}, {*self.variables, *changes})
+        beyond: dict[Tensor, Array] = {}
+        for result, passing in changes.items():
+            if result in found:
+                for x, gx in passing(found[result]):
+                    beyond[x] = beyond[x] + gx if x in beyond else gx
+        rest = _swept(beyond, {*self.variables})
+        parts = [[each[v] for each in (found, rest) if v in each] for v in self.variables]
+        return [
+            np.array(sum(part)) if part else np.zeros(v.shape) for v, part in zip(self.variables, parts, strict=True)
+        ]
 
     def replay(self, values: list[Array], constants: Mapping[Tensor, tuple[int, Any]]) -> Gradients:
-        """The gradients of the same program with other variables, and another constant as input of some nodes."""
+        """The gradients of the same program with other variables, and other constants as an input of some results."""
+        changed = [_with_input(o, *constants[o.result]) if o.result in constants else o for o in self.operations]
 
         def program(*variables: Any) -> Any:
-            new: dict[Tensor, Any] = dict(zip(self.variables, variables, strict=True))
-            for node in self.nodes:
-                inputs = [new.get(x, x) if type(x) is Tensor else x for x in node._inputs]
-                if node in constants:
-                    i, value = constants[node]
-                    inputs[i] = value
-                assert node._rule is not None
-                new[node] = apply(node._rule, tuple(inputs), node._options)
-            return new[self.root]
+            return again(changed, dict(zip(self.variables, variables, strict=True)))[self.root]
 
-        with np.errstate(all="ignore"):
-            value, pullback = vjp(program, *values)
-            return list(pullback(np.ones(np.shape(value))))
+        return _differentiated(program, values)[1]
 
     def terms(self) -> list[Gradients]:
         """What each data point adds to the gradients: the parts of the sum that the result is."""
-        ends: list[tuple[Tensor, float]] = []
-        walk: list[tuple[Tensor, float]] = [(self.root, 1.0)]
-        while walk:
-            node, factor = walk.pop()
-            rule, inside = node._rule.name if node._rule else "", tracked(node)
-            constant: Any = next((x for x in node._inputs if not (type(x) is Tensor and x._tracked)), None)
-            if rule in ("np.add", "np.subtract") and len(inside) == 2 and all(x.size == 1 for x in inside):
-                sign = -1.0 if rule == "np.subtract" else 1.0
-                walk += [(inside[1], sign * factor), (inside[0], factor)]
-            elif rule in ("np.add", "np.positive", "np.reshape") and len(inside) == 1 and inside[0].size == 1:
-                walk.append((inside[0], factor))
-            elif (
-                rule in ("np.multiply", "np.divide")
-                and len(inside) == 1
-                and np.size(constant) == 1
-                and inside[0].size == 1
-            ):
-                if rule == "np.divide" and node._inputs[0] is not inside[0]:
-                    ends.append((node, factor))
-                else:
-                    c = float(np.asarray(constant).reshape(()))
-                    walk.append((inside[0], factor * c if rule == "np.multiply" else factor / c))
-            else:
-                ends.append((node, factor))
-        if len(ends) > _MOST_TERMS:
+        scalars = self._scalars()
+        if 1 < len(scalars) <= _MOST_TERMS:
+            return [self.gradients({scalar: np.full(scalar.shape, factor)}) for scalar, factor in scalars]
+        total, factor = scalars[0]
+        o = self.made.get(total)
+        if len(scalars) > 1 or o is None or o.name not in ("np.sum", "np.mean") or total.size != 1:
             return []
-        if len(ends) > 1:
-            return [self.gradients({node: np.full(node.shape, factor)}) for node, factor in ends]
-        node, factor = ends[0]
-        if node._rule is None or node._rule.name not in ("np.sum", "np.mean") or node.size != 1:
-            return []
-        summed = tracked(node)[0]
+        summed = o.tracked[0]
         if not summed.ndim or len(summed) > _MOST_TERMS:
             return []
-        if node._rule.name == "np.mean":
+        if o.name == "np.mean":
             factor /= summed.size
         out = []
-        for k in range(summed.shape[0]):
+        for k in range(len(summed)):
             seed = np.zeros(summed.shape)
             seed[k] = factor
             out.append(self.gradients({summed: seed}))
         return out
+
+    def _scalars(self) -> list[tuple[Tensor, float]]:
+        """The scalars that add up to the result, each with a constant factor."""
+        found: list[tuple[Tensor, float]] = []
+        walk: list[tuple[Tensor, float]] = [(self.root, 1.0)]
+        while walk:
+            scalar, factor = walk.pop()
+            parts = _parts(self.made.get(scalar))
+            walk += [(part, factor * c) for part, c in parts]
+            if not parts:
+                found.append((scalar, factor))
+        return found
 
 
 _MOST_TERMS = 512
 """Up to so many data points each is looked at by itself."""
 
 
-def tracked(node: Tensor) -> list[Tensor]:
-    """The inputs of a node that carry a gradient."""
-    return [x for x in node._inputs if type(x) is Tensor and x._tracked]
+def _swept(seeds: Mapping[Tensor, Array], targets: set[Tensor]) -> dict[Tensor, Array]:
+    with np.errstate(all="ignore"):
+        return sweep(dict(seeds), retain=True, targets=targets)
 
 
-def _only(passing: Callable[..., Any], i: int) -> Callable[..., Any]:
-    return lambda g, y, *inputs: passing(i, g)
+def _differentiated(f: Function, values: list[Array]) -> tuple[Any, Gradients]:
+    """The value of a part of the program, and the gradients of its sum; captured variables stand for their values."""
+    with no_grad(), np.errstate(all="ignore"):
+        value, pullback = vjp(f, *values)
+        return value, list(pullback(np.ones(np.shape(value))))
 
 
-def _elementwise(rule: Rule | None) -> bool:
-    f = rule.function if rule else None
-    return (isinstance(f, np.ufunc) and f.signature is None) or f in (np.where, np.clip, identity)
+def _with_input(o: Operation, i: int, value: Any) -> Operation:
+    return replace(o, inputs=(*o.inputs[:i], value, *o.inputs[i + 1 :]))
 
 
-@dataclass(slots=True)
+def _parts(o: Operation | None) -> list[tuple[Tensor, float]]:
+    """The scalars that an operation adds up, each with a constant factor; none if it does something else."""
+    inside = o.tracked if o else []
+    if o is None or any(x.size != 1 for x in inside):
+        return []
+    if len(inside) == 2 and o.name in ("np.add", "np.subtract"):
+        return [(inside[1], 1.0 if o.name == "np.add" else -1.0), (inside[0], 1.0)]
+    if len(inside) == 1 and o.name in ("np.add", "np.positive", "np.reshape"):
+        return [(inside[0], 1.0)]
+    if len(inside) == 1 and (o.name == "np.multiply" or (o.name == "np.divide" and o.inputs[0] is inside[0])):
+        constant = np.asarray(plain(next(x for x in o.inputs if not is_tracked(x))))
+        if constant.size == 1:
+            c = float(constant.reshape(()))
+            return [(inside[0], c if o.name == "np.multiply" else 1 / c)]
+    return []
+
+
+# -- Element-wise functions --------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
 class Segment:
-    """An element-wise function within the program: from ``inner`` to ``outer`` by way of ``nodes``."""
+    """An element-wise function within the program: from ``inner`` to ``outer`` by some operations."""
 
     inner: Tensor
     outer: Tensor
-    nodes: list[Tensor]
+    operations: list[Operation]
 
     def at(self, u: Any) -> tuple[Any, Any]:
         """The function and its derivative at other values of the inner node."""
+        value, (slope,) = _differentiated(
+            lambda t: again(self.operations, {self.inner: t})[self.outer], [np.asarray(u)]
+        )
+        return value, slope
 
-        def replay(t: Any) -> Any:
-            new: dict[Tensor, Any] = {self.inner: t}
-            for node in self.nodes:
-                inputs = tuple(new.get(x, x) if type(x) is Tensor else x for x in node._inputs)
-                assert node._rule is not None
-                new[node] = apply(node._rule, inputs, node._options)
-            return new[self.outer]
-
-        with np.errstate(all="ignore"):
-            value, pullback = vjp(replay, np.asarray(u))
-            return value, pullback(np.ones(np.shape(value)))[0]
-
-    def at_term(self, i: int) -> Any:
-        """The derivative where one of the two terms that the inner node is the sum of stands alone."""
-        return self.at(np.broadcast_to(self.inner._inputs[i].data, self.inner.shape))[1]
+    @property
+    def slope(self) -> Any:
+        """Its derivative where it is."""
+        return self.at(self.inner.data)[1]
 
     @property
     def is_linear(self) -> bool:
         """Whether the derivative is the same elsewhere."""
-        x = self.inner.data
-        return np.allclose(self.at(x)[1], self.at(x + 0.37)[1], rtol=1e-9)
+        return np.allclose(self.slope, self.at(self.inner.data + 0.37)[1], rtol=1e-9)
 
     @property
     def is_shift(self) -> bool:
         """Whether it only adds a constant."""
-        return self.is_linear and bool(np.all(self.at(self.inner.data)[1] == 1))
+        return self.is_linear and bool(np.all(self.slope == 1))
 
-    def ends(self, graph: Graph) -> list["Segment"]:
+    def ends(self) -> list["Segment"]:
         """The first and the last step of a segment of several."""
-        if len(self.nodes) == 1:
+        if len(self.operations) == 1:
             return []
-        first, last = self.nodes[0], graph.above[self.outer]
-        steps = [Segment(self.inner, first, [first])] if len(tracked(first)) == 1 else []
-        if last is not None and len(tracked(self.outer)) == 1:
-            steps.append(Segment(last, self.outer, [self.outer]))
+        first, last = self.operations[0], self.operations[-1]
+        steps = [Segment(self.inner, first.result, [first])] if len(first.tracked) == 1 else []
+        if len(last.tracked) == 1:
+            steps.append(Segment(last.tracked[0], self.outer, [last]))
         return steps
 
 
 def segments(graph: Graph) -> dict[tuple[int, int], list[Segment]]:
     """All element-wise functions of one variable in the program, those of the same line together."""
     out: dict[tuple[int, int], list[Segment]] = {}
-    for outer in graph.nodes:
+    for outer in graph.made:
         inner = graph.above[outer]
         for _ in range(8):
             if inner is None or inner.shape != outer.shape:
                 break
-            nodes, walk = {outer: None}, [outer]
-            while walk:
-                for x in tracked(walk.pop()):
-                    if x is not inner and x not in nodes:
-                        nodes[x] = None
-                        walk.append(x)
-            if not all(_elementwise(node._rule) and node.shape == outer.shape for node in nodes):
+            between = operations([outer], ends=[inner])
+            if not all(_elementwise(o) and o.result.shape == outer.shape for o in between):
                 break
-            ordered = sorted(nodes, key=lambda t: -t._order)
-            key = graph.signatures[outer], graph.signatures.get(inner, hash(graph.names.get(inner)))
-            out.setdefault(key, []).append(Segment(inner, outer, ordered))
+            key = graph.lines[outer], graph.lines[inner]
+            out.setdefault(key, []).append(Segment(inner, outer, between))
             inner = graph.above.get(inner)
     return out
 
 
+def _elementwise(o: Operation) -> bool:
+    f = o.rule.function
+    return (isinstance(f, np.ufunc) and f.signature is None) or f in (np.where, np.clip, identity)
+
+
 def formula(segment: Segment) -> str:
     """A segment's function of z, in NumPy's notation."""
-    signs = {"np.add": "+", "np.subtract": "-", "np.multiply": "*", "np.divide": "/", "np.power": "**"}
+    made = {o.result: o for o in segment.operations}
 
     def text(x: Any, bracket: bool = False) -> str:
         if x is segment.inner:
             return "z"
-        if type(x) is not Tensor or not any(x is node for node in segment.nodes) or x._rule is None:
-            value = x.data if type(x) is Tensor else x
-            return f"{float(value):.6g}" if np.ndim(value) == 0 else "c"
-        name = x._rule.name
-        if name in signs:
-            a, b = (text(part, True) for part in x._inputs)
-            return f"({a} {signs[name]} {b})" if bracket else f"{a} {signs[name]} {b}"
-        if name == "np.negative":
-            return f"-{text(x._inputs[0], True)}"
-        if name == "np.square":
-            return f"{text(x._inputs[0], True)}**2"
-        return f"{name.removeprefix('np.')}({', '.join(text(part) for part in x._inputs)})"
+        o = made.get(x) if type(x) is Tensor else None
+        if o is None:
+            return f"{float(plain(x)):.6g}" if np.ndim(x) == 0 else "c"
+        if o.rule.function in SYMBOLS:
+            a, b = (text(part, True) for part in o.inputs)
+            words = f"{a} {SYMBOLS[o.rule.function]} {b}"
+            return f"({words})" if bracket else words
+        if o.name == "np.negative":
+            return f"-{text(o.inputs[0], True)}"
+        if o.name == "np.square":
+            return f"{text(o.inputs[0], True)}**2"
+        return f"{o.name.removeprefix('np.')}({', '.join(text(part) for part in o.inputs)})"
 
     return text(segment.outer)
