@@ -14,6 +14,7 @@ import operator
 import os
 import sys
 import types
+import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeAlias
@@ -183,6 +184,8 @@ class Surroundings:
             yield from self._in_function(x, path)
         elif isinstance(x, types.MethodType):
             yield from ((x.__self__, "self"), (x.__func__, path))
+        elif isinstance(x, weakref.ref):  # followed, but no guard keeps alive what it leads to
+            yield x(), path
         elif isinstance(x, functools.partial):
             yield from ((x.func, path), (x.args, f"{path}.args"), (x.keywords, f"{path}.keywords"))
         elif isinstance(x, list):
@@ -230,8 +233,8 @@ class Surroundings:
             self._guard(x, "start", len(x), "equals", repr(x), path)
 
     def _in_object(self, x: Any, path: str) -> Iterator[Found]:
-        attributes = getattr(x, "__dict__", {})
-        if attributes:
+        attributes = getattr(x, "__dict__", None)
+        if attributes is not None:  # an empty one too: what is set in it hides what the class says
             self._guard_items(attributes, dict(attributes), path, attributes.items())
             yield from ((part, f"{path}.{key}" if path else key) for key, part in attributes.items())
         if not _own(type(x)):

@@ -8,7 +8,7 @@ gradient is a parameter; one that does not (a frozen weight, a running mean) is 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,7 @@ from microgradnp.engine.state import no_grad
 from microgradnp.engine.tensor import Tensor, plain
 from microgradnp.nn.checkpoint import load_into
 from microgradnp.nn.layers.summary import print_summary
+from microgradnp.tree import NESTED
 
 
 class InputShapeError(ValueError):
@@ -73,30 +74,19 @@ class Layer:
 
     # -- What it holds
 
-    def _members(self) -> Iterator[tuple[str, Any]]:
-        yield from vars(self).items()
+    def _members(self) -> Iterable[tuple[str, Any]]:
+        return vars(self).items()
 
     def named_layers(self) -> list[tuple[str, Layer]]:
         """This layer, named ``""``, and all layers inside it, each named by its place: ``"2"``, ``"encoder.0"``."""
-        return [(name, part) for name, part in _walk("", self, ()) if isinstance(part, Layer)]
+        return [(name, part) for name, part in walk(self) if isinstance(part, Layer)]
 
     def _named_tensors(self) -> list[tuple[str, Tensor]]:
-        found: dict[str, Tensor] = {}
-        for name, part in _walk("", self, ()):
-            if type(part) is Tensor and found.setdefault(name, part) is not part:
-                raise ValueError(
-                    f"two Tensors of this {type(self).__name__} have the same place, {name!r}, so that only one "
-                    "could be saved: give them different names (1 and '1' are the same as names)."
-                )
-        return list(found.items())
+        return named_tensors(self, walk(self))
 
     def named_parameters(self) -> list[tuple[str, Tensor]]:
         """The Tensors that require a gradient, each once, under their places: ``"0.weight"``."""
-        found: dict[Tensor, str] = {}
-        for name, tensor in self._named_tensors():
-            if tensor.requires_grad:
-                found.setdefault(tensor, name)
-        return [(name, tensor) for tensor, name in found.items()]
+        return named_parameters(self, walk(self))
 
     def parameters(self) -> list[Tensor]:
         """The Tensors that require a gradient, each once."""
@@ -114,17 +104,9 @@ class Layer:
         """Put this layer and all inside it into prediction mode; return it."""
         return self.train(False)
 
-    @contextmanager
-    def mode(self, training: bool) -> Iterator[None]:
+    def mode(self, training: bool) -> AbstractContextManager[None]:
         """Training or prediction mode for a while; afterwards each layer is back in its own."""
-        before = [(layer, layer.training) for _, layer in self.named_layers()]
-        try:
-            for layer, _ in before:
-                layer.training = training
-            yield
-        finally:
-            for layer, training_before in before:
-                layer.training = training_before
+        return mode_of([layer for _, layer in self.named_layers()], training)
 
     def predict(self, x: ArrayLike) -> NDArray[Any]:
         """Compute the output as an ndarray, in prediction mode and outside any graph.
@@ -139,7 +121,7 @@ class Layer:
         array([[0., 2.]])
         """
         with no_grad(), self.mode(training=False):
-            y = self(in_dtype_of(self.parameters(), x))
+            y = self(as_input(x, dtype_of(self.parameters())))
         return plain(y)  # type: ignore[no-any-return]  # nested as y is
 
     # -- Saving
@@ -217,40 +199,91 @@ class Layer:
         print_summary(self, input_shape)
 
 
-def in_dtype_of(parameters: Iterable[Tensor], x: ArrayLike) -> NDArray[Any]:
-    """``x`` as an array, floating data in the dtype of the parameters where these agree on one."""
-    array: NDArray[Any] = x.data if isinstance(x, Tensor) else np.asarray(x)
-    dtypes = {p.dtype for p in parameters}
-    return array.astype(dtypes.pop(), copy=False) if len(dtypes) == 1 and array.dtype.kind == "f" else array
+# -- What is inside ----------------------------------------------------------------------------------------------------
+
+HOLDERS = (Layer, *NESTED)
+"""What may hold layers and Tensors."""
 
 
-def _inside(value: Any) -> Iterator[tuple[str, Any]]:
-    """What a layer, a list, a tuple or a dict holds directly, by name; nothing in anything else."""
-    if isinstance(value, Layer):
-        yield from value._members()
-    elif isinstance(value, list | tuple):
-        yield from ((str(i), part) for i, part in enumerate(value))
-    elif isinstance(value, dict):
-        yield from ((str(key), part) for key, part in value.items())
-
-
-def _walk(name: str, value: Any, above: tuple[int, ...]) -> Iterator[tuple[str, Any]]:
+def walk(value: Any, name: str = "", above: tuple[int, ...] = ()) -> list[tuple[str, Any]]:
     """Every layer and every leaf Tensor inside ``value``, depth first, with dotted names."""
-    if isinstance(value, Layer) or (type(value) is Tensor and value.is_leaf):
-        yield name, value
+    if id(value) in above:
+        raise ValueError(
+            f"a {type(value).__name__} contains itself, at {name!r}: keep no reference from a layer back to one that "
+            "holds it."
+        )
+    found: list[tuple[str, Any]] = [(name, value)] if isinstance(value, Layer) else []
+    above = (*above, id(value))
     for key, part in _inside(value):
-        if id(value) in above:
-            raise ValueError(
-                f"a {type(value).__name__} contains itself, at {name!r}: keep no reference from a layer back to "
-                "one that holds it."
-            )
-        yield from _walk(f"{name}.{key}" if name else key, part, (*above, id(value)))
+        if isinstance(part, HOLDERS):
+            found += walk(part, f"{name}.{key}" if name else key, above)
+        elif type(part) is Tensor and part.is_leaf:
+            found.append((f"{name}.{key}" if name else key, part))
+    return found
+
+
+def _inside(value: Any) -> Iterable[tuple[str, Any]]:
+    """What a layer, a list, a tuple or a dict holds directly, by name."""
+    if isinstance(value, Layer):
+        return value._members()
+    if isinstance(value, dict):
+        return [(str(key), part) for key, part in value.items()]
+    return [(str(i), part) for i, part in enumerate(value)]
 
 
 def _outermost(name: str, value: Any) -> Iterator[tuple[str, Layer]]:
     """The layers directly in ``value``: itself, or those in its lists, tuples and dicts."""
     if isinstance(value, Layer):
         yield name, value
-    else:
+    elif isinstance(value, HOLDERS):
         for key, part in _inside(value):
             yield from _outermost(f"{name}.{key}", part)
+
+
+def named_tensors(model: Layer, parts: Iterable[tuple[str, Any]]) -> list[tuple[str, Tensor]]:
+    """The Tensors of a walk through ``model``; two of one place raise."""
+    found: dict[str, Tensor] = {}
+    for name, part in parts:
+        if type(part) is Tensor and found.setdefault(name, part) is not part:
+            raise ValueError(
+                f"two Tensors of this {type(model).__name__} have the same place, {name!r}, so that only one could be "
+                "saved: give them different names (1 and '1' are the same as names)."
+            )
+    return list(found.items())
+
+
+def named_parameters(model: Layer, parts: Iterable[tuple[str, Any]]) -> list[tuple[str, Tensor]]:
+    """The Tensors of a walk that require a gradient, each once."""
+    found: dict[Tensor, str] = {}
+    for name, tensor in named_tensors(model, parts):
+        if tensor.requires_grad:
+            found.setdefault(tensor, name)
+    return [(name, tensor) for tensor, name in found.items()]
+
+
+@contextmanager
+def mode_of(layers: Iterable[Layer], training: bool) -> Iterator[None]:
+    """Training or prediction mode of these layers for a while."""
+    before = [(layer, layer.training) for layer in layers]
+    try:
+        for layer, _ in before:
+            layer.training = training
+        yield
+    finally:
+        for layer, training_before in before:
+            layer.training = training_before
+
+
+# -- What goes in ------------------------------------------------------------------------------------------------------
+
+
+def dtype_of(parameters: Iterable[Tensor]) -> Any:
+    """The dtype that parameters agree on, or None."""
+    dtypes = {p.dtype for p in parameters}
+    return dtypes.pop() if len(dtypes) == 1 else None
+
+
+def as_input(x: ArrayLike, dtype: Any) -> NDArray[Any]:
+    """``x`` as an array, floating data in ``dtype``, unless that is None."""
+    array: NDArray[Any] = x.data if isinstance(x, Tensor) else np.asarray(x)
+    return array if dtype is None or array.dtype.kind != "f" else array.astype(dtype, copy=False)

@@ -46,12 +46,11 @@ class Sequential(Layer):
     def __getitem__(self, index: int | slice) -> Any:
         return Sequential(*self._layers[index]) if isinstance(index, slice) else self._layers[index]
 
-    def _members(self) -> Iterator[tuple[str, Any]]:
+    def _members(self) -> list[tuple[str, Any]]:
+        found: list[tuple[str, Any]] = []
         for name, value in vars(self).items():
-            if name == "_layers":
-                yield from ((str(i), layer) for i, layer in enumerate(value))
-            else:
-                yield name, value
+            found += ((str(i), layer) for i, layer in enumerate(value)) if name == "_layers" else [(name, value)]
+        return found
 
 
 def _not_a_layer(value: Any) -> str:

@@ -18,8 +18,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from microgradnp.arrays import Array
 from microgradnp.engine.state import current
-from microgradnp.engine.tensor import Tensor, assign, written
+from microgradnp.engine.tensor import Tensor, written
 from microgradnp.nn.checkpoint import load_into
+from microgradnp.nn.optim.programs import Programs
 
 
 class Hyperparameter:
@@ -39,8 +40,8 @@ class Hyperparameter:
         if optimizer is None:
             return self
         array = optimizer._hyperparameters[self.name]
-        machine = current().machine
-        return machine.lift(array).astype(optimizer._dtype) if machine.traces else float(array)
+        number = current().machine.lift(array)
+        return float(number) if number is array else number.astype(optimizer._dtype)
 
     def __set__(self, optimizer: Optimizer, value: Any) -> None:
         self.check(optimizer, value)
@@ -78,9 +79,7 @@ class _Group:
         self.shapes = tuple(p.shape for p in self.parameters)
         self.flat = np.concatenate([p.data.ravel() for p in self.parameters])
         self.views = self.split(self.flat)
-        self.gradient = np.empty_like(self.flat)
-        for p, view in zip(self.parameters, self.views, strict=True):
-            p._value = view  # the same numbers: a graph that holds p stays right
+        self.adopt()
 
     # An array that is copied or pickled is a view no more: what shares memory is left out, and made again there.
 
@@ -97,7 +96,7 @@ class _Group:
         return tuple(flat[end - p.size : end].reshape(p.shape) for p, end in zip(self.parameters, ends, strict=True))
 
     def adopt(self) -> None:
-        """Take over the values of parameters whose ``.data`` was set to another array since."""
+        """Take over the values of parameters that live elsewhere: at first, or since ``.data`` was set."""
         machine = current().machine
         for p, view in zip(self.parameters, self.views, strict=True):
             if p._value is not view:
@@ -117,9 +116,7 @@ class _Group:
                     f"{_describe(self.numbers[i], self.parameters[i])} has a gradient of shape {g.shape}; it must have "
                     "the same shape."
                 )
-        if not current().machine.traces:
-            return np.concatenate(gradients, axis=None, out=self.gradient)  # type: ignore[arg-type]  # none is None
-        return np.concatenate(gradients, axis=None)  # type: ignore[arg-type]  # Tensors
+        return np.concatenate(gradients, axis=None)  # type: ignore[arg-type]  # none is None
 
 
 class Optimizer:
@@ -171,6 +168,7 @@ class Optimizer:
             groups.setdefault(p.dtype, []).append((i, p))
         self._groups = tuple(_Group(members) for members in groups.values())
         self._dtype = self._groups[-1].flat.dtype
+        self.programs = Programs()
         for group in self._groups:
             group.state = {key: np.array(value) for key, value in self.init_single(group.flat).items()}
 
@@ -190,20 +188,24 @@ class Optimizer:
         RuntimeError
             If a parameter has no gradient.
         """
-        gradients = [(group, group.gather()) for group in self._groups]  # all are there before anything changes
-        lift = current().machine.lift
-        for group, gradient in gradients:
-            group.adopt()
-            self._dtype = group.flat.dtype
-            before = {key: lift(array) for key, array in group.state.items()}
-            parameter, after = self.apply_single(gradient, lift(group.flat), before)
-            self._check_result(group, parameter, after)
-            assign(group.flat, parameter)
-            for key, array in group.state.items():
-                if after[key] is not before[key]:
-                    assign(array, after[key])
-            for p in group.parameters:
-                written(p)
+        gradients = [group.gather() for group in self._groups]  # all are there before anything changes
+        # One vector for each dtype: machines that train together would put the average over all of them in its place.
+        for group, gradient in zip(self._groups, gradients, strict=True):
+            self._apply(group, gradient)
+
+    def _apply(self, group: _Group, gradient: Any) -> None:
+        machine = current().machine
+        group.adopt()
+        self._dtype = group.flat.dtype
+        before = {key: machine.lift(array) for key, array in group.state.items()}
+        parameter, after = self.apply_single(gradient, machine.lift(group.flat), before)
+        self._check_result(group, parameter, after)
+        machine.assign(group.flat, parameter)
+        for key, array in group.state.items():
+            if after[key] is not before[key]:
+                machine.assign(array, after[key])
+        for p in group.parameters:
+            written(p)
 
     def _check_result(self, group: _Group, parameter: Any, state: dict[str, Any]) -> None:
         fits = _shape(parameter) == group.flat.shape and state.keys() == group.state.keys()

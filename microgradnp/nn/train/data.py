@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from microgradnp.engine.tensor import Tensor
-from microgradnp.nn.layers.base import in_dtype_of
+from microgradnp.nn.layers.base import as_input, dtype_of
 
 
 def as_arrays(x: Any, y: Any, parameters: Iterable[Tensor]) -> tuple[NDArray[Any], NDArray[Any]]:
@@ -20,7 +20,8 @@ def as_arrays(x: Any, y: Any, parameters: Iterable[Tensor]) -> tuple[NDArray[Any
     TypeError
         If they hold no real numbers.
     """
-    inputs, targets = (in_dtype_of(parameters, _checked(name, data)) for name, data in (("x", x), ("y", y)))
+    dtype = dtype_of(parameters)
+    inputs, targets = as_input(_checked("x", x), dtype), as_input(_checked("y", y), dtype)
     if len(inputs) != len(targets):
         raise ValueError(f"x has {len(inputs)} rows and y has {len(targets)}: there must be one target for each input.")
     return inputs, targets
@@ -32,7 +33,7 @@ def _checked(name: str, data: Any) -> NDArray[Any]:
         raise TypeError(f"{name} must hold real numbers; got dtype {array.dtype}.")
     if not array.ndim or not array.size:
         raise ValueError(f"{name} of shape {array.shape} is empty: it needs at least one row of data.")
-    if array.dtype.kind == "f" and not np.all(np.isfinite(array)):
+    if array.dtype.kind == "f" and not np.isfinite(array).all():
         place = tuple(int(i[0]) for i in np.nonzero(~np.isfinite(array)))
         raise ValueError(
             f"{name}[{', '.join(map(str, place))}] is {array[place]}: leave out or fill in missing and "

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from microgradnp.compiler import RecordingError
-from microgradnp.compiler import compile as record_once  # `compile` is also a keyword of `fit`
-from microgradnp.engine.state import no_grad
+from microgradnp.engine.state import state
 from microgradnp.engine.tensor import Tensor
-from microgradnp.nn.layers import Layer
+from microgradnp.nn.layers.base import Layer, mode_of, named_parameters, walk
 from microgradnp.nn.optim import Optimizer
 from microgradnp.nn.train.data import as_arrays
 from microgradnp.nn.train.history import History, check_finite
+from microgradnp.nn.train.step import Loss, eager, recorded
 
 
 def fit(
@@ -23,7 +22,7 @@ def fit(
     x: ArrayLike,
     y: ArrayLike,
     *,
-    loss: Callable[[Any, Any], Any],
+    loss: Loss,
     optimizer: Optimizer,
     epochs: int,
     compile: bool = True,
@@ -45,8 +44,9 @@ def fit(
     epochs
         How many steps to take.
     compile
-        Record the first step and replay it from then on, with the same result. False trains step by step, in which an
-        error inside the model is easier to find.
+        Record the first step and replay it from then on, with the same result; the optimizer keeps what was recorded
+        for the next `fit` of the same model and loss. False trains step by step, in which an error inside the model is
+        easier to find.
     progress
         Show a progress bar where the output is a terminal; needs tqdm.
 
@@ -72,26 +72,21 @@ def fit(
     True
     """
     _check_kinds(model, loss, optimizer, epochs)
-    parameters = model.parameters()
+    parts = walk(model)
+    parameters = [tensor for _, tensor in named_parameters(model, parts)]
+    layers = [part for _, part in parts if isinstance(part, Layer)]
     _check_trains(optimizer, parameters)
     inputs, targets = as_arrays(x, y, parameters)
 
-    def step(x: Any, y: Any) -> Any:
-        optimizer.zero_grad()
-        value = _scalar(loss(model(x), y))
-        value.backward()
-        optimizer.step()
-        return value
-
     losses = np.empty(epochs + 1)
-    run = _recorded(step) if compile else step
+    step, loss_alone = (recorded if compile else eager)(model, loss, optimizer)
     # Overflow on the way to divergence is reported once, by the error below.
-    with model.mode(training=True), np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+    with mode_of(layers, training=True), np.errstate(over="ignore", invalid="ignore", divide="ignore"):
         for epoch in _epochs(epochs, progress, losses):
-            losses[epoch] = run(inputs, targets).item()
+            losses[epoch] = step(inputs, targets).item()
             check_finite(losses, epoch)
-        with no_grad():
-            losses[epochs] = _scalar(loss(model(inputs), targets)).item()
+        with state(recording=False):
+            losses[epochs] = loss_alone(inputs, targets).item()
         check_finite(losses, epochs)
     return History(losses)
 
@@ -110,35 +105,6 @@ def _epochs(epochs: int, progress: bool, losses: NDArray[np.float64]) -> Iterato
             yield epoch
             bar.set_postfix_str(f"loss {losses[epoch]:.4g}", refresh=False)
             bar.update()
-
-
-def _recorded(step: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
-    """The step, recorded once; what cannot be is told to somebody who may not know that anything is recorded."""
-    recorded = record_once(step)
-
-    def run(x: Any, y: Any) -> Any:
-        try:
-            return recorded(x, y)
-        except RecordingError as error:
-            raise RecordingError(
-                "fit records the first step and replays it from then on, but the model or the loss does something that "
-                "cannot be replayed (see the error above). Write fit(..., compile=False) to train without recording."
-            ) from error
-
-    return run
-
-
-def _scalar(value: Any) -> Tensor:
-    if not isinstance(value, Tensor):
-        raise TypeError(
-            f"the loss returned {type(value).__name__}, not a Tensor: it must be computed from the predictions with "
-            "NumPy functions, and end in one number."
-        )
-    if value.size != 1:
-        raise ValueError(
-            f"the loss returned shape {value.shape}: it must end in one number, such as np.sum or np.mean of it."
-        )
-    return value
 
 
 def _check_kinds(model: Any, loss: Any, optimizer: Any, epochs: Any) -> None:

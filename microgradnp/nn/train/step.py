@@ -1,0 +1,76 @@
+"""One step of a training, eager or recorded; what was recorded is there for the next `fit` of the same three.
+
+A program is of use as long as the model, the loss and the optimizer live: the optimizer keeps it, and it reaches the
+model and the loss by weak references, so that neither is kept alive by having been trained once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any, TypeAlias
+
+from microgradnp.compiler import RecordingError
+from microgradnp.compiler import compile as compiled  # `compile` is also a keyword of `fit`
+from microgradnp.engine.tensor import Tensor
+from microgradnp.nn.layers import Layer
+from microgradnp.nn.optim import Optimizer
+from microgradnp.nn.optim.programs import weakly
+
+Loss: TypeAlias = Callable[[Any, Any], Any]
+
+
+Run: TypeAlias = Callable[[Any, Any], Tensor]
+
+
+def eager(model: Layer, loss: Loss, optimizer: Optimizer) -> tuple[Run, Run]:
+    """Two functions of inputs and targets: a step, which returns the loss before it; and the loss alone."""
+    return partial(_step, lambda: model, lambda: loss, optimizer), partial(_loss, lambda: model, lambda: loss)
+
+
+def recorded(model: Layer, loss: Loss, optimizer: Optimizer) -> tuple[Run, Run]:
+    """The same two, recorded when they are first called and replayed from then on."""
+    kept: tuple[Run, Run] | None = optimizer.programs.get(model, loss)
+    if kept is not None:
+        return kept
+    its_model, its_loss = weakly(model), weakly(loss)
+    step = _loud(compiled(lambda x, y: _step(its_model, its_loss, optimizer, x, y)))
+    optimizer.programs.keep((step, _loud(compiled(lambda x, y: _loss(its_model, its_loss, x, y)))), model, loss)
+    return step, partial(_loss, its_model, its_loss)  # needed once after each training: not worth recording for one
+
+
+def _step(model: Callable[[], Layer], loss: Callable[[], Loss], optimizer: Optimizer, x: Any, y: Any) -> Tensor:
+    optimizer.zero_grad()
+    value = _loss(model, loss, x, y)
+    value.backward()
+    optimizer.step()
+    return value
+
+
+def _loss(model: Callable[[], Layer], loss: Callable[[], Loss], x: Any, y: Any) -> Tensor:
+    value = loss()(model()(x), y)
+    if not isinstance(value, Tensor):
+        raise TypeError(
+            f"the loss returned {type(value).__name__}, not a Tensor: it must be computed from the predictions with "
+            "NumPy functions, and end in one number."
+        )
+    if value.size != 1:
+        raise ValueError(
+            f"the loss returned shape {value.shape}: it must end in one number, such as np.sum or np.mean of it."
+        )
+    return value
+
+
+def _loud(run: Run) -> Run:
+    """What cannot be recorded is told to somebody who may not know that anything is."""
+
+    def loud(x: Any, y: Any) -> Tensor:
+        try:
+            return run(x, y)
+        except RecordingError as error:
+            raise RecordingError(
+                "fit records the first step and replays it from then on, but the model or the loss does something that "
+                "cannot be replayed (see the error above). Write fit(..., compile=False) to train without recording."
+            ) from error
+
+    return loud
