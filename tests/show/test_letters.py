@@ -19,7 +19,8 @@ COMMON = [np.add, np.subtract, np.multiply, np.divide, np.power, np.maximum, np.
 COMMON += [np.negative, np.square, np.reciprocal, np.sqrt, np.absolute, np.exp, np.expm1, np.log, np.log1p]
 COMMON += [np.sin, np.cos, np.tan, np.arctan, np.arcsin, np.arccos, np.sinh, np.cosh, np.tanh, np.logaddexp]
 COMMON += [identity, astype, functional.sigmoid, functional.relu, functional.softplus]
-ROWS = [*COMMON, *(f for f, rule in RULES.items() if rule.pointwise and f not in COMMON)]
+UFUNCS = [f for f in RULES if getattr(np, f.__name__, None) is f and isinstance(f, np.ufunc) and f.signature is None]
+ROWS = [*COMMON, *(f for f in UFUNCS if f not in COMMON)]
 WITHOUT_LETTERS = {np.i0, np.sinc}  # their rules sum over an axis of their own
 
 
