@@ -9,7 +9,8 @@ from microgradnp.engine.tensor import Tensor
 from microgradnp.functions.places import put, put_along_axis
 from microgradnp.nn import optim
 from microgradnp.transforms.custom import custom_vjp
-from microgradnp.transforms.pullback import grad, hessian, hvp, jacobian, jvp, stop_gradient, value_and_grad, vjp
+from microgradnp.transforms.jacobians import hessian, hvp, jacobian, jvp
+from microgradnp.transforms.pullback import grad, stop_gradient, value_and_grad, vjp
 
 __version__ = "0.1.0"
 

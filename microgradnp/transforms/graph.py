@@ -3,13 +3,16 @@
 What shows, checks or changes a graph reads it here; nobody else need know how a Tensor remembers what it came from.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from microgradnp.engine.rules import Rule
+from microgradnp.arrays import native, plain_array
+from microgradnp.engine.rules import RULES, Rule
+from microgradnp.engine.state import current
 from microgradnp.engine.sweep import FREED, freed
-from microgradnp.engine.tensor import Tensor, apply
+from microgradnp.engine.table import identity
+from microgradnp.engine.tensor import Tensor, apply, orders, wrap
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -95,3 +98,53 @@ def dependents(graph: Iterable[Operation], t: Tensor) -> list[Operation]:
             reached.add(o.result)
             found.append(o)
     return found
+
+
+def variable(x: Any) -> Tensor:
+    """A fresh variable of the value of ``x``: a node above it where it is part of a recorded graph, else a leaf."""
+    if type(x) is Tensor and x._tracked and current().recording:
+        return apply(RULES[identity], (x,))
+    t = wrap(x._value if type(x) is Tensor else native(plain_array(x)))
+    t._tracked = True
+    t._order = next(orders)
+    return t
+
+
+def oldest_of(variables: Iterable[Tensor]) -> int:
+    """The creation number of the oldest of some variables, or of now."""
+    return max((v._order for v in variables), default=next(orders))
+
+
+def between(
+    results: list[Tensor], variables: Container[Tensor], oldest: int, own: Container[Tensor]
+) -> tuple[set[Tensor], bool, bool]:
+    """The nodes from ``variables`` to ``results``, and whether anything else that wants a gradient reaches the results.
+
+    A node older than every variable cannot depend on one, so the walk stops there. What is older is outside, and so is
+    what a variable in ``own`` stands for; a younger leaf was made by the function itself, in a transform within, say.
+    The last answer is whether some branch ends at such a place, so that a sweep has to keep to these nodes.
+    """
+    found = {t for t in results if t._tracked and t._rule is not None and t not in variables}
+    leaves = (t for t in results if t._tracked and t._rule is None and t not in variables and t not in own)
+    outside = any(t._order > oldest for t in leaves)
+    walk = list(found)
+    astray = False
+    while walk:
+        for x in walk.pop()._inputs:
+            if type(x) is not Tensor or not x._tracked or x in found or x in variables:
+                continue
+            if x._rule is None or x._order > oldest or x in own:
+                outside = outside or (x._rule is not None if x in own else x._order > oldest)
+                astray = True
+            else:
+                found.add(x)
+                walk.append(x)
+    if any(node._rule is FREED for node in found):  # what it depended on is gone, and with it the gradient
+        freed()
+    if not astray:  # then every branch ends at a variable
+        return found, outside, False
+    inside: set[Tensor] = set()
+    for node in sorted(found, key=lambda t: -t._order):
+        if any(type(x) is Tensor and (x in variables or x in inside) for x in node._inputs):
+            inside.add(node)
+    return inside, outside, True
