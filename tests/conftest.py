@@ -1,8 +1,14 @@
 """What every test shares: how many examples hypothesis draws, a headless matplotlib, and which tests are slow."""
 
 import os
+import sys
 
 os.environ["MPLBACKEND"] = "Agg"  # before anything imports matplotlib; subprocesses inherit it
+
+# MICROGRADNP_PLAIN=1 pytest tests/engine: on the plain door and sweep, as if `engine/fast.py` were not there. Before
+# anything imports the package; the workers of xdist inherit it.
+if os.environ.get("MICROGRADNP_PLAIN"):
+    sys.modules["microgradnp.engine.fast"] = None  # type: ignore[assignment]
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -13,6 +19,7 @@ pytest.register_assert_rewrite("helpers")  # so that a failing comparison shows 
 _COMMON = {"deadline": None, "print_blob": True, "suppress_health_check": [HealthCheck.too_slow]}
 
 settings.register_profile("quick", max_examples=25, derandomize=bool(os.environ.get("CI")), **_COMMON)
+settings.register_profile("brief", max_examples=5, **_COMMON)  # for what is run a second time, in another way
 settings.register_profile("thorough", max_examples=1000, **_COMMON)
 settings.load_profile("quick")  # pytest --hypothesis-profile=thorough replaces it
 
