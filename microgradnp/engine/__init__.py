@@ -5,9 +5,9 @@ Read it in this order: ``rules`` (a row), ``table`` (the rows), ``state`` (what 
 """
 
 try:
-    from microgradnp.engine import fast
+    from microgradnp.engine.fast import install
 except ModuleNotFoundError as error:
-    if error.name != "microgradnp.engine.fast":
+    if error.name != f"{__name__}.fast":
         raise
 else:
-    fast.install()
+    install()
