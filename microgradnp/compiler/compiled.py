@@ -1,26 +1,31 @@
-"""`compile`: record a step at its first call, replay it from then on, record anew when something is not as it was."""
+"""`compile`: record a step at its first call, replay it from then on, record anew when something is not as it was.
+
+Every call has the program's numbers, the first one too: the step runs once to be recorded, what it wrote is put back,
+and its program runs. So it makes no difference to a training where it is interrupted, and which call is audited.
+"""
 
 from __future__ import annotations
 
-import random
+import sys
 import threading
 import warnings
-import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from contextlib import nullcontext
 from functools import update_wrapper
 from typing import Any
 
 import numpy as np
 
+from microgradnp import tree
 from microgradnp.arrays import native, plain_array
-from microgradnp.compiler.guards import Surroundings, what_changed
-from microgradnp.compiler.ir import Guard, Trace, Value
-from microgradnp.compiler.optimise import mark_constants, optimise
+from microgradnp.compiler.audit import Audit, Finding
+from microgradnp.compiler.guards import what_changed
+from microgradnp.compiler.optimise import optimise
 from microgradnp.compiler.program import MISS, Program
-from microgradnp.compiler.record import Recorder, RecordingError
-from microgradnp.engine.state import Machine, State, current, state
-from microgradnp.engine.tensor import Tensor, wrap
-from microgradnp.signatures import parameters_of
+from microgradnp.compiler.record import Recorder
+from microgradnp.compiler.trace import record
+from microgradnp.engine.state import Machine, current, state
+from microgradnp.engine.tensor import wrap
 
 PATIENCE = 8
 """After so many recordings in a row a compiled step complains."""
@@ -33,16 +38,21 @@ def _miss(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     return MISS
 
 
+class Inside(Machine):
+    """A step runs as it is, and the compiled steps that it calls are part of it, as they are of its program."""
+
+
 class Compiled:
     """A step that is recorded when first called and replayed after: what `compile` returns."""
 
     def __init__(self, function: Callable[..., Any]) -> None:
         self._function = function
         self._programs: list[Program] = []  # the one used last comes first
-        self._lock = threading.Lock()
-        self._known: dict[int, weakref.ref[Tensor]] = {}  # leaves seen in earlier recordings
+        self._lock = threading.RLock()  # an audit replays while it holds it
         self._in_a_row = 0
+        self._unfit: str | None = None  # why the last recording was of no use
         self._moved: str | None = None  # what the last recording has changed by itself
+        self._nested = False  # another compiled step was called within
         self._run: Callable[[tuple[Any, ...], dict[str, Any]], Any] = _miss
         update_wrapper(self, function, updated=())
 
@@ -62,238 +72,112 @@ class Compiled:
         return f"<compiled {name}, {len(self._programs)} program{'s' * (len(self._programs) != 1)}>"
 
     def _find(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        now = current()
-        if type(now.machine) is not Machine:  # part of another program, or to be watched step by step
-            return self._unrecorded(args, kwargs)
-        for program in self._programs:
-            result = program.replay(args, kwargs)
-            if result is not MISS:
-                self._programs.remove(program)
-                self._programs.insert(0, program)
-                self._run = program.replay
-                self._in_a_row = 0
-                return result
-        self._count(args, kwargs)
+        machine = current().machine
+        if type(machine) is not Machine:  # part of another program, or to be watched step by step
+            if isinstance(machine, Recorder):
+                machine.nested = True
+            return self._uncompiled(args, kwargs)
         with self._lock:
-            result, program, moved = self._record(args, kwargs)
-            if moved is None:
-                self._programs.insert(0, program)
-                del self._programs[LIMIT:]
-                self._run = _miss  # the next call finds it, and has its function written
-            elif self._moved is not None:  # not only at the first call, as what is set up lazily would
-                self._give_up(moved)
-            self._moved = moved
-        return result
+            for program in [*self._programs]:
+                result = program.replay(args, kwargs)
+                if result is not MISS:
+                    if program in self._programs:  # no audit has dropped it
+                        self._programs.remove(program)
+                        self._programs.insert(0, program)
+                        self._run = program.replay
+                    self._in_a_row = 0
+                    return result
+            self._count()
+            return self._record(args, kwargs)
 
-    def _unrecorded(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    def _record(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Run the step once to make a program of it, and then the program from the same state."""
+        run = record(self._function, args, kwargs)
+        self._nested |= run.recorder.nested
+        moved, before = run.moved(), self._moved
+        self._moved = moved
+        if moved is not None:
+            if before is not None:  # not only at the first call, as what is set up lazily would
+                self._give_up(moved)
+            return run.leave()
+        guards = run.guards()
+        self._unfit = what_changed(guards)
+        if self._unfit is not None:  # no longer true when the step has ended
+            return run.leave()
+        trace = optimise(run.trace(guards, self._lock))
+        audit = trace.audit = Audit(trace, self._uncompiled, self._strayed)
+        program = Program(trace)
+        audit.program = program
+        self._programs.insert(0, program)
+        del self._programs[LIMIT:]
+        self._run = _miss  # the next call looks for it, and so ends the count of recordings in a row
+        run.undo()
+        with np.errstate(all="ignore"):  # what NumPy has to say, it has said while recording
+            return program.replay(args, kwargs)
+
+    def _uncompiled(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """The step itself, given Tensors as it is while it is recorded."""
 
         def lifted(x: Any) -> Any:
             return wrap(native(plain_array(x))) if isinstance(x, np.ndarray | np.generic) else x
 
-        return self._function(*_mapped(args, lifted), **_mapped(kwargs, lifted))
+        alone = type(current().machine) is not Machine or not self._nested
+        with nullcontext() if alone else state(machine=Inside()):
+            return self._function(*tree.map(lifted, args), **tree.map(lifted, kwargs))
+
+    # -- What is said aloud
 
     def _give_up(self, moved: str) -> None:
         """A replay would leave out what the step changes by itself, so it is run as it is, and says so."""
-        self._run = self._unrecorded
-        warnings.warn(
+        self._run = self._uncompiled
+        _warn(
             f"{self!r} runs without being compiled: it changes {moved} at every call, which a recorded program would "
             "not repeat. Keep such state in a Tensor and change it in place by Tensors (t.data += 0.1 * (x.mean(0) - "
-            "t)), or keep it outside of the step.",
-            RuntimeWarning,
-            stacklevel=5,
+            "t)), or keep it outside of the step."
         )
 
-    def _count(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    def _strayed(self, finding: Finding, last: int, number: int) -> None:
+        """A program has gone another way than its step: it is dropped, and no other would be better."""
+        self._programs.clear()
+        self._run = self._uncompiled
+        since = f"since call {last} of it, which was right" if last else "since it was recorded"
+        _warn(
+            f"{self!r} runs without being compiled from now on. At replay {number} it was compared with the step "
+            f"itself: {finding.what} was {_shown(finding.program)}; the step gives {_shown(finding.step)}. The step "
+            "depends on something that no replay sees change, such as a clock, an iterator, a file, an attribute of a "
+            "module, or an array of which NumPy alone makes something. This call returns what the step gives; replays "
+            f"{since} may have repeated old values. Pass what changes as an argument, in an array, or keep it outside "
+            "of the step."
+        )
+
+    def _count(self) -> None:
         """Say aloud that a step is recorded again and again."""
         self._in_a_row += 1
         if self._in_a_row == PATIENCE:
-            changed = what_changed(self._programs[0].trace.guards) or "the shape, dtype or value of an argument"
-            warnings.warn(
+            changed = what_changed(self._programs[0].trace.guards) if self._programs else self._unfit
+            _warn(
                 f"{self!r} was recorded anew at each of the last {PATIENCE} calls, which is slower than not compiling "
-                f"it. What changed last: {changed}. Keep what changes at every call in an array that the step reads, "
-                "or pass it as an array.",
-                RuntimeWarning,
-                stacklevel=4,
+                f"it. What changed last: {changed or 'the shape, dtype or value of an argument'}. Keep what changes at "
+                "every call in an array that the step reads, or pass it as an array."
             )
 
-    def _record(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, Program, str | None]:
-        now = current()
-        function = self._function
-        tracer = Recorder()
-        surroundings = tracer.surroundings = Surroundings(function)
-        tracer.watch([random, np.random, *surroundings.generators])
-        structure, arguments = _inputs((args, kwargs), tracer, [p.name for p in parameters_of(function)])
-        try:
-            for t in (*surroundings.tensors, *(t for r in self._known.values() if (t := r()) is not None)):
-                tracer.see_gradient(t)
-            with state(machine=tracer):
-                result = function(*arguments[0], **arguments[1])
-            tracer.check_draws()
-        except BaseException:
-            leaves = [t for leaf in tracer.leaves.values() if (t := leaf.tensor()) is not None]
-            for t in (*tracer.gradients, *leaves):
-                if isinstance(t.grad, Tensor):
-                    t.grad = tracer.gradients.get(t)
-            raise
-        del arguments
-        return self._finish(tracer, structure, result, now, surroundings)
 
-    def _finish(
-        self,
-        tracer: Recorder,
-        structure: Any,
-        result: Any,
-        now: State,
-        surroundings: Surroundings,
-    ) -> tuple[Any, Program, str | None]:
-        moved = surroundings.changed()
-        if moved is not None:
-            surroundings = Surroundings(self._function)
-        old = tracer.gradients
-        for t, before in old.items():
-            if getattr(t.grad, "_value", None) is before:
-                t.grad = before
-        leaves = {t: leaf for leaf in tracer.leaves.values() if (t := leaf.tensor()) is not None}
-        tracer.leaves.clear()
-        values: dict[Tensor, Value] = {}
-        for t in {**old, **leaves}:
-            if type(t.grad) is Tensor:
-                values[t] = tracer._value(t.grad._value)
-            elif t.grad is not old.get(t) and t.grad is not None:
-                moved = moved or f"the gradient of {_describe(t)}"
-        given: list[Value] = []
-        stays = {*surroundings.tensors}  # what was there before the step comes back as it is
-
-        def returned(x: Any) -> Any:
-            if isinstance(x, Tensor):
-                if x in stays:
-                    return x
-                v = tracer._value(x._value)
-                given.append(v)
-                return v
-            if isinstance(x, np.ndarray) and id(x) in tracer.known and tracer.known[id(x)].kind in ("result", "input"):
-                raise RecordingError(
-                    "a compiled step returned the .data of a computed Tensor: return the Tensor itself."
-                )
-            if isinstance(x, Iterator):
-                raise RecordingError(
-                    f"a compiled step returned a {type(x).__name__}, which gives its items once, and a replay would "
-                    "return it again: return a list. A function with 'yield' cannot be compiled; what it calls can."
-                )
-            return x
-
-        shape = _mapped(result, returned)
-        first = _mapped(result, lambda x: wrap(x._value.copy()) if isinstance(x, Tensor) and x not in stays else x)
-        read = {t for t in old if id(old[t]) in tracer.known}
-        for t in values:
-            t.grad = None
-        del result
-        mark_constants(list(tracer.known.values()))
-        starts = {t: tracer._value(old[t]) for t in values if t in read}
-        without_gradient = [t for t in values if old.get(t) is None]
-        cleared = [t for t in old if t.grad is None and t not in values]
-        guards: list[Guard] = []
-        for t in {**old, **leaves, **dict.fromkeys(surroundings.tensors)}:
-            if t in read if t in old else t._tracked:  # one that is not there cannot be seen to be cleared
-                guards += [Guard(t, "attribute", "grad", "is", old.get(t), "the gradient of " + _describe(t))]
-        for t, leaf in leaves.items():
-            guards += [Guard(t, "attribute", "_value", "is", leaf.array, _describe(t))]
-            guards += [Guard(t, "attribute", "_tracked", "is", leaf.tracked, _describe(t))]
-        guards += surroundings.guards
-        self._known |= {id(t): weakref.ref(t) for t in (*old, *leaves)}
-        for v in tracer.known.values():
-            if v.kind == "bound" and not v.name:
-                v.name = surroundings.name(v.array)
-        for t, leaf in leaves.items():
-            v = tracer._value(leaf.array)  # new, where the step has asked for a shape alone
-            v.name = v.name or t.name or ""
-        for t, v in values.items():
-            if v.kind == "result" and not v.name:
-                v.name = f"gradient_of_{tracer._value(t._value).name or 'a_parameter'}"
-        trace = Trace(
-            _function_name(self._function),
-            tracer.operations,
-            tracer.inputs,
-            values,
-            starts,
-            cleared,
-            shape,
-            given,
-            structure,
-            guards,
-            without_gradient,
-            now,
-            self._lock,
-        )
-        trace = optimise(trace)
-        for t in values:
-            if t not in trace.gradients:
-                np.copyto(old[t], values[t].array)
-                t.grad = old[t]
-        program = Program(trace)
-        for t, v in trace.gradients.items():
-            t.grad = v.array.copy()
-        return first, program, moved
+def _warn(message: str) -> None:
+    """A warning that names the line of the caller's that led here."""
+    level, frame = 1, sys._getframe()
+    while frame is not None and (frame.f_globals.get("__name__") or _PACKAGE).partition(".")[0] == _PACKAGE:
+        level += 1
+        frame = frame.f_back  # type: ignore[assignment]  # None ends the loop
+    warnings.warn(message, RuntimeWarning, stacklevel=level)
 
 
-def _describe(t: Tensor) -> str:
-    return f"{t.name or 'a parameter'} of shape {t.shape}"
+_PACKAGE = __name__.partition(".")[0]
 
 
-def _mapped(tree: Any, f: Callable[[Any], Any]) -> Any:
-    if isinstance(tree, tuple) and hasattr(tree, "_fields"):
-        return type(tree)(*(_mapped(part, f) for part in tree))
-    if type(tree) in (tuple, list):
-        return type(tree)(_mapped(part, f) for part in tree)
-    if type(tree) is dict:
-        return {key: _mapped(part, f) for key, part in tree.items()}
-    return f(tree)
-
-
-def _function_name(function: Callable[..., Any]) -> str:
-    name = getattr(function, "__name__", type(function).__name__)
-    return name if name.isidentifier() else "step"
-
-
-def _inputs(arguments: tuple[Any, Any], tracer: Recorder, names: list[str]) -> tuple[Any, Any]:
-    """The arguments with Values, and with Tensors, in place of arrays."""
-
-    def lift(x: Any, name: str) -> tuple[Any, Any]:
-        if isinstance(x, Tensor):
-            if x._tracked:
-                raise TypeError(
-                    f"argument {name} of a compiled step is a Tensor that wants a gradient or is part of a graph: a "
-                    "replay would not connect to it. Let the step use such a Tensor directly (as it does a model's "
-                    "parameters), or pass its data."
-                )
-            x = x._value
-        if isinstance(x, np.ndarray | np.generic):
-            array = native(plain_array(x))
-            if array.dtype.kind not in "fiub":
-                raise TypeError(f"argument {name} of a compiled step must hold real numbers; got dtype {array.dtype}.")
-            array = array.view()  # given twice, or read by the step besides as its own, it is another input, or none
-            v = Value(array, "input", name)
-            tracer.known[id(array)] = v
-            tracer.inputs.append(v)
-            return v, wrap(array)
-        if type(x) in (tuple, list) or (isinstance(x, tuple) and hasattr(x, "_fields")):
-            pairs = [lift(part, f"{name}_{i}") for i, part in enumerate(x)]
-            make = getattr(x, "_make", type(x))  # of a named tuple
-            return make(p[0] for p in pairs), make(p[1] for p in pairs)
-        if type(x) is dict:
-            items = {key: lift(part, f"{name}_{key}") for key, part in x.items()}
-            return {key: p[0] for key, p in items.items()}, {key: p[1] for key, p in items.items()}
-        return x, x
-
-    args, kwargs = arguments
-    named = [names[i] if i < len(names) else f"argument_{i}" for i in range(len(args))]
-    pairs = [lift(x, name) for x, name in zip(args, named, strict=True)]
-    options = {key: lift(x, key) for key, x in kwargs.items()}
-    return (
-        (tuple(p[0] for p in pairs), {key: p[0] for key, p in options.items()}),
-        (tuple(p[1] for p in pairs), {key: p[1] for key, p in options.items()}),
-    )
+def _shown(x: Any) -> str:
+    if not isinstance(x, np.ndarray):
+        return repr(x)
+    return np.array2string(x, precision=8, threshold=8, edgeitems=3, separator=", ").replace("\n", "")
 
 
 def compile(step: Callable[..., Any]) -> Compiled:

@@ -132,7 +132,7 @@ class Surroundings:
 
     def __init__(self, function: Callable[..., Any]) -> None:
         self.guards: list[Guard] = []
-        self.tensors: list[Tensor] = []
+        self.tensors: set[Tensor] = set()
         self.generators: list[np.random.Generator] = []
         self.memory = Memory()
         self._lengths: list[Guard] = []  # of lists that may grow between calls, but not by the step itself
@@ -172,7 +172,7 @@ class Surroundings:
         if id(x) in self._seen or array.dtype.hasobject:
             return
         if isinstance(x, Tensor):
-            self.tensors.append(x)
+            self.tensors.add(x)
         elif not ours:  # this package's own arrays are read by programs, where they are
             self._plain.append((x, path))
         self.memory.watch(array, path, closely=not ours and array is x)

@@ -224,9 +224,9 @@ class Trace:
     returned: list[Value]
     structure: tuple[Any, Any]  # the arguments, with Values for arrays
     guards: list[Guard]
-    without_gradient: list[Tensor]  # leaves whose .grad must be None before
     state: State
     lock: Any
+    audit: Any = None  # compares the program with the step, when a replay's turn comes
 
     def values(self) -> list[Value]:
         """All values, in the order of their first use."""

@@ -41,19 +41,7 @@ class Program:
 
     def __init__(self, trace: Trace) -> None:
         self.trace = trace
-        self.replay: Callable[[tuple[Any, ...], dict[str, Any]], Any] = self._begin
-
-    def _begin(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """The first replay: write the function. The program of a first training step never comes so far.
-
-        It was recorded before there were gradients, and the next call finds some, so it is recorded anew.
-        """
-        if any(t.grad is not None for t in self.trace.without_gradient):
-            return MISS
-        with self.trace.lock:
-            if self.replay == self._begin:
-                self.replay = self._entry.compiled()
-        return self.replay(args, kwargs)
+        self.replay: Callable[[tuple[Any, ...], dict[str, Any]], Any] = self._entry.compiled()
 
     # -- The stages
 
@@ -95,6 +83,9 @@ class Program:
             for a, v in zip(given, trace.inputs, strict=True):
                 lines.append(f"  if {a}.dtype != {source.constant(v.dtype)}: return MISS")
             lines.append(f"  bind({', '.join(given)})")
+        if trace.audit is not None:
+            turn, audit = source.constant(trace.audit.turn), source.constant(trace.audit.run)
+            lines.append(f"if next({turn}[0], True): return {audit}(args, kwargs)")
         lines.append("run()")
         for leaf, v in trace.gradients.items():
             lines.append(f"{source.constant(leaf)}.grad = {source.constant(plan.array(v))}")

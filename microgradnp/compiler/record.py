@@ -1,8 +1,11 @@
 """Recording: what a step computes, as a list of operations on numbered values.
 
-The step runs once, as always, on Tensors; `Tracer` is told of every operation through the same door that eager mode
-uses. Arrays are known by identity: one that an operation of this run returned is a *result*, an argument of the step is
-an *input*, and any other was there before, so it is bound by reference (a parameter, an optimizer's state, a table).
+The step runs once, as always, on Tensors; the `Recorder` is the machine that is told of every operation. Arrays are
+known by identity: one that an operation of this run returned is a *result*, an argument of the step is an *input*, and
+any other was there before, so it is bound by reference (a parameter, an optimizer's state, a table).
+
+What is an array in eager mode (a parameter's ``.data``, a ``.grad``, and all that is computed from these alone) is a
+Tensor here, a *place*: what becomes of it is recorded, and what is written into it is seen by all who hold it.
 """
 
 from __future__ import annotations
@@ -11,35 +14,40 @@ import random
 import sys
 import weakref
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from microgradnp import tree
 from microgradnp.arrays import Array
-from microgradnp.compiler.ir import Operation, Part, Site, Value, assignment, mapped, owner
-from microgradnp.engine.dispatch import FUNCTIONS
-from microgradnp.engine.operators import Operators
+from microgradnp.compiler.guards import Surroundings
+from microgradnp.compiler.ir import Operation, Part, Site, Value, assignment, owner
 from microgradnp.engine.rules import Rule, Vjp, name_of
-from microgradnp.engine.state import Machine, state
-from microgradnp.engine.sweep import fitted, sweep
-from microgradnp.engine.tensor import Tensor, apply, plain, wrap
-from microgradnp.transforms.pullback import vjp
+from microgradnp.engine.state import Machine, current, state
+from microgradnp.engine.sweep import fitted
+from microgradnp.engine.table import getitem, identity, is_basic
+from microgradnp.engine.tensor import Tensor, wrap
+from microgradnp.functions.places import put
+from microgradnp.transforms.graph import operation
+from microgradnp.transforms.pullback import vjp as pullback_of
 
 SHAPES: set[Callable[..., Any]] = {np.shape, np.ndim, np.size, np.result_type, np.iscomplexobj, np.isrealobj}
 FILLS: set[Callable[..., Any]] = {np.zeros_like, np.ones_like, np.empty_like}
 """Functions of an array's shape and dtype alone: their results are constants of the program."""
 
 TEXTS: set[Callable[..., Any]] = {np.array2string, np.array_repr, np.array_str}
+BY_VALUE: set[Callable[..., Any]] = {np.argwhere, np.flatnonzero, np.nonzero, np.unique}
+VIEWS: set[Callable[..., Any]] = {np.reshape, np.transpose, np.broadcast_to, getitem, identity}
+"""Functions that may return a view of their argument."""
 
 
 class RecordingError(TypeError):
     """A step does something that a recorded program could not repeat."""
 
 
-@dataclass(slots=True)
-class Leaf:
+class Leaf(NamedTuple):
     """A Tensor that was there before the step: how it was found, so that a replay can see whether it still is so."""
 
     tensor: Any  # a weak reference: Tensors made by the step itself vanish with it
@@ -48,63 +56,84 @@ class Leaf:
 
 
 @dataclass(slots=True)
-class Draws:
-    """A random generator that a step draws from, and its state after the last draw that was recorded."""
+class Gradient:
+    """The ``.grad`` of a Tensor, as a step finds it and leaves it."""
 
-    generator: Any
-    state: Any
+    tensor: Any  # a weak reference
+    before: Any
+    now: Any = None
+    read: bool = False  # the step has looked at what stood there, and so depends on it
+    written: bool = False
 
 
-@dataclass(eq=False)
 class Recorder(Machine):
     """The machine that writes down everything that a step computes."""
 
     traces = True
 
-    surroundings: Any = None
-    inputs: list[Value] = field(default_factory=list)
-    operations: list[Operation] = field(default_factory=list)
-    leaves: dict[int, Leaf] = field(default_factory=dict)
-    gradients: dict[Tensor, Array] = field(default_factory=dict)  # what stood in .grad before the step
-    assigned: dict[int, Value] = field(default_factory=dict)
-    places: dict[int, Tensor] = field(default_factory=dict)  # what stands for an array that was there before
-    generators: dict[int, Draws] = field(default_factory=dict)
-    known: dict[int, Value] = field(default_factory=dict)  # by the identity of its array
-    bound: dict[Any, Value] = field(default_factory=dict)  # by its place in memory: several arrays may show it
-    _kept_alive: list[Array] = field(default_factory=list)  # arrays whose identity stands for another one's value
-    swept: Tensor | None = None  # whose rule is running
-    errors: dict[str, Any] = field(default_factory=lambda: dict(np.geterr()))
+    def __init__(self, surroundings: Surroundings) -> None:
+        self.surroundings = surroundings
+        self.inputs: list[Value] = []
+        self.operations: list[Operation] = []
+        self.leaves: dict[int, Leaf] = {}
+        self.gradients: dict[int, Gradient] = {}
+        self.before: dict[int, tuple[Value, Array]] = {}  # what stood in the places that are written into
+        self.known: dict[int, Value] = {}  # by the identity of its array
+        self.nested = False  # another compiled step was called, and became part of this one
+        self._bound: dict[Any, Value] = {}  # by its place in memory: several arrays may show it
+        self._places: dict[int, Tensor] = {}  # by their own identity: what is an array in eager mode
+        self._lifted: dict[int, tuple[Any, Tensor]] = {}  # arrays, and what stands for each
+        self._shared: set[int] = set()  # results that lie in one memory with another
+        self._kept_alive: list[Any] = []  # whose identity stands for something
+        self._swept: Tensor | None = None  # whose rule is running
+        self._errors: dict[str, Any] = dict(np.geterr())
+        self.draws: dict[int, tuple[Any, Any]] = {}  # the generators drawn from, each with its state before
+        self._generators: dict[int, tuple[Any, Any]] = {}  # each with its state after the last draw that was recorded
+        for generator in (random, np.random, *surroundings.generators):
+            self._generators[id(generator)] = generator, state_of(generator)
 
-    # -- What is told
+    # -- Operations
 
     def ran(self, t: Tensor, rule: Rule, inputs: tuple[Any, ...], arrays: list[Any], options: dict[str, Any]) -> None:
         """An operation of the table, that gave ``t``."""
-        for x in inputs:
-            if type(x) is Tensor and x._rule is None:
+        tensors = [x for x in inputs if type(x) is Tensor]
+        for x in tensors:
+            if x.is_leaf:
                 self._see_leaf(x)
+        if tensors and all(id(x) in self._places for x in tensors):
+            self._places[id(t)] = t
+            if rule.function in VIEWS and self._is_view(t._value, arrays[0]):
+                return
         if id(t._value) in self.known:  # handed on as it is
             return
-        function = rule.function
         if rule.composed and self._expand(t, rule, arrays, options):
             return
-        arguments = tuple(self._value(a) for a in arrays)
-        options = mapped(options, self._value) if options else options
-        self._add(Operation(function, arguments, options, None, rule=rule), t._value)
+        arguments = tuple(map(self.value, arrays))
+        self._add(Operation(rule.function, arguments, tree.map(self.value, options), None, rule=rule), t._value)
+
+    def _is_view(self, y: Array, x: Array) -> bool:
+        """Whether ``y`` is a part of an array that was there before: no operation, but a place of its own."""
+        if not np.may_share_memory(y, x):
+            return False
+        if self.value(x).kind == "bound":
+            return True
+        self._shared |= {id(y), id(x)}
+        return False
 
     def constant(self, function: Callable[..., Any], arrays: Any, options: Any, tensors: Iterable[Any]) -> Any:
         """A function with gradient zero: computed again at each replay, unless the shape alone decides."""
         for t in tensors:
-            if t._rule is None:
+            if t.is_leaf:
                 self._see_leaf(t)
         y = function(*arrays, **options)
-        if function in SHAPES or function in TEXTS or (function in FILLS):
+        if function in SHAPES or function in TEXTS or function in FILLS:
             return y
-        if function in _SHAPE_BY_VALUE:
+        if function in BY_VALUE:
             raise RecordingError(
                 f"{name_of(function)} in a compiled step: the shape of its result depends on values, which change from "
                 "replay to replay. Choose with np.where or multiply by a mask, or leave that line outside the step."
             )
-        arguments, values = mapped(arrays, self._value), mapped(options, self._value)
+        arguments, values = tree.map(self.value, arrays), tree.map(self.value, options)
         if isinstance(y, tuple):  # several results: each a call of its own, of which the needed ones remain
             return tuple(
                 self._constant(Part(function, i), arguments, values, part)
@@ -115,83 +144,47 @@ class Recorder(Machine):
         return self._constant(function, arguments, values, y)
 
     def _constant(self, function: Callable[..., Any], arguments: Any, options: Any, y: Any) -> Tensor:
-        t = wrap(np.asarray(y))
-        if t._value.base is not None:
-            t._value = t._value.copy()
+        y = np.asarray(y)
+        t = wrap(y if y.base is None else y.copy())
+        self._places[id(t)] = t
         self._add(Operation(function, arguments, options, None), t._value)
         return t
 
-    def assign(self, target: Any, value: Any, index: Any = ...) -> None:
-        """``value`` is written into ``target``, an array that was there before or a Tensor that stands for one."""
-        if type(target) is Tensor and self.is_gradient(target):
-            self.write_gradient(target, value)
+    def draw(self, method: Callable[..., Any], args: tuple[Any, ...], options: dict[str, Any]) -> Any:
+        """Random numbers, drawn anew at each replay."""
+        if any(type(x) is Tensor for x in (*args, *options.values())):
+            raise RecordingError(
+                f"draw({method.__name__}) in a compiled step takes plain numbers and shapes, not Tensors: draw "
+                "standard numbers and scale them, such as mean + deviation * draw(rng.standard_normal, shape)."
+            )
+        generator: Any = method.__self__  # type: ignore[attr-defined]  # a bound method
+        if id(generator) in self._generators:
+            self._check_draws(id(generator))
+        self.draws.setdefault(id(generator), (generator, state_of(generator)))
+        y = np.asarray(method(*args, **options))
+        self._generators[id(generator)] = generator, state_of(generator)
+        t = wrap(y if y.base is None else y.copy())
+        self._add(Operation(method, args, options, None, pure=False), t._value)
+        return t
+
+    def check_draws(self) -> None:
+        """Raise if a generator was drawn from behind the program's back."""
+        for key in self._generators:
+            self._check_draws(key)
+
+    def _check_draws(self, key: int) -> None:
+        generator, before = self._generators[key]
+        if same_state(state_of(generator), before):
             return
-        target = (target._value if type(target) is Tensor else target)[index]
-        place = self._value(target)
-        if place.kind != "bound":
-            raise RecordingError(
-                "a compiled step can write only into arrays that were there before it, such as a parameter's data; "
-                f"this one is an {place.kind} of the step."
-                if place.kind == "input"
-                else "a compiled step cannot write into an array that it computed itself: make a new one instead."
-            )
-        source = value._value if type(value) is Tensor else value
-        operation = Operation(assignment, (place, self._value(source)), {}, None, pure=False)
-        operation.site = _site(self)
-        with self.surroundings.memory.writing(target):
-            assignment(target, source)
-        self.operations.append(operation)
-        self.assigned[id(owner(target))] = place
+        names = {id(random): "Python's random module", id(np.random): "NumPy's global random state"}
+        raise RecordingError(
+            f"the step draws random numbers from {names.get(key, type(generator).__name__)} directly: a replay would "
+            "use the same numbers for ever. Draw them with microgradnp.draw(rng.standard_normal, size=...), rng being "
+            "a numpy.random.Generator; then each replay draws anew. Or draw outside the step, and pass the numbers as "
+            "an argument."
+        )
 
-    def see_gradient(self, t: Tensor) -> None:
-        """Let the step find a gradient that was there before as a Tensor, so that what it does with it is recorded."""
-        if type(t.grad) is np.ndarray and t not in self.gradients:
-            self.gradients[t] = t.grad
-            t.grad = wrap(t.grad)
-
-    def write_gradient(self, gradient: Tensor, y: Tensor) -> None:
-        """Let a gradient be ``y`` for all who hold it: in eager mode it is an array, and this writes into it."""
-        if y.shape != gradient.shape:
-            raise ValueError(f"a gradient of shape {gradient.shape} cannot hold a result of shape {y.shape}.")
-        y = y.astype(gradient.dtype)
-        if self._value(gradient._value).kind == "bound":
-            self.assign(gradient._value, y)
-        else:
-            gradient._value = y._value
-
-    def is_gradient(self, t: Tensor) -> bool:
-        """Whether ``t`` stands in some ``.grad``."""
-        leaves = (leaf.tensor() for leaf in self.leaves.values())
-        return any(leaf is not None and leaf.grad is t for leaf in (*self.gradients, *leaves))
-
-    def data(self, t: Tensor) -> Any:
-        """What stands for the array of ``t``, one that was there before, such as a parameter."""
-        v = self.known.get(id(t._value))
-        if v is not None and v.kind != "bound":
-            raise RecordingError(
-                "the .data of a computed Tensor is asked for while a program is recorded; the program would keep the "
-                "values of the first call for ever. Use NumPy functions on the Tensor itself, or .detach() to stop its "
-                "gradient."
-            )
-        self._see_leaf(t)
-        place = self.lift(t._value)
-        self.places[id(place)] = place
-        return place
-
-    def lift(self, array: Any) -> Tensor:
-        """A Tensor that stands for an array."""
-        return wrap(np.asarray(array))
-
-    def is_place(self, x: Any) -> bool:
-        """Whether ``x`` stands for an array that was there before: a ``.data``, a ``.grad``, a parameter, an array."""
-        if type(x) is not Tensor:
-            return isinstance(x, np.ndarray)
-        return id(x) in self.places or (x._tracked and x._rule is None) or self.is_gradient(x)
-
-    def move(self, leaf: Tensor, array: Any) -> None:
-        """No part of a program: a replay needs the array that was there when it was recorded."""
-        with self.surroundings.memory.writing(array):
-            super().move(leaf, array)
+    # -- Values that leave the graph
 
     def read(self, t: Tensor, what: str) -> Any:
         """No Python value and no plain array: it would stay in the program."""
@@ -206,111 +199,170 @@ class Recorder(Machine):
             "the compiled step."
         )
 
+    def data(self, t: Tensor) -> Any:
+        """What stands for the array of ``t``, one that was there before, such as a parameter."""
+        v = self.known.get(id(t._value))
+        if v is not None and v.kind != "bound":
+            raise RecordingError(
+                "the .data of a computed Tensor is asked for while a program is recorded; the program would keep the "
+                "values of the first call for ever. Use NumPy functions on the Tensor itself, or .detach() to stop its "
+                "gradient."
+            )
+        self._see_leaf(t)
+        return self.lift(t._value)
+
+    # -- Places
+
+    def lift(self, array: Any) -> Tensor:
+        """A Tensor that stands for an array."""
+        if id(array) not in self._lifted:
+            place = wrap(np.asarray(array))
+            self._places[id(place)] = place
+            self._lifted[id(array)] = array, place
+        return self._lifted[id(array)][1]
+
+    def is_place(self, x: Any) -> bool:
+        """Whether ``x`` is changed in place: an array, what stands for one, a parameter outside of graphs."""
+        if type(x) is not Tensor:
+            return isinstance(x, np.ndarray)
+        return id(x) in self._places or (x.requires_grad and x.is_leaf and not current().recording)
+
+    def assign(self, target: Any, value: Any, index: Any = ...) -> None:
+        """``value`` is written into ``target``, or into a part of it: an operation if it was there before the step."""
+        array = target._value if type(target) is Tensor else target
+        place = self.value(array)
+        if place.kind == "bound" and (index is ... or is_basic(index)):
+            self._write(_part(array, index), value)
+        elif place.kind == "bound":
+            self._write(array, put(self.lift(array), index, value))
+        elif place.kind == "input" or type(target) is not Tensor:
+            raise RecordingError(
+                "a compiled step can write only into arrays that were there before it, such as a parameter's data; "
+                f"this one is an {place.kind} of the step."
+            )
+        elif id(array) in self._shared:
+            raise RecordingError(
+                "a compiled step cannot write into an array that it computed itself and shows in parts: a view of it "
+                "would not change with it. Make a new one instead, as in a = a * 2."
+            )
+        else:  # computed by the step: from now on, all who hold it hold the new value
+            new: Any = value if index is ... else put(target, index, value)
+            new = np.broadcast_to(new if type(new) is Tensor else self.lift(np.asarray(new)), target.shape)
+            target._value = new.astype(target.dtype)._value
+
+    def _write(self, array: Array, value: Any) -> None:
+        source = value._value if type(value) is Tensor else value
+        if type(source) is np.ndarray and _place(source) == _place(array):  # t.data[1:] += x ends so
+            return
+        place = self.value(array)
+        operation = Operation(assignment, (place, self.value(source)), {}, None, pure=False)
+        operation.site = self._site()
+        if id(place) not in self.before:
+            self.before[id(place)] = place, array.copy()
+        with self.surroundings.memory.writing(array):
+            assignment(array, source)
+        self.operations.append(operation)
+
+    def move(self, leaf: Tensor, array: Any) -> None:
+        """No part of a program: a replay needs the array that was there when it was recorded."""
+        with self.surroundings.memory.writing(array):
+            super().move(leaf, array)
+
+    # -- Backward
+
     def passed(self, node: Tensor, i: int, vjp: Vjp, g: Any, y: Any, arguments: Any) -> Any:
         """A rule runs: what it computes belongs to the line of the operation swept."""
-        outer, self.swept = self.swept, node
-        rule = node._rule
-        assert rule is not None
+        outer, self._swept = self._swept, node
+        done = operation(node)
+        assert done is not None
         try:
-            return fitted(super().passed(node, i, vjp, g, y, arguments), arguments[i]._value, rule, i)
+            return fitted(super().passed(node, i, vjp, g, y, arguments), arguments[i]._value, done.rule, i)
         finally:
-            self.swept = outer
+            self._swept = outer
 
     def added(self, x: Tensor, a: Any, b: Any) -> Any:
         """The sum of two gradients belongs to the line of what they are gradients of."""
-        outer, self.swept = self.swept, x
+        outer, self._swept = self._swept, x
         try:
             return super().added(x, a, b)
         finally:
-            self.swept = outer
+            self._swept = outer
 
     def deposit(self, leaf: Tensor, g: Any) -> None:
-        """Add to what stands in ``.grad``."""
+        """Add to what stands in ``.grad``, for all who hold it."""
         if type(g) is not Tensor:  # a rule's zeros: of a shape alone
-            g = wrap(np.array(g))
-        grad = leaf._grad
-        if isinstance(grad, np.generic):  # what NumPy makes of a 0-d array, in p.grad = p.grad * 0.5
-            grad = leaf._grad = np.array(grad)
-        if grad is None:
-            leaf._grad = +g
-        elif type(grad) not in (np.ndarray, Tensor) or grad.shape != leaf.shape or grad.dtype != leaf.dtype:
-            leaf._deposit(plain(g))  # which says what is wrong
-        elif type(grad) is Tensor:
-            self.write_gradient(grad, grad + g)
-        else:  # an array that the step has made by itself
-            leaf._grad = grad + g
+            g = self.lift(np.array(g))
+        old = self.gradient(leaf)
+        if old is None:
+            self.set_gradient(leaf, +g)
+        elif type(old) is not Tensor or old.shape != leaf.shape or old.dtype != leaf.dtype:
+            probe = wrap(leaf._value)
+            probe._grad = getattr(old, "_value", old)
+            super().deposit(probe, g._value)  # which says what is wrong
+        else:
+            self.assign(old, old + g)
 
-    def draw(self, method: Callable[..., Any], args: tuple[Any, ...], options: dict[str, Any]) -> Any:
-        """Random numbers, drawn anew at each replay."""
-        if any(type(x) is Tensor for x in (*args, *options.values())):
-            raise RecordingError(
-                f"draw({method.__name__}) in a compiled step takes plain numbers and shapes, not Tensors: draw "
-                "standard numbers and scale them, such as mean + deviation * draw(rng.standard_normal, shape)."
-            )
-        generator: Any = method.__self__  # type: ignore[attr-defined]  # a bound method
-        self.check_draws([generator])
-        y = np.asarray(method(*args, **options))
-        self.watch([generator])
-        t = wrap(y if y.base is None else y.copy())
-        self._add(Operation(method, args, options, None, pure=False), t._value)
-        return t
+    def gradient(self, t: Tensor) -> Any:
+        """What stands in ``.grad``: a Tensor in place of an array."""
+        found = self._gradient_of(t)
+        if not (found.written or found.read):
+            found.read = True
+            found.now = self.lift(found.before) if isinstance(found.before, np.ndarray | np.generic) else found.before
+        return found.now
 
-    # -- Generators
+    def set_gradient(self, t: Tensor, value: Any) -> None:
+        """Something is put into ``.grad``, whatever stood there."""
+        found = self._gradient_of(t)
+        found.written = True
+        found.now = self.lift(value) if isinstance(value, np.ndarray | np.generic) else value
+        if type(value) is Tensor:
+            self._places[id(value)] = value
 
-    def watch(self, generators: Iterable[Any]) -> None:
-        """Note the state of random generators."""
-        for generator in generators:
-            self.generators[id(generator)] = Draws(generator, _state_of(generator))
+    def _gradient_of(self, t: Tensor) -> Gradient:
+        found = self.gradients.get(id(t))
+        if found is None or found.tensor() is not t:
+            self._see_leaf(t)
+            found = self.gradients[id(t)] = Gradient(weakref.ref(t), t._grad)
+        return found
 
-    def check_draws(self, generators: Iterable[Any] | None = None) -> None:
-        """Raise if a generator was drawn from behind the program's back."""
-        known = self.generators
-        for draws in (
-            list(known.values()) if generators is None else [known[id(g)] for g in generators if id(g) in known]
-        ):
-            if not _equal_states(_state_of(draws.generator), draws.state):
-                what = (
-                    "NumPy's global random state"
-                    if draws.generator is np.random
-                    else (
-                        "Python's random module" if draws.generator is random else f"{type(draws.generator).__name__}"
-                    )
-                )
-                raise RecordingError(
-                    f"the step draws random numbers from {what} directly: a replay would use the same numbers for "
-                    "ever. Draw them with microgradnp.draw(rng.standard_normal, size=...), rng being a "
-                    "numpy.random.Generator; then each replay draws anew. Or draw outside the step, and pass the "
-                    "numbers as an argument."
-                )
+    # -- At the end
+
+    def is_array(self, t: Tensor) -> bool:
+        """Whether ``t`` stands for an array that was there before."""
+        return id(t) in self._places and self.value(t._value).kind == "bound"
+
+    def let_go(self) -> None:
+        """Hold no array any longer but as a Value: what nobody else holds is a constant."""
+        alive = {key: leaf for key, leaf in self.leaves.items() if leaf.tensor() is not None}
+        self.leaves = alive
+        self._places.clear()
+        self._lifted.clear()
 
     # -- Inside
 
-    def _value(self, x: Any) -> Any:
+    def value(self, x: Any) -> Any:
         """The Value of an array; anything else is itself."""
         if isinstance(x, np.ndarray):
             v = self.known.get(id(x))
             if v is None:
-                v = self.known[id(x)] = self.bound.setdefault(_place(x), Value(x, "bound"))
+                v = self.known[id(x)] = self._bound.setdefault(_place(x), Value(x, "bound"))
                 if v.array is not x:
                     self._kept_alive.append(x)
             if v.kind == "bound":
                 self.surroundings.memory.reading(x)
             return v
-        if isinstance(x, np.generic):
-            return Value(np.asarray(x), "constant")
-        return x
+        return Value(np.asarray(x), "constant") if isinstance(x, np.generic) else x
 
     def _see_leaf(self, t: Tensor) -> None:
         v = self.known.get(id(t._value))
-        if (v is None or v.kind == "bound") and id(t) not in self.leaves:
-            self.leaves[id(t)] = Leaf(weakref.ref(t), t._value, t._tracked)
-            self.see_gradient(t)
+        if id(t) not in self.leaves and id(t) not in self._places and (v is None or v.kind == "bound"):
+            self.leaves[id(t)] = Leaf(weakref.ref(t), t._value, t.requires_grad)
 
     def _add(self, operation: Operation, array: Array) -> None:
-        operation.site = _site(self)
+        operation.site = self._site()
         errors = np.geterr()
-        if errors != self.errors:
-            operation.errstate = tuple((key, how) for key, how in errors.items() if how != self.errors[key])
+        if errors != self._errors:
+            operation.errstate = tuple((key, how) for key, how in errors.items() if how != self._errors[key])
         operation.result = self.known[id(array)] = Value(array, "result", operation=operation)
         self.operations.append(operation)
 
@@ -327,7 +379,7 @@ class Recorder(Machine):
         if type(y) is not Tensor or y.shape != t.shape or y.dtype != t.dtype:
             del self.operations[count:]
             return False
-        v = self._value(y._value)
+        v = self.value(y._value)
         if v.kind != "result":
             return False
         self.known[id(t._value)] = v
@@ -335,8 +387,27 @@ class Recorder(Machine):
         self._kept_alive.append(y._value)
         return True
 
+    def _site(self) -> Site | None:
+        """The line, outside the heart, that an operation comes from; in a sweep, that of the operation swept."""
+        if self._swept is not None:
+            v = self.known.get(id(self._swept._value))
+            if v is not None and v.operation is not None and v.operation.site is not None:
+                return (*v.operation.site[:2], True)
+        frame = sys._getframe(2)
+        while frame is not None:
+            if not _is_inner(frame.f_globals.get("__package__")):
+                return (frame.f_code.co_filename, frame.f_lineno, False)
+            frame = frame.f_back  # type: ignore[assignment]  # None ends the loop
+        return None
 
-_SHAPE_BY_VALUE = {np.argwhere, np.flatnonzero, np.nonzero, np.unique}
+
+_PACKAGES = {sys.modules[f.__module__].__package__ for f in (Tensor, put, pullback_of, Surroundings)}
+
+
+@cache
+def _is_inner(package: str | None) -> bool:
+    """Whether a package's lines say nothing of what is computed: the heart, NumPy and its functions, this one."""
+    return package in _PACKAGES or (package or "").partition(".")[0] == np.__name__
 
 
 def _place(array: Array) -> Any:
@@ -344,7 +415,14 @@ def _place(array: Array) -> Any:
     return id(owner(array)), array.ctypes.data, array.shape, array.strides, array.dtype.str
 
 
-def _state_of(generator: Any) -> Any:
+def _part(array: Array, index: Any) -> Array:
+    """The view ``array[index]``, also of a single element."""
+    parts = index if type(index) is tuple else (index,)
+    return array[parts if any(part is ... for part in parts) else (*parts, ...)]
+
+
+def state_of(generator: Any) -> Any:
+    """The state of a random generator, or of one of the two modules that have one."""
     if generator is random:
         return random.getstate()
     if generator is np.random:
@@ -352,30 +430,15 @@ def _state_of(generator: Any) -> Any:
     return generator.bit_generator.state
 
 
-def _equal_states(a: Any, b: Any) -> bool:
+def set_state(generator: Any, before: Any) -> None:
+    """Put a random generator back to a state that it had."""
+    generator.bit_generator.state = before
+
+
+def same_state(a: Any, b: Any) -> bool:
+    """Whether two states of a generator are the same."""
     if isinstance(a, dict):
-        return a.keys() == b.keys() and all(_equal_states(a[key], b[key]) for key in a)
+        return a.keys() == b.keys() and all(same_state(a[key], b[key]) for key in a)
     if isinstance(a, tuple) and any(isinstance(part, np.ndarray) for part in a):
-        return len(a) == len(b) and all(map(_equal_states, a, b))
+        return len(a) == len(b) and all(map(same_state, a, b))
     return bool(np.array_equal(a, b)) if isinstance(a, np.ndarray) else bool(a == b)
-
-
-@cache
-def _inner() -> frozenset[str]:
-    """The modules whose lines say nothing of what is computed: the heart, NumPy's functions, transforms, this one."""
-    heart = (apply, Operators.__add__, Machine.run, sweep, vjp, _inner)
-    return frozenset(f.__module__ for f in (*heart, *FUNCTIONS.values()))
-
-
-def _site(recorder: Recorder) -> Site | None:
-    """The line, outside the engine, that an operation comes from; in a backward sweep, that of the operation swept."""
-    if recorder.swept is not None:
-        v = recorder.known.get(id(recorder.swept._value))
-        if v is not None and v.operation is not None and v.operation.site is not None:
-            return (*v.operation.site[:2], True)
-    frame = sys._getframe(2)
-    while frame is not None:
-        if frame.f_globals.get("__name__") not in _inner():
-            return (frame.f_code.co_filename, frame.f_lineno, False)
-        frame = frame.f_back  # type: ignore[assignment]  # None ends the loop
-    return None

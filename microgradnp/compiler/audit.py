@@ -1,0 +1,221 @@
+"""The audit: now and then the step itself runs in place of its program, from the same state, and both are compared.
+
+Guards see what changes where a step can be seen to look. Under them lies this net, for clocks, iterators, files,
+attributes of modules, and what NumPy alone makes of an array: at the 2nd, 3rd, 4th, 8th, 16th, ... replay the program
+runs, all that it wrote is put back, the step runs, and what they gave and wrote must agree. In n replays it costs
+log2(n) steps.
+
+A program may differ from its step by rounding, as it adds up in another order. How much rounding amounts to is not
+guessed but measured: the program runs again from a state that is moved in the last bit. What it differs from its step
+must be explained by what it then differs from itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import repeat
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from microgradnp import tree
+from microgradnp.arrays import Array
+from microgradnp.compiler.ir import Trace, owner
+from microgradnp.compiler.record import same_state, set_state, state_of
+from microgradnp.compiler.trace import describe
+from microgradnp.engine.state import Machine
+from microgradnp.engine.tensor import Tensor
+
+ROUNDING = 64
+"""So many units in the last place of an array's largest element, or times what the shaken program differs."""
+
+SHAKES = 4
+"""How often a program that differs is run from a state moved in the last bit."""
+
+
+def wait(number: int) -> int:
+    """How many replays go by from the audit of one to the next: the 2nd, 3rd, 4th, 8th, 16th, ... are compared."""
+    return 0 if number < 4 else number - 1
+
+
+class Finding(NamedTuple):
+    """Where a program has strayed from its step."""
+
+    what: str
+    program: Any
+    step: Any
+
+
+class Snapshot:
+    """What stands in arrays, in the ``.grad`` of leaves and in random generators at one moment."""
+
+    def __init__(self, arrays: list[Array], leaves: list[Tensor], generators: list[Any]) -> None:
+        self.arrays = [(array, array.copy()) for array in arrays]
+        self.gradients = [(t, t.grad, None if t.grad is None else np.array(t.grad)) for t in leaves]
+        self.generators = [(generator, state_of(generator)) for generator in generators]
+
+    def put_back(self) -> None:
+        """Let everything be what it was."""
+        for array, copy in self.arrays:
+            array[...] = copy
+        for t, grad, content in self.gradients:
+            t.grad = grad
+            if isinstance(grad, np.ndarray):
+                grad[...] = content
+        for generator, before in self.generators:
+            set_state(generator, before)
+
+
+class Audit:
+    """Compares one program with its step, when the turn comes."""
+
+    def __init__(self, trace: Trace, step: Callable[..., Any], strayed: Callable[[Finding, int, int], None]) -> None:
+        self.turn = [repeat(False, 1)]  # the entry of a replay takes one of these; when none is left, an audit is due
+        self.program: Any = None  # made of the trace
+        self._step = step
+        self._strayed = strayed
+        self._number, self._last = 2, 0  # of the replay to be compared, and of the last one that was
+        guarded = [guard.holder for guard in trace.guards if type(guard.holder) is Tensor]
+        self._leaves = list(dict.fromkeys((*guarded, *trace.gradients, *trace.cleared)))
+        self._homes = [(t, t._value) for t in self._leaves]
+        written = {id(array) for array in trace.written()}
+        memory = {id(owner(array)) for array in trace.written()}
+        bound = {id(v.array): v for v in trace.values() if v.kind == "bound"}
+        moving = written | {id(array) for t, array in self._homes if t.requires_grad and array.flags.writeable}
+        self._named = [(v.name or "an array", v.array) for v in bound.values() if id(v.array) in written]
+        self._fixed = [(v.name or "an array", v.array) for v in bound.values() if id(owner(v.array)) not in memory]
+        self._moving = [v.array for v in bound.values() if id(v.array) in moving]
+        draws = [o.function.__self__ for o in trace.operations if not o.pure and o.result is not None]  # type: ignore[attr-defined]
+        self._generators = list({id(generator): generator for generator in draws}.values())
+
+    def run(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """The step's own run, in place of a replay."""
+        self.turn[0] = repeat(False)  # replays within the audit are not counted
+        between = 0  # if the step raises, the next replay is audited
+        try:
+            result = self._compared(args, kwargs)
+            between = wait(self._number)
+            self._last, self._number = self._number, self._number + between + 1
+            return result
+        finally:
+            self.turn[0] = repeat(False, between)
+
+    def _compared(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        before = self._snapshot()
+        prints = [hash(array.tobytes()) for _, array in self._fixed]
+        result, ours = self._replayed(args, kwargs)
+        after = self._snapshot()
+        before.put_back()
+        own = self._step(args, kwargs)
+        for t, array in self._homes:  # t -= ... gives a leaf another array, where a program writes into its own
+            if t._value is not array:
+                Machine().move(t, array)
+        theirs = self._outcome(own)
+        finding = next(
+            (
+                Finding(f"{name}, which the step changes by NumPy alone", "its old values", "others")
+                for (name, array), print_ in zip(self._fixed, prints, strict=True)
+                if hash(array.tobytes()) != print_
+            ),
+            None,
+        )
+        finding = finding or self._difference(ours, theirs, before, args, kwargs)
+        if finding is None:
+            after.put_back()
+            return result
+        self._strayed(finding, self._last, self._number)
+        return own
+
+    def _difference(self, ours: Any, theirs: Any, before: Snapshot, args: Any, kwargs: Any) -> Finding | None:
+        """The first thing that rounding does not explain."""
+        if list(ours) != list(theirs):
+            return Finding("the structure of its result", ", ".join(ours), ", ".join(theirs))
+        suspects = [name for name in ours if not _agree(ours[name], theirs[name])]
+        if not suspects:
+            return None
+        here = self._snapshot()
+        shaken = self._shaken(before, args, kwargs)
+        here.put_back()
+        for name in suspects:
+            if not _agree(ours[name], theirs[name], [other[name] for other in shaken if name in other]):
+                return Finding(name, ours[name], theirs[name])
+        return None
+
+    def _shaken(self, before: Snapshot, args: Any, kwargs: Any) -> list[dict[str, Any]]:
+        """What the program gives from the same state, and for the same arguments, moved in the last bit."""
+        rng = np.random.default_rng(0)
+
+        def moved(x: Any) -> Any:
+            array = x.data if isinstance(x, Tensor) else x
+            if not isinstance(array, np.ndarray | np.generic) or array.dtype.kind != "f":
+                return x
+            bits = rng.integers(0, 2, array.shape) * 2 - 1
+            return np.asarray(array + array * (bits * np.finfo(array.dtype).eps).astype(array.dtype))
+
+        outcomes = []
+        for _ in range(SHAKES):
+            before.put_back()
+            for array in self._moving:
+                array[...] = moved(array)
+            outcomes.append(self._replayed(*tree.map(moved, (args, kwargs)))[1])
+        return outcomes
+
+    def _replayed(self, args: Any, kwargs: Any) -> tuple[Any, dict[str, Any]]:
+        try:
+            with np.errstate(all="ignore"):  # what NumPy has to say, the step will say
+                result = self.program.replay(args, kwargs)
+        except Exception as error:
+            return None, {"the error": error}
+        return result, self._outcome(result)
+
+    def _outcome(self, result: Any) -> dict[str, Any]:
+        """All that a run leaves behind, each under the name by which people know it."""
+        found = {path: _copied(x) for path, x in tree.paths(result, "the result")}
+        found |= {f"the gradient of {i}, {describe(t)}": _copied(t.grad) for i, t in enumerate(self._leaves)}
+        found |= {f"{name} {i}": array.copy() for i, (name, array) in enumerate(self._named)}
+        return found | {f"{type(g).__name__} {i}": state_of(g) for i, g in enumerate(self._generators)}
+
+    def _snapshot(self) -> Snapshot:
+        arrays = list({id(a): a for a in (*(array for _, array in self._named), *self._moving)}.values())
+        return Snapshot(arrays, self._leaves, self._generators)
+
+
+def _copied(x: Any) -> Any:
+    x = x.data if isinstance(x, Tensor) else x
+    return np.array(x) if isinstance(x, np.ndarray | np.generic) else x
+
+
+def _agree(a: Any, b: Any, shaken: list[Any] | None = None) -> bool:
+    """Whether what a program gave is what its step gave, to rounding."""
+    if not (isinstance(a, np.ndarray) and isinstance(b, np.ndarray)):
+        return _alike(a, b)
+    if a.shape != b.shape or a.dtype != b.dtype:
+        return False
+    if a.tobytes() == b.tobytes() or shaken == []:
+        return a.tobytes() == b.tobytes()
+    others = [other for other in shaken or [] if isinstance(other, np.ndarray) and other.shape == a.shape]
+    if a.dtype.kind != "f":
+        return bool(np.all((a == b) | np.any([other != a for other in others], axis=0)))
+    with np.errstate(all="ignore"):
+        finite = np.isfinite(b)
+        allowed = ROUNDING * np.finfo(a.dtype).eps * np.max(np.abs(b), initial=0.0, where=finite)
+        for other in others:
+            spread = ROUNDING * np.abs(other - a)
+            allowed = np.maximum(allowed, np.where(np.isnan(spread) & (np.isnan(other) != np.isnan(a)), np.inf, spread))
+        return bool(np.all((np.abs(a - b) <= allowed) | (a == b) | (np.isnan(a) & np.isnan(b))))
+
+
+def _alike(a: Any, b: Any) -> bool:
+    """Whether two plain things are equal, and two objects hold the same."""
+    if a is b:
+        return True
+    if isinstance(a, dict) and isinstance(b, dict):
+        return same_state(a, b)
+    try:
+        if type(a) is type(b) and bool(a == b):
+            return True
+    except Exception:  # a comparison of arrays
+        pass
+    mine, yours = (getattr(x, "__dict__", {}) for x in (a, b))
+    same = type(a) is type(b) and bool(mine) and mine.keys() == yours.keys()
+    return same and all(_agree(_copied(mine[key]), _copied(yours[key])) for key in mine)
