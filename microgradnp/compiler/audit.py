@@ -81,10 +81,16 @@ class Audit:
         written = {id(array) for array in trace.written()}
         memory = {id(owner(array)) for array in trace.written()}
         bound = {id(v.array): v for v in trace.values() if v.kind == "bound"}
-        moving = written | {id(array) for t, array in self._homes if t.requires_grad and array.flags.writeable}
+        parameters = {id(array) for t, array in self._homes if t.requires_grad}
         self._named = [(v.name or "an array", v.array) for v in bound.values() if id(v.array) in written]
         self._fixed = [(v.name or "an array", v.array) for v in bound.values() if id(owner(v.array)) not in memory]
-        self._moving = [v.array for v in bound.values() if id(v.array) in moving]
+        self._moving = [
+            v.array
+            for v in bound.values()
+            if (id(v.array) in written | parameters or v.array.size == 1) and v.array.flags.writeable
+        ]
+        floats = [np.finfo(v.dtype).eps for v in trace.values() if v.dtype.kind == "f"]
+        self._bit = max(floats, default=0.0)  # a hyperparameter of float64 may be cast to float32
         draws = [o.function.__self__ for o in trace.operations if not o.pure and o.result is not None]  # type: ignore[attr-defined]
         self._generators = list({id(generator): generator for generator in draws}.values())
 
@@ -102,29 +108,30 @@ class Audit:
 
     def _compared(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         before = self._snapshot()
-        prints = [hash(array.tobytes()) for _, array in self._fixed]
-        result, ours = self._replayed(args, kwargs)
-        after = self._snapshot()
-        before.put_back()
+        prints = [_print(array) for _, array in self._fixed]
+        try:
+            result, ours = self._replayed(args, kwargs)
+            after = self._snapshot()
+        finally:
+            before.put_back()
         own = self._step(args, kwargs)
         for t, array in self._homes:  # t -= ... gives a leaf another array, where a program writes into its own
             if t._value is not array:
                 Machine().move(t, array)
         theirs = self._outcome(own)
-        finding = next(
-            (
-                Finding(f"{name}, which the step changes by NumPy alone", "its old values", "others")
-                for (name, array), print_ in zip(self._fixed, prints, strict=True)
-                if hash(array.tobytes()) != print_
-            ),
-            None,
-        )
-        finding = finding or self._difference(ours, theirs, before, args, kwargs)
+        finding = self._written_beside(prints) or self._difference(ours, theirs, before, args, kwargs)
         if finding is None:
             after.put_back()
             return result
         self._strayed(finding, self._last, self._number)
         return own
+
+    def _written_beside(self, prints: list[int]) -> Finding | None:
+        """The first array that the step has changed and the program does not."""
+        for (name, array), before in zip(self._fixed, prints, strict=True):
+            if _print(array) != before:
+                return Finding(f"{name}, which the step changes,", "left as it is", array)
+        return None
 
     def _difference(self, ours: Any, theirs: Any, before: Snapshot, args: Any, kwargs: Any) -> Finding | None:
         """The first thing that rounding does not explain."""
@@ -134,8 +141,10 @@ class Audit:
         if not suspects:
             return None
         here = self._snapshot()
-        shaken = self._shaken(before, args, kwargs)
-        here.put_back()
+        try:
+            shaken = self._shaken(before, args, kwargs)
+        finally:
+            here.put_back()
         for name in suspects:
             if not _agree(ours[name], theirs[name], [other[name] for other in shaken if name in other]):
                 return Finding(name, ours[name], theirs[name])
@@ -149,8 +158,8 @@ class Audit:
             array = x.data if isinstance(x, Tensor) else x
             if not isinstance(array, np.ndarray | np.generic) or array.dtype.kind != "f":
                 return x
-            bits = rng.integers(0, 2, array.shape) * 2 - 1
-            return np.asarray(array + array * (bits * np.finfo(array.dtype).eps).astype(array.dtype))
+            bit = max(self._bit, np.finfo(array.dtype).eps)
+            return np.asarray(array + array * (rng.choice((-bit, bit), array.shape)).astype(array.dtype))
 
         outcomes = []
         for _ in range(SHAKES):
@@ -178,6 +187,10 @@ class Audit:
     def _snapshot(self) -> Snapshot:
         arrays = list({id(a): a for a in (*(array for _, array in self._named), *self._moving)}.values())
         return Snapshot(arrays, self._leaves, self._generators)
+
+
+def _print(array: Array) -> int:
+    return hash(array.tobytes())
 
 
 def _copied(x: Any) -> Any:
