@@ -1,5 +1,6 @@
 """The README and the docs cannot rot: code blocks run, links lead somewhere, and public names have examples."""
 
+import ast
 import doctest
 import inspect
 import os
@@ -10,6 +11,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from count_lines import heart, lines_of_code, modules
 from sybil import Example, Sybil
 from sybil.parsers.markdown import CodeBlockParser, PythonCodeBlockParser, SkipParser
 
@@ -88,3 +90,17 @@ def test_public_names_explain_themselves(name: str) -> None:
     text = thing.__doc__ or ""
     assert text.strip()
     assert inspect.isclass(thing) or ">>>" in text
+
+
+@pytest.mark.parametrize(("file", "name"), [("tensor.py", "apply"), ("sweep.py", "sweep")])
+def test_the_design_shows_the_engine_as_it_is(file: str, name: str) -> None:
+    text = (ROOT / "microgradnp" / "engine" / file).read_text(encoding="utf-8")
+    function = next(node for node in ast.parse(text).body if getattr(node, "name", None) == name)
+    source = ast.get_source_segment(text, function)
+    assert source
+    assert source in (ROOT / "docs" / "design.md").read_text(encoding="utf-8")
+
+
+def test_the_readme_counts_the_heart() -> None:
+    lines = sum(lines_of_code(path.read_text(encoding="utf-8")) for path in heart(modules(ROOT)))
+    assert f"{lines:,} lines of code" in (ROOT / "README.md").read_text(encoding="utf-8")

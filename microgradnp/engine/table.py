@@ -6,12 +6,11 @@ A row is ``rule(g, y, *arguments)``, one an argument: see ``rules.py``. Rows tha
 
 import math
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from microgradnp.engine.rules import ARRAYS, RULES, defvjp, primitive
+from microgradnp.engine.rules import ARRAYS, defvjp, primitive
 
 # -- What the rules below share ----------------------------------------------------------------------------------------
 
@@ -270,7 +269,3 @@ defvjp(astype,             lambda g, y, x, dtype: astype(g, dtype=x.dtype))
 defvjp(getitem,            lambda g, y, x, index: scatter(g, index=index, shape=x.shape))
 defvjp(scatter,            lambda g, y, x, index, shape: getitem(g, index=index))
 # fmt: on
-
-for _function, _rule in RULES.items():
-    if isinstance(_function, np.ufunc) and _function.signature is None:
-        RULES[_function] = replace(_rule, pointwise=True)
