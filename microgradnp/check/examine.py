@@ -87,34 +87,18 @@ class _Sight:
     """What a problem shows at its point."""
 
     value: Any
-    results: list[Array]
-    """Its float outputs as arrays."""
-    middle: Array
-    """The same as one vector, in float64 where the function computes in it."""
-    judged: float
-    """The precision at which the function is judged."""
+    weights: Array
+    """The combinations of the outputs whose gradients are looked at, one a row."""
+    labels: list[str]
+    """What each of them is."""
     noise: Array
-    """What rounding at that precision does to each output."""
-    reference: Problem
-    """What the references are taken of: the problem in float64, where the function computes in it."""
-    eps: float
-    """How precisely its outputs are known."""
+    """What rounding does to each of them."""
+    precision: float
+    """At which the function is judged."""
+    view: View
+    """What the references are taken of: the same in float64, where the function computes in it."""
     before: list[Any]
     """What the arguments held."""
-
-    @property
-    def full(self) -> bool:
-        """Whether each output is looked at by itself, rather than random combinations of them."""
-        m = self.middle.size
-        return m == 1 or (m <= _FEW and m * self.reference.size <= 2**20)
-
-
-@dataclass(frozen=True, slots=True)
-class _Returned:
-    """The gradients of some combinations of the outputs, by each source."""
-
-    weights: Array
-    slopes: dict[str, Slopes]
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,13 +117,11 @@ class _Examination:
         sight = self.look()
         if sight is None:
             return
-        returned = self.differentiate(sight)
+        slopes = self.differentiate(sight)
         directions = self.directions()
-        if not returned.slopes or not directions or not sight.middle.size:
-            return
-        verdict = self.compare(sight, returned, directions)
-        verdict = self.narrow(sight, returned, verdict)
-        self.conclude(verdict)
+        if slopes and directions and sight.weights.size:
+            verdict = self.compare(sight, slopes, directions)
+            self.conclude(self.narrow(sight, slopes, verdict))
 
     # -- Look
 
@@ -161,30 +143,46 @@ class _Examination:
             )
         if faults:
             return None
-        results = outputs(value)
-        if not problem.single and all(r.dtype != np.float32 for r in results):
-            return _Sight(value, results, middle, EPS, np.zeros(middle.size), problem, EPS, before)
-        judged = float(np.finfo(np.float32).eps)
-        wide = problem.widened()
-        widened = _in_float64(wide)
-        if widened is None:
-            self.report.note(f"{problem.name} computes in float32 whatever it is given: the reference is as coarse")
-            return _Sight(value, results, middle, judged, judged * np.abs(middle), problem, judged, before)
-        noise = np.abs(middle - widened) + judged * np.abs(widened)
-        return _Sight(value, results, widened, judged, noise, wide, EPS, before)
+        return self._sight(value, middle, before)
+
+    def _sight(self, value: Any, middle: Array, before: list[Any]) -> _Sight:
+        problem, results = self.problem, outputs(value)
+        reference, precision, noise = problem, EPS, np.zeros(middle.size)
+        if problem.singles.any() or any(r.dtype == np.float32 for r in results):
+            precision = float(np.finfo(np.float32).eps)
+            wide = problem.widened()
+            found = _in_float64(wide)
+            if found is None:
+                self.report.note(f"{problem.name} computes in float32 whatever it is given: the reference is as coarse")
+            else:
+                noise, middle, reference = np.abs(middle - found), found, wide
+            noise = noise + precision * np.abs(middle)
+        m = middle.size
+        full = m == 1 or (m <= _FEW and m * problem.size <= 2**20)
+        weights = np.eye(m) if full else _combinations(m, self.rng)
+        if self.settings.hand is not None and m > 1:
+            weights = np.concatenate([weights, np.ones((1, m))])
+        each = full and len(weights) == m
+        eps = precision if reference is problem else EPS
+        return _Sight(
+            value=value,
+            weights=weights,
+            labels=_labels(results, problem, full, len(weights), self.order),
+            noise=noise if each else np.abs(weights) @ noise,
+            precision=precision,
+            view=View(reference, middle, eps, None if each else weights),
+            before=before,
+        )
 
     # -- Differentiate
 
-    def differentiate(self, sight: _Sight) -> _Returned:
-        """The gradients to be judged."""
+    def differentiate(self, sight: _Sight) -> dict[str, Slopes]:
+        """The gradients to be judged, by each source."""
         problem, hand, faults = self.problem, self.settings.hand, self.report.faults
-        weights = _combinations(sight, self.rng)
-        if hand is not None and sight.middle.size > 1:
-            weights = np.concatenate([weights, np.ones((1, sight.middle.size))])
         slopes: dict[str, Slopes] = {}
         with np.errstate(all="ignore"):
             try:
-                slopes["backward"] = backward(problem, weights, self.settings.machine, faults)
+                slopes["backward"] = backward(problem, sight.weights, self.settings.machine, faults)
             except Mistake as mistake:
                 faults.append(str(mistake))
             except Exception as error:
@@ -196,8 +194,8 @@ class _Examination:
             if hand is not None:
                 result = hand(*problem.args, **problem.options)
                 judge_unchanged(sight.before, problem, "hand", faults)
-                slopes["hand"] = by_hand(result, problem, sight.value, weights, faults)
-        return _Returned(weights, slopes)
+                slopes["hand"] = by_hand(result, problem, sight.value, sight.weights, faults)
+        return slopes
 
     # -- Compare
 
@@ -212,21 +210,17 @@ class _Examination:
         )
         return problem.along(entries) + problem.across(self.rng.choice([-1.0, 1.0], (_PROJECTIONS, n)))
 
-    def compare(self, sight: _Sight, returned: _Returned, directions: Sequence[Direction]) -> Verdict:
+    def compare(self, sight: _Sight, slopes: dict[str, Slopes], directions: Sequence[Direction]) -> Verdict:
         """Judge the gradients along some directions, and twice again what fails."""
-        weights, settings = returned.weights, self.settings
-        plain = sight.full and len(weights) == sight.middle.size
-        view = View(sight.reference, sight.middle, sight.eps, None if plain else weights)
-        rtol = math.sqrt(sight.judged) if settings.rtol is None else settings.rtol
-        noise = sight.noise if plain else np.abs(weights) @ sight.noise
+        rtol, relative = self.settings.rtol, math.sqrt(sight.precision)
         case = Case(
             problem=self.problem,
             order=self.order,
-            labels=_labels(sight, self.problem, len(weights), self.order),
-            tolerance=Tolerance(rtol, settings.atol, sight.judged, noise),
+            labels=sight.labels,
+            tolerance=Tolerance(relative if rtol is None else rtol, self.settings.atol, sight.precision, sight.noise),
             directions=directions,
-            returned={source: slopes.along(directions) for source, slopes in returned.slopes.items()},
-            reference=view.along(directions),
+            returned={source: found.along(directions) for source, found in slopes.items()},
+            reference=sight.view.along(directions),
         )
         self._tell(case)
         verdict = judge(case)
@@ -234,8 +228,8 @@ class _Examination:
             bad = verdict.failing
             if not bad:
                 break
-            other = view.along([directions[i] for i in bad], stretch)
-            case = replace(case, reference=case.reference.beside(bad, other, math.sqrt(sight.judged)))
+            other = sight.view.along([directions[i] for i in bad], stretch)
+            case = replace(case, reference=case.reference.beside(bad, other, relative))
             verdict = judge(case)
         return verdict
 
@@ -252,23 +246,23 @@ class _Examination:
 
     # -- Narrow
 
-    def narrow(self, sight: _Sight, returned: _Returned, verdict: Verdict) -> Verdict:
+    def narrow(self, sight: _Sight, slopes: dict[str, Slopes], verdict: Verdict) -> Verdict:
         """Where a projection fails, find the entries that do; or see that it only crossed kinks."""
         directions = verdict.case.directions
         suspects = [directions[i] for i in verdict.failing if directions[i].entry is None]
         if not suspects:
             return verdict
-        named = self._entries_of(suspects[0], sight, returned)
+        named = self._entries_of(suspects[0], sight, slopes)
         if named is not None:
             named.kinks += verdict.kinks
             return named
         if not self.beside and self._passes_beside():
             # On several kinks at once a projection need not lie between its slopes, even if each entry does.
             self.report.note("some projections cross kinks at this point: they were taken at a point beside it")
-            return self.compare(sight, returned, [u for u in directions if u.entry is not None])
+            return self.compare(sight, slopes, [u for u in directions if u.entry is not None])
         return verdict
 
-    def _entries_of(self, suspect: Direction, sight: _Sight, returned: _Returned) -> Verdict | None:
+    def _entries_of(self, suspect: Direction, sight: _Sight, slopes: dict[str, Slopes]) -> Verdict | None:
         """Cut a projection that failed in two until single entries are found that fail; None if there are none."""
         waiting = [suspect]
         for _ in range(64):
@@ -276,11 +270,11 @@ class _Examination:
                 break
             direction = waiting.pop()
             if direction.entries.size <= 8:
-                verdict = self.compare(sight, returned, self.problem.along(direction.entries))
+                verdict = self.compare(sight, slopes, self.problem.along(direction.entries))
                 if verdict.failures:
                     return verdict
             else:
-                verdict = self.compare(sight, returned, direction.parts(2))
+                verdict = self.compare(sight, slopes, direction.parts(2))
                 waiting += [verdict.case.directions[i] for i in verdict.failing]
         return None
 
@@ -319,22 +313,19 @@ def _in_float64(wide: Problem) -> Array | None:
     return flat(value) if all(r.dtype == np.float64 for r in outputs(value)) else None
 
 
-def _combinations(sight: _Sight, rng: "np.random.Generator") -> Array:
-    """Weights of the outputs: each one by itself, or a few at random, of numbers exact in float32."""
-    m = sight.middle.size
-    if sight.full:
-        return np.eye(m)
+def _combinations(m: int, rng: "np.random.Generator") -> Array:
+    """A few weights of the outputs at random, one a row, of numbers exact in float32."""
     weights: Array = rng.integers(4, 13, (_PROJECTIONS, m)) / 8 * rng.choice([-1.0, 1.0], (_PROJECTIONS, m))
     return weights
 
 
-def _labels(sight: _Sight, problem: Problem, rows: int, order: int) -> list[str]:
+def _labels(results: list[Array], problem: Problem, full: bool, rows: int, order: int) -> list[str]:
     """What each row is the derivative of; empty where there is but one output."""
-    if not sight.full:
+    if not full:
         return ["a random combination of the outputs"] * _PROJECTIONS + ["the outputs' sum"] * (rows - _PROJECTIONS)
     labels = []
-    for k, r in enumerate(sight.results):
-        name = "output" if len(sight.results) == 1 else f"output {k}"
+    for k, r in enumerate(results):
+        name = "output" if len(results) == 1 else f"output {k}"
         if order > 1:
             name = f"the {'first' if order == 2 else 'second'} derivative by {problem.leaves[k].name}"
         labels += [f"{name}[{', '.join(map(str, i))}]" if i else name for i in np.ndindex(r.shape)]

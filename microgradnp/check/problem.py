@@ -177,11 +177,6 @@ class Problem:
     # -- Its variables as one vector
 
     @property
-    def single(self) -> bool:
-        """Whether a variable is in float32."""
-        return any(leaf.array.dtype == np.float32 for leaf in self.leaves)
-
-    @property
     def singles(self) -> Array:
         """For each entry whether it is in float32."""
         out = np.zeros(self.size, bool)

@@ -146,7 +146,7 @@ def diagnose(
             continue
     name = getattr(hand, "__name__", "hand")
     report = Diagnosis(name, problem.name, tuple(leaf.name for leaf in problem.leaves), [], len(drawn), notes[:1])
-    rtol = 1e-3 if problem.single else 1e-6
+    rtol = 1e-3 if problem.singles.any() else 1e-6
     for k, leaf in enumerate(problem.leaves):
         magnitude = max(float(np.abs(p.right[k]).max(initial=0)) for p in drawn)
         if all(_equal(p.hand[k], p.right[k], rtol, magnitude) for p in drawn):

@@ -18,7 +18,8 @@ from microgradnp.engine.sweep import fitted, vjp_of
 from microgradnp.engine.tensor import Tensor
 from microgradnp.transforms.graph import Operation, is_tracked, operation
 
-Make = Callable[["Point", int], Any]
+Make = Callable[..., Any]
+"""``make(point, k)`` is the gradient by variable ``k`` that a mistake leads to; None where it cannot be made."""
 
 
 class Point:
@@ -53,7 +54,6 @@ class Candidate:
     kind: str
     text: str
     make: Make
-    """The gradient by a variable at a point; None where the mistake cannot be made."""
 
 
 def candidates(problem: Problem, point: Point, k: int) -> Iterator[Candidate]:
@@ -95,7 +95,9 @@ def _shape_mistakes(point: Point, k: int) -> Iterator[Candidate]:
             rest = math.prod(n for i, n in enumerate(given) if i not in axes)
             if axes and rest == math.prod(shape) != math.prod(given):
                 text = f"it is not summed: its shape is {given}, one for each data point; sum it over axis {axes[0]}"
-                yield Candidate("unsummed", text, partial(_repaired, partial(_summed, axes, shape)))
+                yield Candidate(
+                    "unsummed", text, partial(_repaired, lambda g, axes=axes: np.sum(g, axis=axes).reshape(shape))
+                )
     if given == shape[::-1]:
         yield Candidate("transposed", f"it is transposed: its shape is {given}", partial(_repaired, np.transpose))
     if math.prod(given) == math.prod(shape):
@@ -103,7 +105,7 @@ def _shape_mistakes(point: Point, k: int) -> Iterator[Candidate]:
         yield Candidate("shape", text, partial(_repaired, lambda g: g.reshape(shape)))
 
 
-def _repaired(repair: Callable[[Array], Array], p: Point, k: int) -> Any:
+def _repaired(repair: Callable[..., Any], p: Point, k: int) -> Any:
     """What is by hand, less the factor by which it differs from the right gradient once repaired; None if wrong."""
     right, repaired = p.right[k], repair(p.hand[k])
     if repaired.shape != right.shape or not right.any():
@@ -118,23 +120,18 @@ def _term_mistakes(point: Point, k: int) -> Iterator[Candidate]:
     n = len(point.terms)
     if n < 2:
         return
-    only = "= stands where += is meant", "the function returns inside the loop"
-    for i, words in (
-        (-1, f"only the last of {n} data points counts: {only[0]}"),
-        (0, f"only the first of {n} counts: {only[1]}"),
-    ):
-        yield Candidate("unsummed", words, partial(_term, i))
+    text = f"only the last of {n} data points counts: = stands where += is meant"
+    yield Candidate("unsummed", text, lambda p, k: p.terms[-1][k])
+    text = f"only the first of {n} counts: the function returns inside the loop"
+    yield Candidate("unsummed", text, lambda p, k: p.terms[0][k])
     parts = np.stack([term[k] for term in point.terms])
     missing = parts.sum(axis=0) - point.hand[k]
     # Which one could be missing, or be there twice: the one whose part is nearest to the difference.
     for sign, kind in ((1, "left out"), (-1, "counted twice")):
         i = int(np.argmin([np.linalg.norm(np.ravel(missing - sign * part)) for part in parts]))
         which = {0: " (the first)", n - 1: " (the last)"}.get(i, "")
-        yield Candidate(
-            kind,
-            f"data point {i}{which} of {n} is {kind}",
-            partial(_less_term, i, sign),
-        )
+        text = f"data point {i}{which} of {n} is {kind}"
+        yield Candidate(kind, text, lambda p, k, i=i, sign=sign: p.right[k] - sign * p.terms[i][k])
 
 
 def _entry_mistakes(problem: Problem, point: Point, k: int) -> Iterator[Candidate]:
@@ -153,43 +150,17 @@ def _entry_mistakes(problem: Problem, point: Point, k: int) -> Iterator[Candidat
         for shift, side in ((1, "after"), (-1, "before"))[: n - 1]:
             where = f" along axis {axis}" if len(shape) > 1 else ""
             text = f"an index is off by one: each entry stands {side} its place{where}"
-            yield Candidate("shifted index", text, partial(_rolled, shift, axis))
+            yield Candidate("shifted index", text, lambda p, k, s=shift, axis=axis: np.roll(p.right[k], s, axis))
     for j, leaf in enumerate(problem.leaves):
         if shape and point.values[j].shape == shape:
             text = f"the factor {leaf.name} is missing"
-            yield Candidate("missing factor", text, partial(_by_factor, j, -1, 0))
+            yield Candidate("missing factor", text, lambda p, k, j=j: p.right[k] / p.values[j])
             text = f"there is one factor {leaf.name} too many"
-            yield Candidate("extra factor", text, partial(_by_factor, j, 1, 0))
+            yield Candidate("extra factor", text, lambda p, k, j=j: p.right[k] * p.values[j])
             for s in (1, -1):
                 text = f"an index is off by one: {leaf.name}[j{-s:+d}] stands for {leaf.name}[j]"
-                yield Candidate(
-                    "shifted index",
-                    text,
-                    partial(_by_factor, j, -1, s),
-                )
-
-
-def _summed(axes: tuple[int, ...], shape: tuple[int, ...], g: Array) -> Array:
-    summed: Array = np.sum(g, axis=axes).reshape(shape)
-    return summed
-
-
-def _term(i: int, p: Point, k: int) -> Any:
-    return p.terms[i][k]
-
-
-def _less_term(i: int, sign: int, p: Point, k: int) -> Any:
-    return p.right[k] - sign * p.terms[i][k]
-
-
-def _rolled(shift: int, axis: int, p: Point, k: int) -> Any:
-    return np.roll(p.right[k], shift, axis)
-
-
-def _by_factor(j: int, power: int, shift: int, p: Point, k: int) -> Any:
-    """The gradient with one factor more (1) or less (-1) of variable ``j``, or with its neighbour's instead."""
-    changed = p.right[k] * p.values[j] if power == 1 else p.right[k] / p.values[j]
-    return changed * np.roll(p.values[j], shift) if shift else changed
+                make = lambda p, k, j=j, s=s: p.right[k] / p.values[j] * np.roll(p.values[j], s)
+                yield Candidate("shifted index", text, make)
 
 
 # -- Made in the backward pass -----------------------------------------------------------------------------------------
@@ -219,11 +190,7 @@ def _chain_mistakes(problem: Problem, point: Point, graph: Graph, data: dict[str
         yield Candidate("function for derivative", words, partial(_pass, key, lambda s: s.outer.data))
         words = f"an index is off by one: the derivative of {text} is taken at the neighbouring entry's z"
         for shift in (1, -1):
-            yield Candidate(
-                "shifted index",
-                words,
-                partial(_pass, key, partial(_slope_beside, shift)),
-            )
+            yield Candidate("shifted index", words, partial(_pass, key, lambda s, shift=shift: np.roll(s.slope, shift)))
         sum_ = graph.made.get(s.inner)
         if sum_ is not None and sum_.name == "np.add" and len(sum_.tracked) == 2:
             for i in (0, 1):
@@ -234,7 +201,7 @@ def _chain_mistakes(problem: Problem, point: Point, graph: Graph, data: dict[str
         yield Candidate("missing term", f"it is computed without {leaf.name}", partial(_without, j))
 
 
-def _pass(key: tuple[int, int], slope: Callable[[Segment], Any], p: Point, k: int) -> Any:
+def _pass(key: tuple[int, int], slope: Callable[..., Any], p: Point, k: int) -> Any:
     """The gradient if the derivative of some segments is something else."""
     if p.graph is None or key not in p.segments:
         return None
@@ -243,10 +210,6 @@ def _pass(key: tuple[int, int], slope: Callable[[Segment], Any], p: Point, k: in
 
 def _times(factor: Any, inner: Tensor) -> Passing:
     return lambda g: [(inner, g * factor)]
-
-
-def _slope_beside(shift: int, s: Segment) -> Any:
-    return np.roll(s.slope, shift)
 
 
 def _slope_at_term(i: int, s: Segment) -> Any:
