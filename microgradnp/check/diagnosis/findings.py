@@ -7,7 +7,7 @@ points, is the diagnosis. If none does, that is what the report says.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from textwrap import shorten
 from typing import Any
@@ -18,7 +18,7 @@ from microgradnp import tree
 from microgradnp.check.diagnosis.mistakes import Candidate, Point, candidates, data_names
 from microgradnp.check.diagnosis.program import Graph
 from microgradnp.check.hint import fraction
-from microgradnp.check.problem import Function, Leaf, NotFiniteError, Problem
+from microgradnp.check.problem import Array, Function, Leaf, NotFiniteError, Problem
 from microgradnp.check.references import gradient_by_differences
 from microgradnp.check.report import Outcome
 from microgradnp.engine.state import state
@@ -148,28 +148,45 @@ def diagnose(
     report = Diagnosis(name, problem.name, tuple(leaf.name for leaf in problem.leaves), [], len(drawn), notes[:1])
     rtol = 1e-3 if problem.singles.any() else 1e-6
     for k, leaf in enumerate(problem.leaves):
-        magnitude = max(float(np.abs(p.right[k]).max(initial=0)) for p in drawn)
-        if all(_equal(p.hand[k], p.right[k], rtol, magnitude) for p in drawn):
+        near = _Near(rtol, _largest(p.right[k] for p in drawn))
+        if all(near(p.hand[k], p.right[k]) for p in drawn):
             continue
         for p in drawn:
             p.look_closer()
         # Close to a minimum the data points' parts cancel, and their rounding does not: it is measured by the parts.
-        magnitude = max([magnitude, *(float(np.abs(term[k]).max(initial=0)) for p in drawn for term in p.terms)])
-        bad = next((p for p in drawn if not _equal(p.hand[k], p.right[k], rtol, magnitude)), None)
-        if bad is not None:
-            report.findings.append(_explain(problem, leaf, k, drawn, bad, rtol, magnitude))
+        near = _Near(rtol, max(near.magnitude, _largest(term[k] for p in drawn for term in p.terms)))
+        wrong = [p for p in drawn if not near(p.hand[k], p.right[k])]
+        if wrong:
+            at = [wrong[0], *(p for p in drawn if p is not wrong[0])]
+            report.findings.append(_explain(problem, leaf, k, at, near))
     return report
+
+
+@dataclass(frozen=True, slots=True)
+class _Near:
+    """Whether two gradients are the same, to a relative tolerance and a share of the largest number."""
+
+    rtol: float
+    magnitude: float
+
+    def __call__(self, a: Array, b: Array, factor: float = 1.0) -> bool:
+        if a.shape != b.shape:
+            return False
+        with np.errstate(all="ignore"):
+            allowed = np.maximum(np.abs(a), np.abs(b)) + 1e-3 * self.magnitude * max(1.0, abs(factor))
+            return bool(np.all(np.abs(a - b) <= self.rtol * allowed))
+
+
+def _largest(arrays: Iterable[Array]) -> float:
+    return max((float(np.abs(a).max(initial=0)) for a in arrays), default=0.0)
 
 
 def _moved(leaf: Leaf, rng: "np.random.Generator", gently: bool) -> Any:
     """A point near the given one, of the same sign."""
     x = leaf.array
     size = np.abs(x) + (0.0 if gently else 0.1 * (np.abs(x).mean() if x.size and x.any() else 1.0))
-    new = x * np.exp((0.1 if gently else 0.3) * rng.standard_normal(x.shape)) + 0.1 * size * rng.standard_normal(
-        x.shape
-    )
-    new = np.asarray(new, x.dtype)
-    return float(new) if isinstance(leaf.value, float) and not isinstance(leaf.value, np.generic) else new
+    stretch = np.exp((0.1 if gently else 0.3) * rng.standard_normal(x.shape))
+    return leaf.holding(np.ravel(x * stretch + 0.1 * size * rng.standard_normal(x.shape)))
 
 
 def _point(problem: Problem, hand: Function, leaves: list[Any], notes: list[str]) -> Point:
@@ -196,42 +213,24 @@ def _point(problem: Problem, hand: Function, leaves: list[Any], notes: list[str]
     return point
 
 
-def _equal(a: Any, b: Any, rtol: float, magnitude: float) -> bool:
-    if a is None or np.shape(a) != np.shape(b):
-        return False
-    with np.errstate(all="ignore"):
-        close = np.abs(a - b) <= rtol * np.maximum(np.abs(a), np.abs(b)) + 1e-3 * rtol * magnitude
-    return bool(np.all(close))
-
-
-def _explain(
-    problem: Problem, leaf: Leaf, k: int, points: list[Point], bad: Point, rtol: float, magnitude: float
-) -> Finding:
-    fits: list[tuple[int, Candidate, float]] = []
-    for order, candidate in enumerate(candidates(problem, bad, k)):
-        factor = _fit(candidate, k, points, bad, rtol, magnitude)
-        if factor is None or (candidate.kind == "right" and factor == 1.0):
-            continue
-        simple = 0 if factor == 1.0 or candidate.kind == "right" else 1000
-        fits.append((order + simple, candidate, factor))
+def _explain(problem: Problem, leaf: Leaf, k: int, points: list[Point], near: _Near) -> Finding:
+    """The plainest of the mistakes that explain the gradient by hand; it is wrong at the first of the points."""
+    bad = points[0]
+    plain: list[tuple[Candidate, float]] = []
+    scaled: list[tuple[Candidate, float]] = []
+    """Those that explain it together with a factor."""
+    for candidate in candidates(problem, bad, k):
+        factor = _fit(candidate, k, points, near)
+        if factor and candidate.kind == "right" and factor != 1.0:
+            plain.append((candidate, factor))
+        elif factor and candidate.kind != "right":
+            (plain if factor == 1.0 else scaled).append((candidate, factor))
     numbers = sum(p.right[k].size for p in points)
     example = _example(leaf, bad, k)
-    if not fits:
-        return Finding(
-            leaf.name,
-            "unknown",
-            "none of the known patterns explains it",
-            "unknown",
-            f"{numbers} numbers compared",
-            example,
-        )
-    fits.sort(key=lambda fit: fit[0])
-    count = len(bad.terms)
-    _, best, factor = fits[0]
-    kind, text = _words(best, factor, problem, bad, count)
-    if fits[0][0] < 1000:
-        fits = [fit for fit in fits if fit[0] < 1000]
-    words = [_words(candidate, c, problem, bad, count) for _, candidate, c in fits[1:]]
+    if not plain and not scaled:
+        text, evidence = "none of the known patterns explains it", f"{numbers} numbers compared"
+        return Finding(leaf.name, "unknown", text, "unknown", evidence, example)
+    (kind, text), *words = (_words(candidate, factor, problem, bad) for candidate, factor in plain or scaled)
     # Another text of the same kind says the same again, unless it names other data.
     shifted = "it computes with"
     others = [t for other, t in words if other != kind or (shifted in t and shifted in text)]
@@ -242,33 +241,38 @@ def _explain(
     return Finding(leaf.name, kind, text, sure, evidence, example, list(dict.fromkeys(others))[:3])
 
 
-def _fit(candidate: Candidate, k: int, points: list[Point], bad: Point, rtol: float, magnitude: float) -> float | None:
+def _fit(candidate: Candidate, k: int, points: list[Point], near: _Near) -> float | None:
     """The factor with which a candidate explains the gradient by hand at every point, or None."""
     factor: float | None = None
-    for p in [bad, *(p for p in points if p is not bad)]:
-        try:
-            with np.errstate(all="ignore"):
-                made = candidate.make(p, k)
-        except (ValueError, TypeError, IndexError):
-            return None
-        if made is None or np.shape(made) != p.hand[k].shape or not np.isfinite(made).all():
+    for p in points:
+        made = _made(candidate, p, k)
+        if made is None:
             return None
         if factor is None:
-            if _equal(p.hand[k], made, rtol, magnitude):
-                factor = 1.0
-            else:
-                length = float(np.vdot(made, made))
-                if not length:
-                    return None
-                factor = float(np.vdot(made, p.hand[k])) / length
-                if not factor:
-                    return None
-        if not _equal(p.hand[k], factor * made, rtol, magnitude * max(1.0, abs(factor))):
+            factor = 1.0 if near(p.hand[k], made) else _share(p.hand[k], made)
+        if not factor or not near(p.hand[k], factor * made, factor):
             return None
     return factor
 
 
-def _words(candidate: Candidate, factor: float, problem: Problem, point: Point, count: int) -> tuple[str, str]:
+def _made(candidate: Candidate, p: Point, k: int) -> Array | None:
+    """The gradient that a mistake leads to; None if it cannot be made, or leads to another shape or no number."""
+    try:
+        with np.errstate(all="ignore"):
+            made = candidate.make(p, k)
+    except (ValueError, TypeError, IndexError):
+        return None
+    usable = made is not None and np.shape(made) == p.hand[k].shape and np.isfinite(made).all()
+    return np.asarray(made) if usable else None
+
+
+def _share(a: Array, b: Array) -> float:
+    """How many times ``b`` is nearest to ``a``."""
+    length = float(np.vdot(b, b))
+    return float(np.vdot(b, a)) / length if length else 0.0
+
+
+def _words(candidate: Candidate, factor: float, problem: Problem, point: Point) -> tuple[str, str]:
     """What to say of a mistake and the factor beside it."""
     if candidate.kind != "right":
         if factor == 1.0:
@@ -277,15 +281,13 @@ def _words(candidate: Candidate, factor: float, problem: Problem, point: Point, 
     if math.isclose(factor, -1, rel_tol=1e-6):
         return "sign", "the sign is wrong: it is minus the gradient"
     sign = "minus " if factor < 0 else ""
-    lengths = {count: "the number of data points"} if count > 1 else {}
-    for array in data_names(problem).values():
-        lengths.setdefault(len(array), "the number of data points")
     size = abs(factor)
-    for n, what in lengths.items():
+    for n in dict.fromkeys([len(point.terms), *map(len, data_names(problem).values())]):
+        what = f"N = {n} being the number of data points"
         if n > 2 and math.isclose(size, n, rel_tol=1e-6):
-            return "factor", f"it is {sign}{n} times the gradient: 1/N is missing, N = {n} being {what}"
+            return "factor", f"it is {sign}{n} times the gradient: 1/N is missing, {what}"
         if n > 2 and math.isclose(size * n, 1, rel_tol=1e-6):
-            return "factor", f"it is {sign}1/{n} of the gradient: there is a 1/N too many, N = {n} being {what}"
+            return "factor", f"it is {sign}1/{n} of the gradient: there is a 1/N too many, {what}"
     if math.isclose(size, 0.5, rel_tol=1e-6):
         return "factor", f"it is {sign}half the gradient: a factor 2 is missing"
     if math.isclose(size, 2, rel_tol=1e-6):
