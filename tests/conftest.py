@@ -13,6 +13,12 @@ if os.environ.get("MICROGRADNP_PLAIN"):
 import pytest
 from hypothesis import HealthCheck, settings
 
+from microgradnp.compiler import program
+from microgradnp.compiler.ir import Call, Trace
+from microgradnp.compiler.lower import lower
+from microgradnp.compiler.plan import Plan
+from microgradnp.compiler.verify import verify
+
 pytest.register_assert_rewrite("helpers")  # so that a failing comparison shows its two sides, as in a test
 
 # No deadline and no complaint about slow drawing: both measure the machine's other work, not the code.
@@ -42,3 +48,16 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         for item in items:
             if item.get_closest_marker("slow"):
                 item.add_marker(slow)
+
+
+# -- Every program that any test compiles is verified: no call reads memory that holds something else.
+
+
+def _lower_and_verify(trace: Trace, plan: Plan) -> list[Call]:
+    calls = lower(trace, plan)
+    verify(trace, plan, calls)
+    return calls
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    program.lower = lower if item.get_closest_marker("unverified") else _lower_and_verify
