@@ -30,7 +30,7 @@ class Value:
     array: Array  # its content while recording; afterwards only a bound or constant array's
     kind: str  # "input", "bound", "constant" or "result"
     name: str = ""
-    operation: Operation | None = None  # whose result it is
+    operation: Operation | None = field(default=None, repr=False)  # whose result it is
     base: Value | None = None  # what it is a view of
     same_as: Value | None = None  # what replaces it
 

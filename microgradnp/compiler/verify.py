@@ -30,8 +30,11 @@ def verify(trace: Trace, plan: Plan, calls: list[Call]) -> None:
     memory = _Memory(plan)
     for number, call in enumerate(calls, 1):
         memory.make(call, f"call {number}, {name_of(call.function)}")
-    for v in trace.kept():
+    for v in trace.returned:
         memory.read(v, "the end of the program")
+    for v in trace.gradients.values():
+        memory.read(v, "the end of the program")
+        memory.put(v, set())  # no other gradient may lie there
 
 
 class _Memory:
@@ -78,14 +81,17 @@ class _Memory:
     def write(self, x: Value | View, numbers: set[int]) -> None:
         """``x`` is there now, and all that the contents ``numbers``, of which it is a copy, stand for."""
         v = x.value if isinstance(x, View) else x
-        meaning = {_meaning(v.root)}.union(*(self.meanings[number] for number in numbers))
-        self.at(x)[...] = len(self.meanings)
-        self.meanings.append(meaning)
+        self.put(x, {_meaning(v.root)}.union(*(self.meanings[number] for number in numbers)))
         if v.kind == "bound":
             memory = owner(v.array)
             for key, variable in list(self.variables.items()):
                 if variable.value.kind == "bound" and owner(variable.value.array) is memory:
                     del self.variables[key]
+
+    def put(self, x: Value | View, meaning: set[int]) -> None:
+        """The bytes of ``x`` hold a new content, which is that of these values."""
+        self.at(x)[...] = len(self.meanings)
+        self.meanings.append(meaning)
 
     def at(self, x: Value | View) -> Any:
         """The numbers of the contents of the bytes of ``x``."""
