@@ -12,9 +12,10 @@ must be explained by what it then differs from itself.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from itertools import repeat
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -66,15 +67,26 @@ class Snapshot:
             set_state(generator, before)
 
 
+Outcome: TypeAlias = dict[str, Any]
+
+
+class Side(NamedTuple):
+    """A run of the step or of its program: its result, all that it gave and wrote by name, and what it left."""
+
+    result: Any
+    outcome: Outcome
+    left: Snapshot
+
+
 class Audit:
     """Compares one program with its step, when the turn comes."""
 
     def __init__(self, trace: Trace, step: Callable[..., Any], strayed: Callable[[Finding, int, int], None]) -> None:
-        self.turn = [repeat(False, 1)]  # the entry of a replay takes one of these; when none is left, an audit is due
+        self.turn = [repeat(False)]  # the entry of a replay takes one of these; when none is left, an audit is due
         self.program: Any = None  # made of the trace
         self._step = step
         self._strayed = strayed
-        self._number, self._last = 2, 0  # of the replay to be compared, and of the last one that was
+        self._number, self._last = 1, 0  # of the replay to be compared, and of the last one that was
         guarded = [guard.holder for guard in trace.guards if type(guard.holder) is Tensor]
         self._leaves = list(dict.fromkeys((*guarded, *trace.gradients, *trace.cleared)))
         self._homes = [(t, t._value) for t in self._leaves]
@@ -84,47 +96,63 @@ class Audit:
         parameters = {id(array) for t, array in self._homes if t.requires_grad}
         self._named = [(v.name or "an array", v.array) for v in bound.values() if id(v.array) in written]
         self._fixed = [(v.name or "an array", v.array) for v in bound.values() if id(owner(v.array)) not in memory]
-        self._moving = [
+        self._moving = [  # what is put back, and moved in the last bit
             v.array
             for v in bound.values()
-            if (id(v.array) in written | parameters or v.array.size == 1) and v.array.flags.writeable
+            if id(v.array) in written or (v.array.flags.writeable and (id(v.array) in parameters or v.array.size == 1))
         ]
         floats = [np.finfo(v.dtype).eps for v in trace.values() if v.dtype.kind == "f"]
         self._bit = max(floats, default=0.0)  # a hyperparameter of float64 may be cast to float32
         draws = [o.function.__self__ for o in trace.operations if not o.pure and o.result is not None]  # type: ignore[attr-defined]
         self._generators = list({id(generator): generator for generator in draws}.values())
 
+    def first(self, result: Any, undo: Callable[[], None], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """The first replay, and the run that was recorded, which gave ``result``."""
+        with self._uncounted():
+            step = self._side(result)
+            undo()
+            return self._compared(step, self._snapshot(), None, args, kwargs)
+
     def run(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """The step's own run, in place of a replay."""
-        self.turn[0] = repeat(False)  # replays within the audit are not counted
-        between = 0  # if the step raises, the next replay is audited
+        """The step's own run, and a replay from the same state; what the step raises is its own."""
+        with self._uncounted():
+            before = self._snapshot()
+            prints = [_print(array) for _, array in self._fixed]
+            result = self._step(args, kwargs)
+            for t, array in self._homes:  # t -= ... gives a leaf another array, where a program writes into its own
+                if t._value is not array:
+                    Machine().move(t, array)
+            step, beside = self._side(result), self._written_beside(prints)
+            before.put_back()
+            return self._compared(step, before, beside, args, kwargs)
+
+    @contextmanager
+    def _uncounted(self) -> Iterator[None]:
+        """No replay within an audit is counted; after an audit that an error has ended, the next replay is audited."""
+        self.turn[0] = repeat(False)
+        between = 0
         try:
-            result = self._compared(args, kwargs)
-            between = wait(self._number)
-            self._last, self._number = self._number, self._number + between + 1
-            return result
+            yield
+            self._last, between = self._number, wait(self._number)
+            self._number += between + 1
         finally:
             self.turn[0] = repeat(False, between)
 
-    def _compared(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        before = self._snapshot()
-        prints = [_print(array) for _, array in self._fixed]
+    def _compared(self, step: Side, before: Snapshot, finding: Finding | None, args: Any, kwargs: Any) -> Any:
+        """The result of the program, and what it leaves; if it has strayed, those of the step."""
+        kept = step
         try:
-            result, ours = self._replayed(args, kwargs)
-            after = self._snapshot()
+            program = self._replayed(args, kwargs)
+            finding = finding or self._difference(program.outcome, step.outcome, before, args, kwargs)
+            if finding is None:
+                kept = program
         finally:
-            before.put_back()
-        own = self._step(args, kwargs)
-        for t, array in self._homes:  # t -= ... gives a leaf another array, where a program writes into its own
-            if t._value is not array:
-                Machine().move(t, array)
-        theirs = self._outcome(own)
-        finding = self._written_beside(prints) or self._difference(ours, theirs, before, args, kwargs)
-        if finding is None:
-            after.put_back()
-            return result
-        self._strayed(finding, self._last, self._number)
-        return own
+            kept.left.put_back()
+        if finding is not None:
+            self._strayed(finding, self._last, self._number)
+        return kept.result
+
+    # -- What differs
 
     def _written_beside(self, prints: list[int]) -> Finding | None:
         """The first array that the step has changed and the program does not."""
@@ -133,24 +161,18 @@ class Audit:
                 return Finding(f"{name}, which the step changes,", "left as it is", array)
         return None
 
-    def _difference(self, ours: Any, theirs: Any, before: Snapshot, args: Any, kwargs: Any) -> Finding | None:
+    def _difference(self, ours: Outcome, theirs: Outcome, before: Snapshot, args: Any, kwargs: Any) -> Finding | None:
         """The first thing that rounding does not explain."""
         if list(ours) != list(theirs):
             return Finding("the structure of its result", ", ".join(ours), ", ".join(theirs))
         suspects = [name for name in ours if not _agree(ours[name], theirs[name])]
-        if not suspects:
-            return None
-        here = self._snapshot()
-        try:
-            shaken = self._shaken(before, args, kwargs)
-        finally:
-            here.put_back()
+        shaken = self._shaken(before, args, kwargs) if suspects else []
         for name in suspects:
             if not _agree(ours[name], theirs[name], [other[name] for other in shaken if name in other]):
                 return Finding(name, ours[name], theirs[name])
         return None
 
-    def _shaken(self, before: Snapshot, args: Any, kwargs: Any) -> list[dict[str, Any]]:
+    def _shaken(self, before: Snapshot, args: Any, kwargs: Any) -> list[Outcome]:
         """What the program gives from the same state, and for the same arguments, moved in the last bit."""
         rng = np.random.default_rng(0)
 
@@ -159,34 +181,35 @@ class Audit:
             if not isinstance(array, np.ndarray | np.generic) or array.dtype.kind != "f":
                 return x
             bit = max(self._bit, np.finfo(array.dtype).eps)
-            return np.asarray(array + array * (rng.choice((-bit, bit), array.shape)).astype(array.dtype))
+            return np.asarray(array + array * rng.choice((-bit, bit), array.shape).astype(array.dtype))
 
         outcomes = []
         for _ in range(SHAKES):
             before.put_back()
             for array in self._moving:
                 array[...] = moved(array)
-            outcomes.append(self._replayed(*tree.map(moved, (args, kwargs)))[1])
+            outcomes.append(self._replayed(*tree.map(moved, (args, kwargs))).outcome)
         return outcomes
 
-    def _replayed(self, args: Any, kwargs: Any) -> tuple[Any, dict[str, Any]]:
-        try:
-            with np.errstate(all="ignore"):  # what NumPy has to say, the step will say
-                result = self.program.replay(args, kwargs)
-        except Exception as error:
-            return None, {"the error": error}
-        return result, self._outcome(result)
+    # -- What is compared
 
-    def _outcome(self, result: Any) -> dict[str, Any]:
-        """All that a run leaves behind, each under the name by which people know it."""
+    def _replayed(self, args: Any, kwargs: Any) -> Side:
+        try:
+            with np.errstate(all="ignore"):  # what NumPy has to say, the step says
+                return self._side(self.program.replay(args, kwargs))
+        except Exception as error:
+            return Side(None, {"the error": error}, self._snapshot())
+
+    def _side(self, result: Any) -> Side:
+        """All that a run has given and left behind, each under the name by which people know it."""
         found = {path: _copied(x) for path, x in tree.paths(result, "the result")}
         found |= {f"the gradient of {i}, {describe(t)}": _copied(t.grad) for i, t in enumerate(self._leaves)}
         found |= {f"{name} {i}": array.copy() for i, (name, array) in enumerate(self._named)}
-        return found | {f"{type(g).__name__} {i}": state_of(g) for i, g in enumerate(self._generators)}
+        found |= {f"{type(g).__name__} {i}": state_of(g) for i, g in enumerate(self._generators)}
+        return Side(result, found, self._snapshot())
 
     def _snapshot(self) -> Snapshot:
-        arrays = list({id(a): a for a in (*(array for _, array in self._named), *self._moving)}.values())
-        return Snapshot(arrays, self._leaves, self._generators)
+        return Snapshot(self._moving, self._leaves, self._generators)
 
 
 def _print(array: Array) -> int:

@@ -102,18 +102,16 @@ class Compiled:
             return run.leave()
         guards = run.guards()
         self._unfit = what_changed(guards)
+        result = run.leave()
         if self._unfit is not None:  # no longer true when the step has ended
-            return run.leave()
+            return result
         trace = optimise(run.trace(guards, self._lock))
         audit = trace.audit = Audit(trace, self._uncompiled, self._strayed)
-        program = Program(trace)
-        audit.program = program
+        program = audit.program = Program(trace)
         self._programs.insert(0, program)
         del self._programs[LIMIT:]
         self._run = _miss  # the next call looks for it, and so ends the count of recordings in a row
-        run.undo()
-        with np.errstate(all="ignore"):  # what NumPy has to say, it has said while recording
-            return program.replay(args, kwargs)
+        return audit.first(result, run.undo, args, kwargs)
 
     def _uncompiled(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """The step itself, given Tensors as it is while it is recorded."""
@@ -140,14 +138,13 @@ class Compiled:
         """A program has gone another way than its step: it is dropped, and no other would be better."""
         self._programs.clear()
         self._run = self._uncompiled
-        since = f"since call {last} of it, which was right" if last else "since it was recorded"
+        between = f"; replays {last + 1} to {number - 1} may have repeated old values" if number - last > 1 else ""
         _warn(
             f"{self!r} runs without being compiled from now on. At replay {number} it was compared with the step "
             f"itself: {finding.what} was {_shown(finding.program)}; the step gives {_shown(finding.step)}. The step "
             "depends on something that no replay sees change, such as a clock, an iterator, a file, an attribute of a "
-            "module, or an array of which NumPy alone makes something. This call returns what the step gives; replays "
-            f"{since} may have repeated old values. Pass what changes as an argument, in an array, or keep it outside "
-            "of the step."
+            "module, or an array of which NumPy alone makes something. This call returns what the step "
+            f"gives{between}. Pass what changes as an argument, in an array, or keep it outside of the step."
         )
 
     def _count(self) -> None:

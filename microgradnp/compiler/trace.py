@@ -83,16 +83,18 @@ class Run:
         return self.surroundings.changed()
 
     def leave(self) -> Any:
-        """The result of the run itself, with its gradients in their places: nothing is made of it."""
-        left = {t: gradient.now for t, gradient in self._gradients() if gradient.written}
-        for t, now in left.items():
-            t.grad = self._left(now)
+        """The result of the run itself, with its gradients in their places."""
+        for t, gradient in self._gradients():
+            if gradient.written:
+                t.grad = self._left(gradient.now)
         return tree.map(self._left, self.result)
 
     def undo(self) -> None:
         """Put back what stood where the step has written, and the states of generators."""
         for place, before in reversed(self.recorder.before.values()):
             place.array[...] = before
+        for t, gradient in self._gradients():
+            t.grad = gradient.before
         for generator, state_before in self.recorder.draws.values():
             set_state(generator, state_before)
 
