@@ -94,7 +94,9 @@ class Audit:
         memory = {id(owner(array)) for array in trace.written()}
         bound = {id(v.array): v for v in trace.values() if v.kind == "bound"}
         parameters = {id(array) for t, array in self._homes if t.requires_grad}
-        self._named = [(v.name or "an array", v.array) for v in bound.values() if id(v.array) in written]
+        # A gradient that is put in the place of one is written into the array that stood there: only .grad is alike.
+        compared = written - {id(v.array) for v in trace.starts.values()}
+        self._named = [(v.name or "an array", v.array) for v in bound.values() if id(v.array) in compared]
         self._fixed = [(v.name or "an array", v.array) for v in bound.values() if id(owner(v.array)) not in memory]
         self._moving = [  # what is put back, and moved in the last bit
             v.array

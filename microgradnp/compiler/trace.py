@@ -86,7 +86,8 @@ class Run:
         """The result of the run itself, with its gradients in their places."""
         for t, gradient in self._gradients():
             if gradient.written:
-                t.grad = self._left(gradient.now)
+                left = self._left(gradient.now)
+                t.grad = left.data if isinstance(left, Tensor) else left
         return tree.map(self._left, self.result)
 
     def undo(self) -> None:

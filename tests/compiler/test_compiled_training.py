@@ -206,7 +206,7 @@ TREATMENTS = (
 )
 
 
-@pytest.mark.filterwarnings("ignore:.*(recorded anew at each|without being compiled):RuntimeWarning")
+@pytest.mark.filterwarnings("ignore:.*recorded anew at each:RuntimeWarning")
 @pytest.mark.parametrize("treatment", TREATMENTS)
 @pytest.mark.parametrize("backward", [False, True])
 def test_a_gradient_from_before_the_step_is_read_anew(treatment, backward):
