@@ -23,7 +23,7 @@ import numpy as np
 from microgradnp import tree
 from microgradnp.arrays import Array
 from microgradnp.compiler.guards import Surroundings
-from microgradnp.compiler.ir import Operation, Part, Site, Value, assignment, owner
+from microgradnp.compiler.ir import Operation, Part, Site, Value, assignment, copied, owner
 from microgradnp.engine.rules import Rule, Vjp, name_of
 from microgradnp.engine.state import Machine, current, state
 from microgradnp.engine.sweep import fitted
@@ -254,6 +254,10 @@ class Recorder(Machine):
         source = value._value if type(value) is Tensor else value
         if type(source) is np.ndarray and _place(source) == _place(array):  # t.data[1:] += x ends so
             return
+        if type(source) is np.ndarray and np.may_share_memory(source, array):  # data[1:] = data[:-1]
+            aside = source.copy()
+            self._add(Operation(copied, (self.value(source),), {}, None), aside)
+            source = aside
         place = self.value(array)
         operation = Operation(assignment, (place, self.value(source)), {}, None, pure=False)
         operation.site = self._site()
