@@ -163,6 +163,8 @@ def fit(data: Path, x: list[str], y: str, out: Path, lr: float, **options: Any) 
     Writes the predictions as CSV, and a figure: the fitted curve for one input column, predictions against observations
     for several.
     """
+    import tqdm  # noqa: F401  (now: a signal in the middle of an import is lost, and files are being made later)
+
     from microgradnp.show import figures
 
     if y in x:

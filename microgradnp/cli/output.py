@@ -14,7 +14,6 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -46,11 +45,22 @@ def publishing(out: Path) -> Iterator[Path]:
     """A temporary folder; its files move to ``out`` when all has gone well."""
     try:
         there = next(path for path in (out, *out.absolute().parents) if path.exists())
-        with _ending_in_order(), TemporaryDirectory(dir=there, prefix=".microgradnp-") as name:
-            yield Path(name)
-            _move(sorted(Path(name).iterdir()), out)
+        with _ending_in_order(), _temporary_folder(there) as folder:
+            yield folder
+            _move(sorted(folder.iterdir()), out)
     except OSError as error:
         raise InputError(f"--out {error.filename2 or out}: {error.strerror or error}.") from None
+
+
+@contextmanager
+def _temporary_folder(inside: Path) -> Iterator[Path]:
+    """A folder that is gone afterwards; named before it is made, so that a signal between the two leaves nothing."""
+    folder = inside / f".microgradnp-{os.urandom(8).hex()}"
+    try:
+        folder.mkdir(mode=0o700)
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _move(files: list[Path], out: Path) -> None:
@@ -59,8 +69,8 @@ def _move(files: list[Path], out: Path) -> None:
         if (out / file.name).is_dir():
             raise InputError(f"--out {out}: {out / file.name} is a folder; a file of that name is to be written.")
     out.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(dir=files[0].parent) as name:
-        kept, moved = Path(name), []
+    with _temporary_folder(files[0].parent) as kept:
+        moved = []
         try:
             for file in files:
                 target = out / file.name

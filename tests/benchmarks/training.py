@@ -98,6 +98,27 @@ def recording(seconds: float) -> dict[str, list[float]]:
     return result
 
 
+def fits(seconds: float) -> dict[str, list[float]]:
+    """Seconds of 1,000 epochs of the chapter's training in one `fit`, and in 1,000 fits of one epoch each."""
+    import numpy as np
+    from systems import data
+
+    from microgradnp import nn, optim
+
+    x, y = data(CHAPTER, 40, np.dtype("float64"), "regression")
+    rounds: dict[str, list[float]] = {"1 fit of 1,000 epochs": [], "1,000 fits of 1 epoch": []}
+    until = time.perf_counter() + seconds
+    while time.perf_counter() < until or len(rounds["1,000 fits of 1 epoch"]) < 5:
+        for row, epochs in zip(rounds.values(), (1000, 1), strict=True):
+            model = nn.Sequential(nn.Linear(1, 8, rng=0), nn.Sigmoid(), nn.Linear(8, 1, rng=1))
+            optimizer = optim.Adam(model.parameters(), lr=0.05)
+            start = time.perf_counter()
+            for _ in range(1000 // epochs):
+                nn.fit(model, x, y, loss=nn.losses.sum_squared_error, optimizer=optimizer, epochs=epochs)
+            row.append(time.perf_counter() - start)
+    return rounds
+
+
 def part(name: str, seconds: float) -> dict[str, Any]:
     """One part of the measurements."""
     numpys = ["NumPy, preallocated", "NumPy, plain"]
@@ -105,6 +126,8 @@ def part(name: str, seconds: float) -> dict[str, Any]:
     kind, _, size = name.partition(":")
     if kind == "recording":
         return {"rounds": recording(seconds), "absent": []}
+    if kind == "fits":
+        return {"rounds": fits(seconds), "absent": []}
     names, absent = installed([COMPILED, EAGER, *numpys, *others])
     if kind == "chapter":
         sizes, n, dtype, task = CHAPTER, 40, "float64", "regression"
@@ -312,6 +335,8 @@ def main() -> None:
     console.print(table_of_times("Whole process, import to 2000 epochs", whole, "s"))
     recorded = run_part("recording", given.seconds)["rounds"]
     console.print(table_of_times("Recording", recorded, "us"))
+    fitted = run_part("fits", given.seconds)["rounds"]
+    console.print(table_of_times("The chapter's training by nn.fit, 1,000 epochs in all", fitted, "s"))
     curves: dict[str, dict[int, dict[str, float]]] = {}
     worst: dict[str, Any] = {}
     for kind, sizes, title in (
@@ -343,6 +368,7 @@ def main() -> None:
         ("depths 1 to 64 / best of NumPy, PyTorch: worst", worst.get("depth"), "<=", 1.2),
         ("recording / eager step, chapter", ratio(recorded, "chapter, recording", "chapter, eager"), "<=", 30),
         ("recording / eager, 1000 layers", ratio(recorded, "1000 layers, recording", "1000 layers, eager"), "<=", 30),
+        ("1,000 fits of 1 epoch / 1 fit of 1,000", ratio(fitted, *reversed(fitted)), "<=", 3),
     ]  # fmt: skip
     console.print(table_of_targets(rows))
     figure(curves, given.out)

@@ -48,3 +48,22 @@ def test_summary_of_a_given_shape(capsys):
     assert rows_of_summary(capsys, nn.ReLU(), (2, 3))[0] == ("ReLU()", "(N, 2, 3)", "0")
     with pytest.raises(ValueError, match="input_shape"):
         nn.ReLU().summary()
+
+
+class Columns(nn.Layer):
+    """A layer that is no `Linear` and knows the shape of its inputs."""
+
+    def __init__(self, shape):
+        self.shape = shape
+
+    def default_input_shape(self):
+        return self.shape
+
+    def forward(self, x):
+        assert x.shape[1:] == self.shape
+        return x.sum(axis=-1)
+
+
+def test_any_layer_may_know_the_shape_of_its_inputs(capsys):
+    model = nn.Sequential(nn.Tanh(), Columns((5, 3)), nn.Linear(5, 2))
+    assert [row[1] for row in rows_of_summary(capsys, model)] == ["(N, 5, 3)", "(N, 5)", "(N, 2)", ""]
