@@ -8,7 +8,7 @@ them, `listing` prints them, `verify` walks them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
@@ -18,6 +18,7 @@ from microgradnp.arrays import Array
 from microgradnp.engine.rules import Rule, name_of
 from microgradnp.engine.state import State
 from microgradnp.engine.tensor import Tensor
+from microgradnp.tree import NESTED, leaves
 
 Site: TypeAlias = tuple[str, int, bool]
 """A file, a line, and whether the operation is that line's derivative."""
@@ -72,11 +73,11 @@ class Operation:
 
     def find_reads(self) -> tuple[Value, ...]:
         """Note and return the values that it reads."""
-        found = [] if self.result is None else list(values_in(self.options))
-        for x in self.arguments[1:] if self.result is None else self.arguments:
+        found: list[Value] = []
+        for x in (*(self.arguments if self.result is not None else self.arguments[1:]), *self.options.values()):
             if type(x) is Value:
                 found.append(x)
-            elif type(x) in (tuple, list, dict):
+            elif type(x) in NESTED:
                 found += values_in(x)
         self.reads = tuple(found)
         return self.reads
@@ -113,29 +114,9 @@ def sum_of_squares(x: Any, count: int | None) -> Any:
     return total / count if count else total
 
 
-def values_in(tree: Any) -> Iterator[Value]:
+def values_in(nested: Any) -> list[Value]:
     """The Values among nested arguments."""
-    if type(tree) is Value:
-        yield tree
-    elif isinstance(tree, tuple | list):
-        for part in tree:
-            yield from values_in(part)
-    elif isinstance(tree, dict):
-        for part in tree.values():
-            yield from values_in(part)
-
-
-_NESTED = frozenset({tuple, list, dict})
-
-
-def mapped(tree: Any, f: Callable[[Any], Any]) -> Any:
-    """The same nested arguments with ``f`` applied to every leaf."""
-    kind = type(tree)
-    if kind is tuple or kind is list:
-        return kind([mapped(part, f) if type(part) in _NESTED else f(part) for part in tree])
-    if kind is dict:
-        return {key: mapped(part, f) for key, part in tree.items()}
-    return f(tree)
+    return [x for x in leaves(nested) if type(x) is Value]
 
 
 # -- Calls

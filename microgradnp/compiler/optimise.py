@@ -52,11 +52,12 @@ def replaced(x: Any) -> Any:
 
 def _look_again(operation: Operation) -> None:
     """Take what arguments were found to be the same as."""
-    target = operation.arguments[0] if operation.result is None else None
-    if any(v.same_as is not None for v in operation.reads) or (target is not None and target.same_as is not None):
-        operation.arguments = tree.map(replaced, operation.arguments)
-        operation.options = tree.map(replaced, operation.options)
-        operation.find_reads()
+    for v in operation.reads:
+        if v.same_as is not None:
+            operation.arguments = tree.map(replaced, operation.arguments)
+            operation.options = tree.map(replaced, operation.options)
+            operation.find_reads()
+            break
     if operation.result is not None and operation.result.base is not None:
         operation.result.base = operation.arguments[0]
 
@@ -160,12 +161,13 @@ def share(trace: Trace) -> Trace:
 def _frozen(x: Any, versions: dict[int, int]) -> Any:
     """A hashable key for nested arguments: the same key, the same result."""
     if type(x) is Value:
-        memory = x.root
-        return id(x), versions.get(id(owner(memory.array)), 0) if memory.kind == "bound" else 0
+        if versions and x.root.kind == "bound":
+            return id(x), versions.get(id(owner(x.root.array)), 0)
+        return id(x)
     if type(x) in (tuple, list):
-        return tuple(_frozen(part, versions) for part in x)
+        return tuple([_frozen(part, versions) for part in x])
     if type(x) is dict:
-        return tuple((key, _frozen(part, versions)) for key, part in x.items())
+        return tuple([(key, _frozen(part, versions)) for key, part in x.items()])
     if type(x) is slice:
         return slice, x.start, x.stop, x.step
     return type(x), x.hex() if type(x) is float else x  # 0.0 and -0.0 differ

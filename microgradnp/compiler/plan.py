@@ -302,11 +302,14 @@ def _dense(array: Array) -> tuple[int, ...]:
     """Strides without gaps, in the array's own order of axes: sums are then taken in the order of the recording."""
     strides = [0] * array.ndim
     step = array.itemsize
-    for axis in sorted(range(array.ndim), key=lambda i: (abs(array.strides[i]), -i)):
+    axes = range(array.ndim - 1, -1, -1)
+    for axis in axes if array.flags.c_contiguous else sorted(axes, key=lambda i: abs(array.strides[i])):
         strides[axis] = step
         step *= array.shape[axis]
     return tuple(strides)
 
 
 def _same_layout(a: Array, b: Array) -> bool:
-    return a.shape == b.shape and a.dtype == b.dtype and _dense(a) == a.strides == b.strides
+    if a.shape != b.shape or a.dtype != b.dtype:
+        return False
+    return (a.flags.c_contiguous and b.flags.c_contiguous) or _dense(a) == a.strides == b.strides
