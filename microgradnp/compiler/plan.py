@@ -281,9 +281,12 @@ def formed(array: Array, form: Any) -> Array:
 
 def same_place(a: Array, b: Array) -> bool:
     """Whether two arrays show the same elements in the same order."""
-    return a is b or (
-        a.shape == b.shape and a.strides == b.strides and a.dtype == b.dtype and a.ctypes.data == b.ctypes.data
-    )
+    if a is b:
+        return True
+    if a.shape != b.shape or a.dtype != b.dtype or a.ctypes.data != b.ctypes.data:
+        return False
+    steps = zip(a.shape, a.strides, b.strides, strict=True)
+    return a.strides == b.strides or all(n == 1 or i == j for n, i, j in steps)  # one element is found by any step
 
 
 def _lies_like(array: Array, operation: Operation, there: list[Value]) -> bool:
@@ -312,4 +315,4 @@ def _dense(array: Array) -> tuple[int, ...]:
 def _same_layout(a: Array, b: Array) -> bool:
     if a.shape != b.shape or a.dtype != b.dtype:
         return False
-    return (a.flags.c_contiguous and b.flags.c_contiguous) or _dense(a) == a.strides == b.strides
+    return a.strides == b.strides and (a.flags.c_contiguous or _dense(a) == a.strides)
