@@ -1,4 +1,7 @@
-"""Neural networks: layers, losses, optimizers and training."""
+"""Neural networks: layers are functions with parameters, losses judge them, optimizers change them, `fit` trains them.
+
+All of it is written in plain NumPy on Tensors, as a user would write it: nothing here knows how a gradient is computed.
+"""
 
 from microgradnp.nn import functional, initializers, losses, optim
 from microgradnp.nn.layers import InputShapeError, Layer, Linear, ReLU, Sequential, Sigmoid, Tanh

@@ -18,8 +18,6 @@ from microgradnp.nn.optim import Optimizer
 from microgradnp.nn.optim.programs import weakly
 
 Loss: TypeAlias = Callable[[Any, Any], Any]
-
-
 Run: TypeAlias = Callable[[Any, Any], Tensor]
 
 
@@ -34,9 +32,16 @@ def recorded(model: Layer, loss: Loss, optimizer: Optimizer) -> tuple[Run, Run]:
     if kept is not None:
         return kept
     its_model, its_loss = weakly(model), weakly(loss)
-    step = _loud(compiled(lambda x, y: _step(its_model, its_loss, optimizer, x, y)))
-    optimizer.programs.keep((step, _loud(compiled(lambda x, y: _loss(its_model, its_loss, x, y)))), model, loss)
-    return step, partial(_loss, its_model, its_loss)  # needed once after each training: not worth recording for one
+
+    def step(x: Any, y: Any) -> Tensor:
+        return _step(its_model, its_loss, optimizer, x, y)
+
+    def loss_alone(x: Any, y: Any) -> Tensor:
+        return _loss(its_model, its_loss, x, y)
+
+    run = _loud(compiled(step))
+    optimizer.programs.keep((run, _loud(compiled(loss_alone))), model, loss)
+    return run, loss_alone  # needed once after each training: not worth recording for one
 
 
 def _step(model: Callable[[], Layer], loss: Callable[[], Loss], optimizer: Optimizer, x: Any, y: Any) -> Tensor:
