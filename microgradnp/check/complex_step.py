@@ -41,12 +41,12 @@ class Analytic(np.ndarray[Any, Any]):
     """
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **options: Any) -> Any:
-        inputs = _base(inputs)
+        inputs = tuple(map(_bare, inputs))
         if ufunc in _COMPARED:
             return getattr(ufunc, method)(*(x.real if isinstance(x, np.ndarray) else x for x in inputs), **options)
         if ufunc not in _ANALYTIC:
             raise NotAnalyticError(f"np.{ufunc.__name__} has no complex derivative")
-        out = _base(options.pop("out", ()))
+        out = tuple(map(_bare, options.pop("out", ())))
         if out:
             if any(x is not None and x.dtype.kind != "c" for x in out):
                 raise NotAnalyticError(f"np.{ufunc.__name__} writes into an array of real numbers")
@@ -58,7 +58,7 @@ class Analytic(np.ndarray[Any, Any]):
             raise NotAnalyticError(
                 f"{getattr(function, '__name__', function)} is not known to have a complex derivative"
             )
-        return tree.map(_analytic, function(*_base(args), **_base(options)))
+        return tree.map(_analytic, function(*tree.map(_bare, args), **tree.map(_bare, options)))
 
     def _refuse(self, *_: Any, **__: Any) -> Any:
         raise NotAnalyticError("a complex value is taken apart")
@@ -68,8 +68,8 @@ class Analytic(np.ndarray[Any, Any]):
     __float__ = __int__ = __bool__ = __complex__ = _refuse
 
 
-def _base(arguments: Any) -> Any:
-    return tree.map(lambda x: x.view(np.ndarray) if isinstance(x, Analytic) else x, arguments)
+def _bare(x: Any) -> Any:
+    return x.view(np.ndarray) if isinstance(x, Analytic) else x
 
 
 def _analytic(x: Any) -> Any:
@@ -94,7 +94,7 @@ def complex_step(
         for i, u in enumerate(directions):
             z = (x + (STEP * 1j) * u).view(Analytic)
             try:
-                result = np.asarray(_base(evaluate(z)))
+                result = np.asarray(_bare(evaluate(z)))
             except Exception as error:
                 return None, f"{error}" if isinstance(error, NotAnalyticError) else f"{type(error).__name__}: {error}"
             if result.dtype.kind != "c" or result.shape != middle.shape:

@@ -204,7 +204,7 @@ class _Examination:
         problem, n = self.problem, self.problem.size
         if n <= _SMALL:
             return problem.along(range(n))
-        entries = np.sort(self.rng.choice(n, _SINGLES, replace=False))
+        entries = sorted(self.rng.choice(n, _SINGLES, replace=False).tolist())
         self.report.note(
             f"{n} entries: seen through {_PROJECTIONS} random projections and {_SINGLES} single entries, by seed"
         )
@@ -269,12 +269,13 @@ class _Examination:
             if not waiting:
                 break
             direction = waiting.pop()
-            if direction.entries.size <= 8:
-                verdict = self.compare(sight, slopes, self.problem.along(direction.entries))
+            if direction.amounts.size <= 8:
+                entries = range(self.problem.size)[direction.part]
+                verdict = self.compare(sight, slopes, self.problem.along(entries))
                 if verdict.failures:
                     return verdict
             else:
-                verdict = self.compare(sight, slopes, direction.parts(2))
+                verdict = self.compare(sight, slopes, direction.halves())
                 waiting += [verdict.case.directions[i] for i in verdict.failing]
         return None
 

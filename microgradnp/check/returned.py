@@ -34,8 +34,8 @@ class Slopes:
         given = np.empty(values.shape, bool)
         with np.errstate(all="ignore"):
             for i, u in enumerate(directions):
-                values[i] = self.values[:, u.entries] @ u.amounts
-                given[i] = self.given[:, u.entries].all(axis=1)
+                values[i] = self.values[:, u.part] @ u.amounts
+                given[i] = self.given[:, u.part].all(axis=1)
         return Slopes(values, given)
 
 

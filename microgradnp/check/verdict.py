@@ -167,16 +167,16 @@ def _names(problem: Problem, direction: Direction) -> tuple[str, str]:
         leaf = problem.leaf_of(u)
         name = leaf.entry(u - leaf.part.start)
         return name, f"{name} = {problem.x[u]:.6g}"
-    used = direction.entries
-    leaves = [leaf for leaf in problem.leaves if ((leaf.part.start <= used) & (used < leaf.part.stop)).any()]
+    start, stop = direction.part.start, direction.part.stop
+    leaves = [leaf for leaf in problem.leaves if max(start, leaf.part.start) < min(stop, leaf.part.stop)]
     names = ", ".join(leaf.name for leaf in leaves)
-    if len(used) == problem.size:
+    if stop - start == problem.size:
         name = f"a random direction in {names}"
     elif len(leaves) == 1:
-        first, last = used[0] - leaves[0].part.start, used[-1] - leaves[0].part.start
-        name = f"a random direction in the entries {first} to {last} of {names}"
+        before = leaves[0].part.start
+        name = f"a random direction in the entries {start - before} to {stop - 1 - before} of {names}"
     else:
-        name = f"a random direction in {len(used)} entries of {names}"
+        name = f"a random direction in {stop - start} entries of {names}"
     return name, name
 
 
