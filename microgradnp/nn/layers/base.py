@@ -215,10 +215,12 @@ def walk(value: Any, name: str = "", above: tuple[int, ...] = ()) -> list[tuple[
     found: list[tuple[str, Any]] = [(name, value)] if isinstance(value, Layer) else []
     above = (*above, id(value))
     for key, part in _inside(value):
-        if isinstance(part, HOLDERS):
-            found += walk(part, f"{name}.{key}" if name else key, above)
-        elif type(part) is Tensor and part.is_leaf:
-            found.append((f"{name}.{key}" if name else key, part))
+        place = f"{name}.{key}" if name else key
+        if type(part) is Tensor:
+            if part.is_leaf:
+                found.append((place, part))
+        elif isinstance(part, HOLDERS):
+            found += walk(part, place, above)
     return found
 
 
