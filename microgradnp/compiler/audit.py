@@ -92,7 +92,8 @@ class Audit:
         self._homes = [(t, t._value) for t in self._leaves]
         written = {id(array) for array in trace.written()}
         memory = {id(owner(array)) for array in trace.written()}
-        bound = {id(v.array): v for v in trace.values() if v.kind == "bound"}
+        values = trace.values()
+        bound = {id(v.array): v for v in values if v.kind == "bound"}
         parameters = {id(array) for t, array in self._homes if t.requires_grad}
         # A gradient that is put in the place of one is written into the array that stood there: only .grad is alike.
         compared = written - {id(v.array) for v in trace.starts.values()}
@@ -103,8 +104,8 @@ class Audit:
             for v in bound.values()
             if id(v.array) in written or (v.array.flags.writeable and (id(v.array) in parameters or v.array.size == 1))
         ]
-        floats = [np.finfo(v.dtype).eps for v in trace.values() if v.dtype.kind == "f"]
-        self._bit = max(floats, default=0.0)  # a hyperparameter of float64 may be cast to float32
+        floats = {v.dtype for v in values if v.dtype.kind == "f"}
+        self._bit = max((np.finfo(dtype).eps for dtype in floats), default=0.0)  # a hyperparameter of float64 may be cast to float32
         draws = [o.function.__self__ for o in trace.operations if not o.pure and o.result is not None]  # type: ignore[attr-defined]
         self._generators = list({id(generator): generator for generator in draws}.values())
 

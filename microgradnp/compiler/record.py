@@ -97,10 +97,11 @@ class Recorder(Machine):
     def ran(self, t: Tensor, rule: Rule, inputs: tuple[Any, ...], arrays: list[Any], options: dict[str, Any]) -> None:
         """An operation of the table, that gave ``t``."""
         tensors = [x for x in inputs if type(x) is Tensor]
-        for x in tensors:
+        others = [x for x in tensors if id(x) not in self._places]
+        for x in others:
             if x.is_leaf:
                 self._see_leaf(x)
-        if tensors and all(id(x) in self._places for x in tensors):
+        if tensors and not others:
             self._places[id(t)] = t
             if rule.function in VIEWS and self._is_view(t._value, arrays[0]):
                 return
@@ -109,7 +110,9 @@ class Recorder(Machine):
         if rule.composed and self._expand(t, rule, arrays, options):
             return
         arguments = tuple(map(self.value, arrays))
-        self._add(Operation(rule.function, arguments, tree.map(self.value, options), None, rule=rule), t._value)
+        if options:
+            options = tree.map(self.value, options)
+        self._add(Operation(rule.function, arguments, options, None, rule=rule), t._value)
 
     def _is_view(self, y: Array, x: Array) -> bool:
         """Whether ``y`` is a part of an array that was there before: no operation, but a place of its own."""
