@@ -200,17 +200,24 @@ def compile(step: Callable[..., Any]) -> Compiled:
     ------
     RecordingError
         If the step does what a replay could not repeat: a Python ``if`` on a Tensor's value, a result whose shape
-        depends on values, random numbers drawn without `draw`, a parameter's ``.data`` written by NumPy alone.
+        depends on values, random numbers drawn without `draw`.
 
     Notes
     -----
     Arrays that were there before the step (parameters, an optimizer's state, a table that the step looks into) are read
-    where they are: writing into them is seen, and plain NumPy computations *on them alone* are done once, while
-    recording. So are other effects of Python code, such as printing. Numbers and objects are compared at each replay
-    wherever the step finds them: closures, globals, attributes, slots, dicts, sets, and classes of your own; but
-    attributes of modules and of installed libraries' classes, deques and a function's default arguments are not. A list
-    of plain numbers may be a log: what is appended to it is not looked at. ``.grad`` holds the gradients of the last
-    call, in memory that the next call writes over. Calls from several threads take turns.
+    where they are: writing into them is seen. A parameter's ``.data`` and ``.grad`` arrive as Tensors that stand for
+    these arrays, so that what NumPy computes from them, and writes into them, is recorded too. Numbers and objects are
+    compared at each replay wherever the step finds them: closures, globals, attributes, slots, dicts, sets, and classes
+    of your own; so are small arrays of which NumPy alone makes something.
+
+    What no comparison sees (a clock, an iterator, a file, an attribute of a module, a large array of which NumPy alone
+    makes something) is found by an audit: at the 2nd, 3rd, 4th, 8th, 16th, ... call the step itself runs, and what it
+    gives and writes is compared with its program. If they differ by more than rounding, a warning says where; the call
+    returns what the step gives, and from then on the step runs without being compiled. So a step that prints or counts
+    does so at these calls alone. Every call has the program's numbers, whether it is recorded, replayed or audited.
+
+    A list of plain numbers may be a log: what is appended to it is not looked at. ``.grad`` holds the gradients of the
+    last call, in memory that the next call writes over. Calls from several threads take turns.
 
     Examples
     --------

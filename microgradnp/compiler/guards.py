@@ -292,7 +292,7 @@ class Memory:
 
     def __init__(self) -> None:
         self._prints: dict[int, tuple[Any, int, str]] = {}  # of each owner of memory
-        self._closely: set[int] = set()  # what NumPy alone may write into, and put back
+        self.closely: set[int] = set()  # what NumPy alone may write into, and put back
         self._written: set[int] = set()
         self._moved: str | None = None
 
@@ -302,12 +302,12 @@ class Memory:
         if id(memory) not in self._prints:
             self._prints[id(memory)] = (memory, _print(memory), path)
         if closely:
-            self._closely.add(id(memory))
+            self.closely.add(id(memory))
 
     def reading(self, array: Array) -> None:
         """The program reads an array: a replay finds there what the program has written, and nothing else."""
         key = id(owner(array))
-        if key in self._closely:
+        if key in self.closely:
             memory, print_, path = self._prints[key]
             if _print(memory) != print_:
                 self._moved = self._moved or path
@@ -319,14 +319,14 @@ class Memory:
         yield
         key = id(owner(target))
         self._written.add(key)
-        if key in self._closely:
+        if key in self.closely:
             memory, _, path = self._prints[key]
             self._prints[key] = (memory, _print(memory), path)
 
     def changed(self) -> str | None:
         """What NumPy alone has written into."""
         for key, (memory, print_, path) in self._prints.items():
-            if (key in self._closely or key not in self._written) and _print(memory) != print_:
+            if (key in self.closely or key not in self._written) and _print(memory) != print_:
                 return path
         return self._moved
 

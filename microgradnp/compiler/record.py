@@ -85,6 +85,7 @@ class Recorder(Machine):
         self._lifted: dict[int, tuple[Any, Tensor]] = {}  # arrays, and what stands for each
         self._shared: set[int] = set()  # results that lie in one memory with another
         self._kept_alive: list[Any] = []  # whose identity stands for something
+        self._watched = bool(surroundings.memory.closely)
         self._swept: Tensor | None = None  # whose rule is running
         self._errors: dict[str, Any] = dict(np.geterr())
         self.draws: dict[int, tuple[Any, Any]] = {}  # the generators drawn from, each with its state before
@@ -355,7 +356,7 @@ class Recorder(Machine):
                 v = self.known[id(x)] = self._bound.setdefault(_place(x), Value(x, "bound"))
                 if v.array is not x:
                     self._kept_alive.append(x)
-            if v.kind == "bound":
+            if v.kind == "bound" and self._watched:
                 self.surroundings.memory.reading(x)
             return v
         return Value(np.asarray(x), "constant") if isinstance(x, np.generic) else x
@@ -419,7 +420,7 @@ def _is_inner(package: str | None) -> bool:
 
 def _place(array: Array) -> Any:
     """Where an array lies: arrays of one place show the same."""
-    return id(owner(array)), array.ctypes.data, array.shape, array.strides, array.dtype.str
+    return id(owner(array)), array.__array_interface__["data"][0], array.shape, array.strides, array.dtype
 
 
 def _part(array: Array, index: Any) -> Array:

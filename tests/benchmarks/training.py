@@ -71,10 +71,10 @@ def race(names: list[str], sizes: list[int], n: int, dtype: str, task: str, seco
 
 
 def recording(seconds: float) -> dict[str, list[float]]:
-    """Microseconds of one recording and of one eager step, for the chapter's network and for 1,000 layers.
+    """Microseconds of a first call, an audited one and an eager step, for the chapter's network and for 1,000 layers.
 
-    A second recording learns whether the step clears its gradients, and the third call writes the program out: a user
-    waits for all three.
+    The first call records the step and writes its program. The 2nd, 3rd, 4th, 8th, 16th, ... are audited, which takes
+    an eager step besides a replay.
     """
     import numpy as np
     from systems import data, microgradnp_step
@@ -82,7 +82,7 @@ def recording(seconds: float) -> dict[str, list[float]]:
     result: dict[str, list[float]] = {}
     for title, sizes in (("chapter", CHAPTER), ("1000 layers", [2] * 1001)):
         x, y = data(sizes, 40, np.dtype("float64"), "regression")
-        rows = [result.setdefault(f"{title}, {what}", []) for what in ("eager", "recording", "first three calls")]
+        rows = [result.setdefault(f"{title}, {what}", []) for what in ("eager", "first call", "audited call", "replay")]
         until = time.perf_counter() + seconds
         while time.perf_counter() < until or len(rows[0]) < 2:
             eager = microgradnp_step(sizes, x, y, "regression", compiled=False)
@@ -90,11 +90,11 @@ def recording(seconds: float) -> dict[str, list[float]]:
             for _ in range(3):
                 eager(x, y)
             times = [time.perf_counter()]
-            for step in (eager, compiled, compiled, compiled):
+            for step in (eager, *(compiled for _ in range(5))):
                 step(x, y)
                 times.append(time.perf_counter())
-            for row, start, end in zip(rows, (0, 1, 1), (1, 2, 4), strict=True):
-                row.append((times[end] - times[start]) * 1e6)
+            for row, end in zip(rows, (1, 2, 4, 6), strict=True):
+                row.append((times[end] - times[end - 1]) * 1e6)
     return result
 
 
@@ -334,7 +334,7 @@ def main() -> None:
     whole = processes(5)
     console.print(table_of_times("Whole process, import to 2000 epochs", whole, "s"))
     recorded = run_part("recording", given.seconds)["rounds"]
-    console.print(table_of_times("Recording", recorded, "us"))
+    console.print(table_of_times("First calls and audits", recorded, "us"))
     fitted = run_part("fits", given.seconds)["rounds"]
     console.print(table_of_times("The chapter's training by nn.fit, 1,000 epochs in all", fitted, "s"))
     curves: dict[str, dict[int, dict[str, float]]] = {}
@@ -366,8 +366,10 @@ def main() -> None:
         ("784-512-512-10 / PyTorch fused, 2 threads", ratio(large[2], COMPILED, "PyTorch, fused Adam"), "<=", 1.1),
         ("widths 8 to 1024 / best of NumPy, PyTorch: worst", worst.get("width"), "<=", 1.2),
         ("depths 1 to 64 / best of NumPy, PyTorch: worst", worst.get("depth"), "<=", 1.2),
-        ("recording / eager step, chapter", ratio(recorded, "chapter, recording", "chapter, eager"), "<=", 30),
-        ("recording / eager, 1000 layers", ratio(recorded, "1000 layers, recording", "1000 layers, eager"), "<=", 30),
+        ("first call / eager step, chapter", ratio(recorded, "chapter, first call", "chapter, eager"), "<=", 50),
+        ("first call / eager, 1000 layers", ratio(recorded, "1000 layers, first call", "1000 layers, eager"), "<=", 50),
+        ("audited / eager step, chapter", ratio(recorded, "chapter, audited call", "chapter, eager"), "<=", 5),
+        ("audited / eager, 1000 layers", ratio(recorded, "1000 layers, audited call", "1000 layers, eager"), "<=", 5),
         ("1,000 fits of 1 epoch / 1 fit of 1,000", ratio(fitted, *reversed(fitted)), "<=", 3),
     ]  # fmt: skip
     console.print(table_of_targets(rows))

@@ -88,6 +88,20 @@ def test_zero_grad_after_forward():
         assert_same(state_of(*ours[:2]), state_of(*eager[:2]))
 
 
+@pytest.mark.parametrize("before", [False, True])
+def test_a_training_is_recorded_once(before):
+    model, _, step, batch = small()
+    if before:  # gradients that stand there already
+        nn.losses.mean_squared_error(model(batch[0]), batch[1]).backward()
+    compiled = mg.compile(step)
+    for k in range(5):
+        if k == 3:
+            for p in model.parameters():
+                p.grad = None
+        compiled(*batch)
+    assert "1 program>" in repr(compiled)
+
+
 @pytest.mark.parametrize("update", ["in_place", "through_data", "assigned"])
 def test_updates_written_by_hand(update):
     def make():

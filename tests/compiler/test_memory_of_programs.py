@@ -1,6 +1,7 @@
 """Where a program's arrays lie: nothing is written over that is still read, and a replay makes no new arrays."""
 
 import gc
+import linecache
 import tracemalloc
 from itertools import pairwise
 
@@ -128,6 +129,35 @@ def test_a_copy_of_a_part_is_dense_in_a_replay_too(part, copied):
     compiled = mg.compile(step)
     for k in range(3):
         assert_same(compiled(x + k), step(x + k))
+
+
+def test_small_trainings_leave_no_memory_behind():
+    def train():
+        model = nn.Linear(1, 1, rng=0)
+        optimizer = optim.GD(model.parameters(), lr=0.1)
+        x = np.linspace(0.0, 1.0, 4)[:, None]
+        nn.fit(model, x, x, loss=nn.losses.sum_squared_error, optimizer=optimizer, epochs=3)
+        step = mg.compile(step_of(model, optimizer, nn.losses.sum_squared_error))
+        for _ in range(3):
+            step(x, x)
+
+    def held():
+        gc.collect()
+        return tracemalloc.get_traced_memory()[0]
+
+    sources = len(linecache.cache)
+    tracemalloc.start()
+    try:
+        for _ in range(20):  # what is set up once
+            train()
+        before, count = held(), 40
+        for _ in range(count):
+            train()
+        left = (held() - before) / count
+    finally:
+        tracemalloc.stop()
+    assert left < 1000, f"{left} bytes"  # tracemalloc itself keeps the names of the files that it has seen
+    assert len(linecache.cache) <= sources + 5
 
 
 def test_no_argument_is_written_over_while_it_is_read():
