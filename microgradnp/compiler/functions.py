@@ -14,17 +14,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from microgradnp.compiler.ir import (
-    Call,
-    Number,
-    Ones,
-    Operation,
-    Value,
-    View,
-    assignment,
-    copied,
-    sum_of_squares,
-)
+from microgradnp.compiler.ir import Call, Number, Ones, Operation, Value, View, assignment, copied, sum_of_squares
 from microgradnp.engine.table import astype, getitem, identity, is_basic, scatter
 
 MANY = 4096  # terms: up to here a sum by dot is as exact as NumPy's own, and takes a third of the time

@@ -10,17 +10,15 @@ from __future__ import annotations
 import sys
 import weakref
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from microgradnp import tree
-from microgradnp.compiler.functions import known, summed_at_once
+from microgradnp.compiler.functions import contiguous, known, summed_at_once
 from microgradnp.compiler.ir import Operation, Trace, Value, assignment, copied, owner, sum_of_squares
-from microgradnp.engine.rules import RULES
-from microgradnp.engine.table import getitem, identity, is_basic
+from microgradnp.engine.table import identity, is_basic
 
 
 def optimise(trace: Trace) -> Trace:
@@ -179,83 +177,34 @@ def _frozen(x: Any, versions: dict[int, int]) -> Any:
 def settle(trace: Trace) -> Trace:
     """Give gradients memory of their own, or write them into the arrays that stood there, and results out of inputs."""
     operations = list(trace.operations)
-    homes = _Homes(operations)
-    values = {}
-    for t, v in trace.gradients.items():
-        values[t] = replaced(v)
-        if values[t].kind == "result":
-            values[t].name = values[t].name or v.name
+    claimed: set[int] = set()  # roots in whose memory a gradient lies
+    values = {t: replaced(v) for t, v in trace.gradients.items()}
     returned = [replaced(v) for v in trace.returned]
     shown = {id(owner(v.root.array)) for v in (*values.values(), *returned)}
-    gradients = {}
-    for t, v in values.items():
-        start = trace.starts.get(t)
-        if (
-            start is not None
-            and id(owner(start.array)) not in shown
-            and (v.shape, v.dtype) == (start.shape, start.dtype)
-        ):
-            operations.append(Operation(assignment, (start, v), {}, None, reads=(v,), pure=False))
-        else:
-            gradients[t] = homes.take(v)
-    own = {id(v): homes.copy(v) for v in returned if v.root.kind == "input"}
 
-    def settled(x: Any) -> Any:
-        v = replaced(x)
-        return own.get(id(v), v)
-
-    return replace(
-        trace,
-        operations=operations,
-        gradients=gradients,
-        returned=[settled(v) for v in returned],
-        result=tree.map(settled, trace.result),
-    )
-
-
-class _Homes:
-    """Memory of its own for each gradient: its piece of the vector of all gradients, if the step makes one."""
-
-    def __init__(self, operations: list[Operation]) -> None:
-        self.operations = operations
-        self.pieces: dict[int, list[tuple[Value, Value, int]]] = {}  # of each root: the whole, the piece, its start
-        self.claimed: set[int] = set()
-        for operation in operations:
-            whole = operation.result
-            if operation.function is not np.concatenate or operation.options["axis"] != 0 or whole is None:
-                continue
-            start = 0
-            for piece in operation.arguments:
-                if piece.array.ndim == 1 and piece.array.flags.c_contiguous:
-                    self.pieces.setdefault(id(piece.root), []).append((whole, piece, start))
-                start += piece.shape[0]
-
-    def take(self, v: Value) -> Value:
-        """A value equal to ``v`` that no other gradient shares memory with."""
-        pieces = self.pieces.get(id(v.root), [])
-        for k, (whole, piece, start) in enumerate(pieces):
-            if piece.array.size == v.array.size and v.array.flags.c_contiguous:
-                del pieces[k]
-                part = self._view(whole, getitem, {"index": (slice(start, start + v.array.size),)})
-                return part if part.shape == v.shape else self._view(part, np.reshape, {"shape": v.shape})
-        if v.kind == "result" and v.base is None and id(v) not in self.claimed:
-            self.claimed.add(id(v))
-            return v
-        return self.copy(v)
-
-    def copy(self, v: Value) -> Value:
-        """A copy of ``v``."""
+    def copy(v: Value) -> Value:
         own = Value(np.array(v.array), "result")
         own.operation = Operation(copied, (v,), {}, own, reads=(v,))
-        self.operations.append(own.operation)
+        operations.append(own.operation)
         return own
 
-    def _view(self, base: Value, function: Callable[..., Any], options: dict[str, Any]) -> Value:
-        rule = RULES[function]
-        v = Value(rule.forward(base.array, **options), "result", base=base)
-        v.operation = Operation(function, (base,), options, v, rule=rule, reads=(base,))
-        self.operations.append(v.operation)
-        return v
+    gradients = {}
+    for t, v in values.items():
+        if v.kind == "result":
+            v.name = v.name or trace.gradients[t].name
+        start, root = trace.starts.get(t), v.root
+        fits = start is not None and (v.shape, v.dtype) == (start.shape, start.dtype)
+        if start is not None and fits and id(owner(start.array)) not in shown:
+            operations.append(Operation(assignment, (start, v), {}, None, reads=(v,), pure=False))
+        elif root.kind == "result" and id(root) not in claimed and v.array.size == root.array.size and contiguous(v):
+            claimed.add(id(root))
+            gradients[t] = v
+        else:
+            gradients[t] = copy(v)
+    own = {id(v): copy(v) for v in returned if v.root.kind == "input"}
+    returned = [own.get(id(v), v) for v in returned]
+    result = tree.map(lambda x: own.get(id(replaced(x)), replaced(x)), trace.result)
+    return replace(trace, operations=operations, gradients=gradients, returned=returned, result=result)
 
 
 # -- What nothing needs
@@ -263,20 +212,15 @@ class _Homes:
 
 def drop(trace: Trace) -> Trace:
     """Keep what results and gradients, writes and draws depend on."""
-    return replace(trace, operations=needed(trace.operations, trace.kept()))
-
-
-def needed(operations: list[Operation], outputs: list[Value]) -> list[Operation]:
-    """The operations that an output, an assignment or a random generator depends on."""
-    wanted = set(map(id, outputs))
+    wanted = set(map(id, trace.kept()))
     kept: list[Operation] = []
-    for operation in reversed(operations):
+    for operation in reversed(trace.operations):
         if not operation.pure or id(operation.result) in wanted:
             kept.append(operation)
             wanted.update(map(id, operation.reads))
             if operation.result is None:
                 wanted.add(id(operation.arguments[0]))
-    return kept[::-1]
+    return replace(trace, operations=kept[::-1])
 
 
 # -- What goes into one call

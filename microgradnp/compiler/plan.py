@@ -6,7 +6,8 @@ whole; and an elementwise result takes the place of an argument that dies with i
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right, insort
+from bisect import bisect_left, insort
+from collections import defaultdict
 from typing import Any
 
 import numpy as np
@@ -61,14 +62,14 @@ class Plan:
         self.start: dict[int, int] = {}  # a root's place in the block of memory
         self.born = {id(o.result): i for i, o in enumerate(self.steps) if o.result is not None}
         self.last: dict[int, int] = {}
-        self._users: dict[int, list[int]] = {}  # when each root is read
-        self._reads: dict[int, list[int]] = {}  # when the memory of each bound owner is read
-        self._writes: dict[int, list[int]] = {}
+        self._users: dict[int, list[int]] = defaultdict(list)  # when each root is read
+        self._reads: dict[int, list[int]] = defaultdict(list)  # when the memory of each bound owner is read
+        self._writes: dict[int, list[int]] = defaultdict(list)
         for i, operation in enumerate(self.steps):
             for v in operation.reads:
                 self._use(v.root, i)
             if operation.result is None:
-                self._writes.setdefault(id(owner(operation.arguments[0].array)), []).append(i)
+                self._writes[id(owner(operation.arguments[0].array))].append(i)
         self._kept = {id(v.root) for v in trace.gradients.values()}
         for v in trace.kept():
             self._use(v.root, len(self.steps))
@@ -82,59 +83,43 @@ class Plan:
         self._offset = -self._address % ALIGNMENT
 
     def _use(self, root: Value, i: int) -> None:
-        key = id(root)
-        self.last[key] = max(self.last.get(key, -1), i)
-        self._users.setdefault(key, []).append(i)
+        self.last[id(root)] = i
+        self._users[id(root)].append(i)
         if root.kind == "bound":
-            reads = self._reads.setdefault(id(owner(root.array)), [])
-            if not reads or reads[-1] != i:
-                insort(reads, i)
+            self._reads[id(owner(root.array))].append(i)
 
     # -- Results computed where they are to be assigned
 
     def _assign_in_place(self) -> None:
         for j, operation in enumerate(self.steps):
-            if operation.result is None and self._can_assign_in_place(j, operation):
+            if operation.result is None and self._can_assign_in_place(j, *operation.arguments):
                 target, source = operation.arguments
-                root = source.root
-                i = self.born[id(root)]
-                memory = id(owner(target.array))
-                array = target.array
+                root, memory = source.root, id(owner(target.array))
                 self.target[id(root)] = target
-                self.bound[id(root)] = array if array.shape == root.shape else array.reshape(root.shape)
-                writes = self._writes[memory]
-                writes[writes.index(j)] = i
-                writes.sort()
-                reads = self._reads.setdefault(memory, [])
-                for k in self._users[id(root)]:
-                    if k != j:
-                        insort(reads, k)
+                self.bound[id(root)] = target.array if target.shape == root.shape else target.array.reshape(root.shape)
+                self._writes[memory].remove(j)
+                self._writes[memory].append(self.born[id(root)])
+                self._reads[memory] += [k for k in self._users[id(root)] if k != j]
 
-    def _can_assign_in_place(self, j: int, operation: Operation) -> bool:
-        target, source = operation.arguments
-        if type(source) is not Value or not self._is_free(source.root):
+    def _can_assign_in_place(self, j: int, target: Value, source: Any) -> bool:
+        if type(source) is not Value or id(source.root) in self._kept or not self._is_free(source.root):
             return False
         root = source.root
         if target.shape != source.shape or target.dtype != root.dtype or source.array.size != root.array.size:
             return False
         if not all(v.array.flags.c_contiguous for v in (target, source, root)):
             return False
-        i = self.born[id(root)]
-        memory = id(owner(target.array))
-        reads = self._reads.get(memory, [])
-        if bisect_right(reads, j) > bisect_right(reads, i):  # the old content is read after the new would be there
+        i, there = self.born[id(root)], owner(target.array)
+        if any(i < k <= j for k in self._reads[id(there)]):  # the old content is read after the new would be there
             return False
-        writes = self._writes[memory]
-        if sum(i <= k < j for k in writes) or any(j < k <= self.last[id(root)] for k in writes):
+        if any(i <= k < j or j < k <= self.last[id(root)] for k in self._writes[id(there)]):
             return False
         birth = self.steps[i]
-        there = owner(target.array)
         return _lies_like(target.array, birth, [v for v in birth.reads if self._memory(v) is there])
 
     def _is_free(self, root: Value) -> bool:
         """Whether a root is computed here, and nobody has said where."""
-        key = id(root)
-        return key in self.born and not (key in self.bound or key in self.home or key in self._kept)
+        return id(root) in self.born and id(root) not in self.bound and id(root) not in self.home
 
     # -- Pieces of a concatenation
 
@@ -170,7 +155,7 @@ class Plan:
         dying: dict[int, list[int]] = {}
         for key, born in self.born.items():
             if key not in self.bound and key not in self.home:
-                dying.setdefault(max(self.last.get(key, -1), born), []).append(key)
+                dying.setdefault(self.last.get(key, born), []).append(key)
         for i, operation in enumerate(self.steps):
             taken = None
             if operation.result is not None:
