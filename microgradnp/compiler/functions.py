@@ -19,7 +19,8 @@ from microgradnp.engine.table import astype, getitem, identity, is_basic, scatte
 
 MANY = 4096  # terms: up to here a sum by dot is as exact as NumPy's own, and takes a third of the time
 
-Writer: TypeAlias = Callable[[Operation], list[Call]]
+Writer: TypeAlias = Callable[[Operation, Value], list[Call]]
+"""From an operation and the value that it writes, its result or what it assigns to, to calls."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,31 +70,30 @@ def store(y: Any, value: Any) -> None:
     y[...] = value
 
 
-def stored(operation: Operation, put: Callable[..., Any] = store) -> list[Call]:
+def stored(operation: Operation, y: Value, put: Callable[..., Any] = store) -> list[Call]:
     """Call the function as it is, and put its result into place."""
-    return [Call(operation.forward, operation.arguments, operation.result, operation.options, put, operation)]
+    return [Call(operation.forward, operation.arguments, y, operation.options, put)]
 
 
 # -- Element by element
 
 
-def elementwise(operation: Operation) -> list[Call]:
+def elementwise(operation: Operation, y: Value) -> list[Call]:
     """Call a ufunc."""
-    function, arguments, y = operation.function, operation.arguments, operation.result
-    assert y is not None
-    spread = y.array.size > 1
+    function, arguments = operation.function, operation.arguments
     operands = []
     for i, x in enumerate(arguments):
         if type(x) is Value:
-            operands.append(View(x, "0d") if spread and x.array.size == 1 and x.array.ndim else x)
+            spread = y.array.size > 1 and x.array.size == 1 and x.array.ndim
+            operands.append(View(x, "0d") if spread else x)
         elif type(x) in (int, float, bool):
             kinds = tuple(a.dtype if type(a) is Value else type(a) for a in arguments)
             operands.append(_number(x, _loop(function, kinds)[i]))
         else:
             operands.append(x)
     if function in (np.maximum, np.minimum):  # NumPy deprecates the third positional argument there
-        return [Call(function, tuple(operands), y, {"out": y}, operation=operation)]
-    return [Call(function, (*operands, y), y, operation=operation)]
+        return [Call(function, tuple(operands), y, {"out": y})]
+    return [Call(function, (*operands, y), y)]
 
 
 @cache
@@ -110,30 +110,19 @@ def _number(x: Any, dtype: Any) -> Any:
     return x if dtype is None or type(x) not in (int, float, bool) else Number(x, dtype)
 
 
-def _where(operation: Operation) -> list[Call]:
-    y = operation.result
-    assert y is not None
+def _where(operation: Operation, y: Value) -> list[Call]:
     condition = operation.arguments[0]
     a, b = (_number(x, y.dtype) for x in operation.arguments[1:])
-    return [
-        Call(np.copyto, (y, b), y, operation=operation),
-        Call(np.copyto, (y, a), y, {"where": condition}, operation=operation),
-    ]
+    return [Call(np.copyto, (y, b), y), Call(np.copyto, (y, a), y, {"where": condition})]
 
 
-def _clip(operation: Operation) -> list[Call]:
-    y = operation.result
-    assert y is not None
+def _clip(operation: Operation, y: Value) -> list[Call]:
     x, least, most = (_number(a, y.dtype) for a in operation.arguments)
-    return [
-        Call(np.maximum, (x, least), y, {"out": y}, operation=operation),
-        Call(np.minimum, (y, most), y, {"out": y}, operation=operation),
-    ]
+    return [Call(np.maximum, (x, least), y, {"out": y}), Call(np.minimum, (y, most), y, {"out": y})]
 
 
-def _cast(operation: Operation) -> list[Call]:
-    y = operation.result
-    return [Call(np.copyto, (y, operation.arguments[0], "unsafe"), y, operation=operation)]
+def _cast(operation: Operation, y: Value) -> list[Call]:
+    return [Call(np.copyto, (y, operation.arguments[0], "unsafe"), y)]
 
 
 # -- Sums and products
@@ -141,103 +130,86 @@ def _cast(operation: Operation) -> list[Call]:
 _ADD_REDUCE, _ADD_AT, _ACCUMULATE = np.add.reduce, np.add.at, np.add.accumulate  # another object at each look
 
 
-def _reduced(reduce: Any, operation: Operation) -> list[Call]:
-    x, y = operation.arguments[0], operation.result
+def _reduced(reduce: Any, operation: Operation, y: Value) -> list[Call]:
     axis, keepdims = operation.options["axis"], operation.options["keepdims"]
-    assert y is not None
     if axis is not None and len(axis) == 1:
         axis = axis[0]
-    return [Call(reduce, (x, axis, None, y, keepdims), y, operation=operation)]
+    return [Call(reduce, (operation.arguments[0], axis, None, y, keepdims), y)]
 
 
-def _sum(operation: Operation) -> list[Call]:
-    x, y = operation.arguments[0], operation.result
-    axis = operation.options["axis"]
-    assert y is not None
-    if not (floats(x) and x.dtype == y.dtype):
-        return _reduced(_ADD_REDUCE, operation)
-    if y.array.size == 1 and summed_at_once(x):
-        return [_dot(Ones(x.array.size, y.dtype), View(x, "1d"), View(y, "0d"), operation)]
-    if x.array.ndim == 2 and len(axis or ()) == 1 and x.array.flags.c_contiguous and x.shape[axis[0]] <= MANY:
-        ones, row = Ones(x.shape[axis[0]], y.dtype), View(y, "1d")
-        return [_dot(ones, x, row, operation) if axis == (0,) else _dot(x, ones, row, operation)]
-    return _reduced(_ADD_REDUCE, operation)
+def _sum(operation: Operation, y: Value) -> list[Call]:
+    x, axis = operation.arguments[0], operation.options["axis"]
+    if floats(x) and x.dtype == y.dtype:
+        if y.array.size == 1 and summed_at_once(x):
+            return [_dot(Ones(x.array.size, y.dtype), View(x, "1d"), View(y, "0d"))]
+        if x.array.ndim == 2 and len(axis or ()) == 1 and x.array.flags.c_contiguous and x.shape[axis[0]] <= MANY:
+            ones, row = Ones(x.shape[axis[0]], y.dtype), View(y, "1d")
+            return [_dot(ones, x, row) if axis == (0,) else _dot(x, ones, row)]
+    return _reduced(_ADD_REDUCE, operation, y)
 
 
-def _mean(operation: Operation) -> list[Call]:
-    x, y = operation.arguments[0], operation.result
-    assert y is not None
+def _mean(operation: Operation, y: Value) -> list[Call]:
+    x = operation.arguments[0]
     if x.dtype.kind != "f" or not x.array.size:
-        return stored(operation)
-    return [*_sum(operation), _divided(y, x.array.size // y.array.size, operation)]
+        return stored(operation, y)
+    return [*_sum(operation, y), _divided(y, x.array.size // y.array.size)]
 
 
-def _sum_of_squares(operation: Operation) -> list[Call]:
-    x, y = operation.arguments[0], operation.result
-    count = operation.options["count"]
-    assert y is not None
-    total = _dot(View(x, "1d"), View(x, "1d"), View(y, "0d"), operation)
-    return [total, _divided(y, count, operation)] if count else [total]
+def _sum_of_squares(operation: Operation, y: Value) -> list[Call]:
+    row, count = View(operation.arguments[0], "1d"), operation.options["count"]
+    total = _dot(row, row, View(y, "0d"))
+    return [total, _divided(y, count)] if count else [total]
 
 
-def _divided(y: Value, count: int, operation: Operation) -> Call:
-    return Call(np.divide, (y, Number(count, y.dtype), y), y, operation=operation)
+def _divided(y: Value, count: int) -> Call:
+    return Call(np.divide, (y, Number(count, y.dtype), y), y)
 
 
-def _dot(a: Any, b: Any, y: Any, operation: Operation) -> Call:
+def _dot(a: Any, b: Any, y: Any) -> Call:
     # np.dot looks for overrides first, which takes as long again; np.matmul takes four times as long.
-    return Call(np.ndarray.dot, (a, b, y), y, operation=operation)
+    return Call(np.ndarray.dot, (a, b, y), y)
 
 
-def _matmul(operation: Operation) -> list[Call]:
+def _matmul(operation: Operation, y: Value) -> list[Call]:
     a, b = operation.arguments
-    y = operation.result
-    assert y is not None
     plain = a.array.ndim == b.array.ndim == 2 and y.array.flags.c_contiguous and a.dtype == b.dtype == y.dtype
     if plain and y.array.size and a.array.size and contiguous(a) and contiguous(b):
-        return [_dot(a, b, y, operation)]
-    return [Call(np.matmul, (a, b, y), y, operation=operation)]
+        return [_dot(a, b, y)]
+    return [Call(np.matmul, (a, b, y), y)]
 
 
-def _cumsum(operation: Operation) -> list[Call]:
-    y = operation.result
-    operands = (operation.arguments[0], operation.options["axis"], None, y)
-    return [Call(_ACCUMULATE, operands, y, operation=operation)]
+def _cumsum(operation: Operation, y: Value) -> list[Call]:
+    return [Call(_ACCUMULATE, (operation.arguments[0], operation.options["axis"], None, y), y)]
 
 
 # -- Shape and place
 
 
-def _viewed(operation: Operation) -> list[Call]:
+def _viewed(operation: Operation, y: Value) -> list[Call]:
     fixed = operation.function is not getitem or is_basic(operation.options["index"])
-    return stored(operation, np.copyto if fixed else store)
+    return stored(operation, y, np.copyto if fixed else store)
 
 
-def _concatenate(operation: Operation) -> list[Call]:
-    y, axis = operation.result, operation.options["axis"]
-    assert y is not None
+def _concatenate(operation: Operation, y: Value) -> list[Call]:
+    axis = operation.options["axis"]
     calls, start = [], 0
     for piece in operation.arguments:
         stop = start + piece.shape[axis]
         if piece.array.size:
             part = View(y, (axis, start, stop))
-            calls.append(Call(np.copyto, (part, piece), part, operation=operation))
+            calls.append(Call(np.copyto, (part, piece), part))
         start = stop
     return calls
 
 
-def _scatter(operation: Operation) -> list[Call]:
-    g, y, index = operation.arguments[0], operation.result, operation.options["index"]
+def _scatter(operation: Operation, y: Value) -> list[Call]:
+    g, index = operation.arguments[0], operation.options["index"]
     put = operator.setitem if is_basic(index) else _ADD_AT
-    return [
-        Call(np.ndarray.fill, (y, 0), y, operation=operation),
-        Call(put, (y, index, g), y, operation=operation),
-    ]
+    return [Call(np.ndarray.fill, (y, 0), y), Call(put, (y, index, g), y)]
 
 
-def _assignment(operation: Operation) -> list[Call]:
-    target, source = operation.arguments
-    return [Call(np.copyto, (target, source, "same_kind"), target, operation=operation)]
+def _assignment(operation: Operation, target: Value) -> list[Call]:
+    return [Call(np.copyto, (target, operation.arguments[1], "same_kind"), target)]
 
 
 # -- The records

@@ -71,6 +71,11 @@ class Operation:
         """What computes the result on arrays."""
         return self.function if self.rule is None else self.rule.forward
 
+    @property
+    def writes(self) -> Value:
+        """The value that it writes: its result, or what it assigns to."""
+        return self.arguments[0] if self.result is None else self.result
+
     def find_reads(self) -> tuple[Value, ...]:
         """Note and return the values that it reads."""
         found: list[Value] = []
@@ -228,7 +233,7 @@ class Trace:
 
     def written(self) -> list[Array]:
         """The bound arrays that are assigned to."""
-        return [o.arguments[0].array for o in self.operations if o.result is None]
+        return [o.writes.array for o in self.operations if o.result is None]
 
 
 def owner(array: Array) -> Any:

@@ -43,7 +43,7 @@ def listing(trace: Trace, plan: Plan, calls: list[Call]) -> str:
         operation = call.operation
         if operation is None or call.idle:
             continue
-        y = operation.result or operation.arguments[0]
+        y = operation.writes
         function = partial(_function_text, operation)
         rows.append((written(call, names, function), f"{y.shape} {y.dtype}", *source_of(operation.site)))
     inputs = ", ".join(f"{v.name} {v.shape} {v.dtype}" for v in trace.inputs)

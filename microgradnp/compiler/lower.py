@@ -18,9 +18,11 @@ from microgradnp.engine.table import astype
 
 def lower(trace: Trace, plan: Plan) -> list[Call]:
     """The calls of a replay, in order."""
-    calls = [call for operation in plan.steps for call in known(operation).write(operation)]
-    for call in calls:
-        call.idle = _is_idle(call, plan)
+    calls = []
+    for operation in plan.steps:
+        for call in known(operation).write(operation, operation.writes):
+            call.operation, call.idle = operation, _is_idle(call, plan)
+            calls.append(call)
     return in_variables(calls, trace, plan)
 
 

@@ -141,7 +141,7 @@ def share(trace: Trace) -> Trace:
     for operation in trace.operations:
         _look_again(operation)
         if operation.result is None:
-            memory = id(owner(operation.arguments[0].array))
+            memory = id(owner(operation.writes.array))
             versions[memory] = versions.get(memory, 0) + 1
         elif operation.pure:
             key = (operation.function, _frozen(operation.arguments, versions), _frozen(operation.options, versions))
@@ -218,8 +218,7 @@ def drop(trace: Trace) -> Trace:
         if not operation.pure or id(operation.result) in wanted:
             kept.append(operation)
             wanted.update(map(id, operation.reads))
-            if operation.result is None:
-                wanted.add(id(operation.arguments[0]))
+            wanted.add(id(operation.writes))
     return replace(trace, operations=kept[::-1])
 
 

@@ -69,7 +69,7 @@ class Plan:
             for v in operation.reads:
                 self._use(v.root, i)
             if operation.result is None:
-                self._writes[id(owner(operation.arguments[0].array))].append(i)
+                self._writes[id(owner(operation.writes.array))].append(i)
         self._kept = {id(v.root) for v in trace.gradients.values()}
         for v in trace.kept():
             self._use(v.root, len(self.steps))
@@ -159,7 +159,7 @@ class Plan:
         for i, operation in enumerate(self.steps):
             taken = None
             if operation.result is not None:
-                place = self._place_of(operation.result)
+                place = self._place_of(operation.result)[0]
                 key = id(place)
                 if key not in self.bound and key not in self.start:
                     taken = self._replace_argument(i, operation) if place is operation.result else None
@@ -181,27 +181,28 @@ class Plan:
             v = operation.arguments[position]
             if type(v) is not Value or v.root.kind != "result":
                 continue
-            place = self._place_of(v)
+            place = self._place_of(v)[0]
             if (
                 id(place) in self.start
                 and self.last[id(place)] == i
                 and _same_layout(v.array, result.array)
                 and v.array.nbytes == place.array.nbytes
-                and _lies_like(v.array, operation, [w for w in operation.reads if self._place_of(w) is place])
+                and _lies_like(v.array, operation, [w for w in operation.reads if self._place_of(w)[0] is place])
             ):
                 return id(place)
         return None
 
-    def _place_of(self, v: Value) -> Value:
-        """The root that a value's memory belongs to, through concatenations."""
-        root = v.root
+    def _place_of(self, v: Value) -> tuple[Value, int]:
+        """The root that a value's memory belongs to, through concatenations, and its own root's offset there."""
+        root, offset = v.root, 0
         while id(root) in self.home:
-            root = self.home[id(root)][0]
-        return root
+            root, more = self.home[id(root)]
+            offset += more
+        return root, offset
 
     def _memory(self, v: Value) -> Any:
         """What owns the bound memory that a value lies in; None if it lies in the program's own."""
-        place = self._place_of(v)
+        place = self._place_of(v)[0]
         array = place.array if place.kind == "bound" else self.bound.get(id(place))
         return None if array is None else owner(array)
 
@@ -226,14 +227,7 @@ class Plan:
             return self._only(array, array.ctypes.data)
         if id(v) in self.bound:
             return self.bound[id(v)]
-        offset = 0
-        root = v
-        while id(root) in self.home:
-            root, more = self.home[id(root)]
-            offset += more
-        if id(root) in self.bound:
-            flat = self.bound[id(root)].reshape(-1).view(np.uint8)
-            return flat[offset : offset + v.array.nbytes].view(v.dtype).reshape(v.shape)
+        root, offset = self._place_of(v)
         offset += self._offset + self.start[id(root)]
         array = np.ndarray(v.shape, v.dtype, self.memory, offset, _dense(v.array))
         return self._only(array, self._address + offset)

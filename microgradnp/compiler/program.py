@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 
 from microgradnp.arrays import Array
-from microgradnp.compiler.backends.numpy import Runnable, build
+from microgradnp.compiler.backends import Runnable
+from microgradnp.compiler.backends.numpy import build
 from microgradnp.compiler.guards import checks
 from microgradnp.compiler.ir import Call, Trace, Value
 from microgradnp.compiler.listing import Listing, listing

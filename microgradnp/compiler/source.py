@@ -105,21 +105,18 @@ def nested(x: Any, leaf: Callable[[Any], str], key: Callable[[Any], str] = repr)
 
 def name_values(values: Iterable[Value]) -> None:
     """Give every value a name of its own that Python takes for one."""
-    taken = set(_TAKEN)
+    taken = dict.fromkeys(_TAKEN, 1)  # and how often each was asked for
     numbers = count(1)
     for v in values:
         if v.kind == "result" and not v.name:
             name = f"t{next(numbers)}"
-        elif v.kind == "constant":
-            name = "c"
         else:
-            name = _identifier(v.name or "a")
+            name = "c" if v.kind == "constant" else _identifier(v.name or "a")
         v.name = name
-        k = 1
         while v.name in taken:
-            k += 1
-            v.name = f"{name}_{k}"
-        taken.add(v.name)
+            taken[name] += 1
+            v.name = f"{name}_{taken[name]}"
+        taken[v.name] = 1
 
 
 def _identifier(name: str) -> str:

@@ -1,5 +1,19 @@
 """What runs the calls of a program: each backend is one file with one function, ``build(calls, plan, trace)``.
 
-It returns `Runnable`: a program in memory that was planned, which takes inputs when they are other arrays than before.
-Guards, arguments, ``.grad`` and results are not its business.
+It returns a `Runnable`: the calls, in memory that was planned. Guards, arguments, ``.grad`` and results are not its
+business.
 """
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Runnable:
+    """A program that is ready: ``bind`` tells it the inputs, ``run`` makes its calls."""
+
+    run: Callable[[], None]
+    bind: Callable[..., list[bool]]  # returns for each input whether it must be bound again before the next run
+    source: str

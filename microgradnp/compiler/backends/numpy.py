@@ -3,26 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from microgradnp.arrays import Array
+from microgradnp.compiler.backends import Runnable
 from microgradnp.compiler.ir import Call, Number, Ones, Trace, Value, Variable, View
 from microgradnp.compiler.lower import is_runtime
 from microgradnp.compiler.plan import Plan, formed, view
 from microgradnp.compiler.source import Source, nested, plain, written
 from microgradnp.engine.rules import name_of
-
-
-@dataclass(frozen=True, slots=True)
-class Runnable:
-    """A program that is ready: ``bind`` tells it the inputs, ``run`` makes its calls."""
-
-    run: Callable[[], None]
-    bind: Callable[..., list[bool]]  # returns for each input whether it must be bound again before the next run
-    source: str
 
 
 def build(calls: list[Call], plan: Plan, trace: Trace) -> Runnable:
@@ -61,7 +52,7 @@ class _Code:
     def function(self, f: Callable[..., Any]) -> str:
         """A function by a name of its own: looking it up in a module takes a tenth of a small call's time."""
         name = name_of(f).replace(".", "_")
-        return self.source.constant(f, name if name.isidentifier() else "call")
+        return self.source.constant(f, name if name.isidentifier() else "")
 
     def operand(self, x: Any) -> str:
         """An operand as an expression."""
