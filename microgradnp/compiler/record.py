@@ -10,10 +10,12 @@ Tensor here, a *place*: what becomes of it is recorded, and what is written into
 
 from __future__ import annotations
 
+import pickle
 import random
 import sys
 import weakref
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, NamedTuple
@@ -178,7 +180,7 @@ class Recorder(Machine):
 
     def _check_draws(self, key: int) -> None:
         generator, before = self._generators[key]
-        if same_state(state_of(generator), before):
+        if state_of(generator) == before:
             return
         names = {id(random): "Python's random module", id(np.random): "NumPy's global random state"}
         raise RecordingError(
@@ -280,19 +282,21 @@ class Recorder(Machine):
 
     def passed(self, node: Tensor, i: int, vjp: Vjp, g: Any, y: Any, arguments: Any) -> Any:
         """A rule runs: what it computes belongs to the line of the operation swept."""
-        outer, self._swept = self._swept, node
         done = operation(node)
         assert done is not None
-        try:
+        with self._sweeping(node):
             return fitted(super().passed(node, i, vjp, g, y, arguments), arguments[i]._value, done.rule, i)
-        finally:
-            self._swept = outer
 
     def added(self, x: Tensor, a: Any, b: Any) -> Any:
         """The sum of two gradients belongs to the line of what they are gradients of."""
-        outer, self._swept = self._swept, x
-        try:
+        with self._sweeping(x):
             return super().added(x, a, b)
+
+    @contextmanager
+    def _sweeping(self, node: Tensor) -> Iterator[None]:
+        outer, self._swept = self._swept, node
+        try:
+            yield
         finally:
             self._swept = outer
 
@@ -429,24 +433,15 @@ def _part(array: Array, index: Any) -> Array:
     return array[parts if any(part is ... for part in parts) else (*parts, ...)]
 
 
-def state_of(generator: Any) -> Any:
+def state_of(generator: Any) -> bytes:
     """The state of a random generator, or of one of the two modules that have one."""
     if generator is random:
-        return random.getstate()
+        return pickle.dumps(random.getstate())
     if generator is np.random:
-        return np.random.get_state()  # noqa: NPY002  (to see whether the step has drawn from it)
-    return generator.bit_generator.state
+        return pickle.dumps(np.random.get_state())  # noqa: NPY002  (to see whether the step has drawn from it)
+    return pickle.dumps(generator.bit_generator.state)
 
 
-def set_state(generator: Any, before: Any) -> None:
+def set_state(generator: Any, before: bytes) -> None:
     """Put a random generator back to a state that it had."""
-    generator.bit_generator.state = before
-
-
-def same_state(a: Any, b: Any) -> bool:
-    """Whether two states of a generator are the same."""
-    if isinstance(a, dict):
-        return a.keys() == b.keys() and all(same_state(a[key], b[key]) for key in a)
-    if isinstance(a, tuple) and any(isinstance(part, np.ndarray) for part in a):
-        return len(a) == len(b) and all(map(same_state, a, b))
-    return bool(np.array_equal(a, b)) if isinstance(a, np.ndarray) else bool(a == b)
+    generator.bit_generator.state = pickle.loads(before)

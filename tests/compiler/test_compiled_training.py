@@ -4,7 +4,7 @@ import copy
 
 import numpy as np
 import pytest
-from helpers import assert_same, small, state_of, step_of, trainings
+from helpers import FRESH, assert_same, run_alike, small, state_of, step_of, trainings
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -133,6 +133,65 @@ def test_updates_written_by_hand(update):
     for _ in range(5):
         assert_same(compiled(*batch), eager_step(*batch))
         assert_same([p.data for p in ours.parameters()], [p.data for p in eager.parameters()])
+
+
+def clip_by_norm(w, b):
+    factor = np.minimum(1.0, 1 / np.sqrt(np.sum(w.grad**2) + b.grad**2))
+    for p in (w, b):
+        p.grad *= factor
+
+
+def through_two_names(w, b):
+    g = w.grad
+    h = g
+    h += 1.0
+    w.grad = g * 1
+
+
+def in_parts(w, b):
+    w.grad[1] = 0.0
+    for i in range(3):
+        w.grad[i] *= 0.5 * i
+
+
+def if_there(w, b):
+    if b.grad is not None:
+        b.grad *= 2
+
+
+WRITES = {
+    "clipped by their norm": clip_by_norm,
+    "through two names": through_two_names,
+    "in parts": in_parts,
+    "if there is one": if_there,
+    "out": lambda w, b: np.clip(w.grad, -1, 1, out=w.grad),
+    "of another": lambda w, b: setattr(w, "grad", w.grad + b.grad),
+    "reversed": lambda w, b: setattr(w, "grad", w.grad[::-1] * 1.0),
+    "made by NumPy": lambda w, b: setattr(w, "grad", np.ones(3)),
+    "like the data": lambda w, b: setattr(w, "grad", np.zeros_like(w.data)),
+}
+
+
+@pytest.mark.parametrize("cleared", [True, False])
+@pytest.mark.parametrize("how", WRITES)
+def test_gradients_written_in_the_step(how, cleared):
+    def make():
+        w, b = (mg.Tensor(values, requires_grad=True) for values in ([1.0, -2.0, 3.0], 0.5))
+
+        def step(x):
+            if cleared:
+                w.grad = b.grad = None
+            loss = np.sum((w * x + b) ** 2)
+            loss.backward()
+            WRITES[how](w, b)
+            w.data -= 0.01 * w.grad
+            b.data -= 0.01 * b.grad
+            return loss
+
+        return step, [w, b]
+
+    compiled = run_alike(make, *FRESH, *FRESH)
+    assert f"{1 if cleared else 2} program" in repr(compiled)
 
 
 @pytest.mark.filterwarnings("ignore:.*recorded anew at each:RuntimeWarning")
