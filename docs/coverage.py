@@ -4,9 +4,9 @@ from typing import get_args
 
 import numpy as np
 
-from microgradnp.engine.rules import name_of
 from microgradnp.functions.standing import STRINGS, Kind, classify, overridable
 from microgradnp.functions.ufuncs import FOLDABLE
+from microgradnp.signatures import name_of
 
 
 def page() -> str:

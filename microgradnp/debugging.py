@@ -18,9 +18,10 @@ import numpy as np
 
 from microgradnp import tree
 from microgradnp.engine.rules import Rule, Vjp
-from microgradnp.engine.state import Machine, Scope, current, state
+from microgradnp.engine.state import Machine, current, state
 from microgradnp.engine.sweep import argument, fitted
 from microgradnp.engine.tensor import Tensor, plain
+from microgradnp.scopes import Scope
 from microgradnp.transforms.graph import Operation, operation
 
 

@@ -1,10 +1,25 @@
-"""What a function tells of its parameters, and whether rules can be called as they will be."""
+"""Functions as Python tells of them: their names, their parameters, and whether they can be called as they will be."""
 
 import inspect
 from collections.abc import Callable, Sequence
+from itertools import takewhile
 from typing import Any
 
 import numpy as np
+
+
+def name_of(function: Callable[..., Any]) -> str:
+    """The name under which a reader knows a function: ``np.sum``, ``np.linalg.inv``, ``erf``."""
+    name: str = getattr(function, "__name__", repr(function))
+    owner = getattr(function, "__self__", None)
+    if isinstance(owner, np.ufunc):  # a method such as np.add.reduce
+        return f"{name_of(owner)}.{name}"
+    if getattr(np, name, None) is function:
+        return f"np.{name}"
+    module = getattr(function, "__module__", None) or ""
+    if module.startswith("numpy."):
+        return f"np.{module.removeprefix('numpy.')}.{name}"
+    return name
 
 
 def parameters_of(function: Callable[..., Any]) -> list[inspect.Parameter]:
@@ -34,3 +49,35 @@ def check_signatures(who: str, rules: Sequence[Callable[..., Any] | None], least
                 f"{who}: the rule for argument {i} takes ({names}), but is called as rule(g, y, *arguments): with the "
                 f"gradient, the output and all of the function's arguments, {called} here."
             )
+
+
+def by_name(
+    function: Callable[..., Any],
+    front: Callable[..., Any],
+    args: tuple[Any, ...],
+    options: dict[str, Any],
+    error: TypeError,
+) -> tuple[tuple[Any, ...], dict[str, Any]] | None:
+    """Arguments that ``front`` does not take by place, as NumPy does, by name; None if it took them.
+
+    Where a NumPy argument is not taken for Tensors at all, an error says which are.
+    """
+    own = inspect.signature(front)
+    try:
+        own.bind(*args, **options)
+        return None
+    except TypeError:
+        pass
+    try:
+        given = inspect.signature(function).bind(*args, **options).arguments
+    except (TypeError, ValueError):
+        given = {}
+    by_place = [p.name for p in own.parameters.values() if p.kind is not p.KEYWORD_ONLY]
+    n = sum(takewhile(bool, (a == b for a, b in zip(given, by_place, strict=False))))
+    if 0 < n < len(args) and given.keys() - {"out"} <= own.parameters.keys():
+        named = {name: x for name, x in [*given.items()][n:] if x is not np._NoValue}
+        return args[:n], named
+    raise TypeError(
+        f"{name_of(function)} on a Tensor does not take these arguments ({str(error).split(') ')[-1]}); it takes: "
+        f"{', '.join(own.parameters)}."
+    ) from None

@@ -15,9 +15,10 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from microgradnp.arrays import Array
-from microgradnp.engine.rules import Rule, name_of
+from microgradnp.engine.rules import Rule
 from microgradnp.engine.state import State
 from microgradnp.engine.tensor import Tensor
+from microgradnp.signatures import name_of
 from microgradnp.tree import NESTED, leaves
 
 Site: TypeAlias = tuple[str, int, bool]

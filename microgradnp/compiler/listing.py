@@ -19,9 +19,10 @@ from microgradnp.compiler.ir import Call, Operation, Part, Site, Trace, Value, c
 from microgradnp.compiler.optimise import drop
 from microgradnp.compiler.plan import Plan
 from microgradnp.compiler.source import nested, plain, written
-from microgradnp.engine.rules import SYMBOLS, name_of
+from microgradnp.engine.rules import SYMBOLS
 from microgradnp.engine.table import astype, getitem, identity, is_basic, scatter
 from microgradnp.engine.tensor import Tensor
+from microgradnp.signatures import name_of
 
 SMALL = 16  # elements: a constant array up to that size is written out
 

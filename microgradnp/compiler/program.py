@@ -182,6 +182,6 @@ class Program:
 
 def _unwrap(x: Any) -> Any:
     """An argument as an array, if it is one without a gradient."""
-    if type(x) is Tensor and not x._tracked:
+    if type(x) is Tensor and not x.requires_grad:
         return x._value
     return np.asarray(x) if isinstance(x, np.generic) else MISS

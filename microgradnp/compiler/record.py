@@ -26,12 +26,13 @@ from microgradnp import tree
 from microgradnp.arrays import Array
 from microgradnp.compiler.guards import Surroundings
 from microgradnp.compiler.ir import Operation, Part, Site, Value, assignment, copied, owner
-from microgradnp.engine.rules import Rule, Vjp, name_of
+from microgradnp.engine.rules import Rule, Vjp
 from microgradnp.engine.state import Machine, current, state
 from microgradnp.engine.sweep import fitted
 from microgradnp.engine.table import getitem, identity, is_basic
 from microgradnp.engine.tensor import Tensor, wrap
 from microgradnp.functions.places import put
+from microgradnp.signatures import name_of
 from microgradnp.transforms.graph import operation
 from microgradnp.transforms.pullback import vjp as pullback_of
 

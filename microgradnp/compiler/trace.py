@@ -145,7 +145,7 @@ class Run:
             t = leaf.tensor()
             if t is not None:
                 found.append(Guard(t, "attribute", "_value", "is", leaf.array, describe(t)))
-                found.append(Guard(t, "attribute", "_tracked", "is", leaf.tracked, describe(t)))
+                found.append(Guard(t, "attribute", "requires_grad", "is", leaf.tracked, describe(t)))
         used = {id(owner(v.array)) for v in self.recorder.known.values() if v.kind == "bound"}
         return [*found, *self.surroundings.guards, *self.surroundings.contents(used)]
 

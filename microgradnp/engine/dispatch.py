@@ -9,7 +9,8 @@ import difflib
 from collections.abc import Callable
 from typing import Any
 
-from microgradnp.engine.rules import RULES, name_of
+from microgradnp.engine.rules import RULES
+from microgradnp.signatures import name_of
 
 FUNCTIONS: dict[Callable[..., Any], Callable[..., Any]] = {}
 """How to call each NumPy function on Tensors: its arguments brought to a row's form, or a composition of rows."""
@@ -19,6 +20,16 @@ CONSTANTS: set[Callable[..., Any]] = set()
 
 REFUSED: dict[Callable[..., Any] | str, str] = {}
 """Functions, and by name whole modules, that Tensors refuse, each with the reason and what to use instead."""
+
+
+def implements(*functions: Callable[..., Any]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Register how NumPy's ``functions`` are computed on Tensors: a decorator of their front."""
+
+    def register(front: Callable[..., Any]) -> Callable[..., Any]:
+        FUNCTIONS.update(dict.fromkeys(functions, front))
+        return front
+
+    return register
 
 
 def reason_against(function: Callable[..., Any]) -> str | None:

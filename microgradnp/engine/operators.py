@@ -87,7 +87,8 @@ class Operators:
 
     __slots__ = ()
     _value: Any
-    _tracked: bool
+    _tracked: Any
+    name: str | None
 
     def __init_subclass__(cls) -> None:
         for name, method in vars(Operators).items():
@@ -249,6 +250,23 @@ class Operators:
         return self._call(np.swapaxes, self, -1, -2)  # type: ignore[no-any-return]  # a Tensor
 
     # -- Out of the graph, never without a word
+
+    def __repr__(self) -> str:
+        if current().machine.traces:  # its value would stay in the program's text for ever
+            return f"Tensor(shape={self.shape}, dtype={self.dtype}, being recorded)"
+        text = np.array2string(self._value, separator=", ", prefix="Tensor(")
+        dtype = "" if self._value.dtype == np.float64 and self._value.size else f", dtype={self._value.dtype}"
+        flag = ", requires_grad=True" if self._tracked else ""
+        name = f", name={self.name!r}" if self.name else ""
+        return f"Tensor({text}{dtype}{flag}{name})"
+
+    def __format__(self, spec: str) -> str:
+        if spec and current().machine.read(self, f"format {spec!r}").size == 1:
+            return format(self._value.item(), spec)
+        try:
+            return format(str(self), spec)
+        except ValueError:
+            raise TypeError(f"format {spec!r} needs a single element; this Tensor has shape {self.shape}.") from None
 
     def item(self, *index: int) -> float:
         """The value of one element as a Python number, outside the graph."""

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from microgradnp.signatures import check_signatures
+from microgradnp.signatures import check_signatures, name_of
 
 Vjp = Callable[..., Any]
 
@@ -135,20 +135,6 @@ def primitive(function: Callable[..., Any], *, composed: bool = False) -> Callab
 def composed(function: Callable[..., Any]) -> Callable[..., Any]:
     """`primitive` for a function that is made of NumPy calls alone: a program records these in its place."""
     return primitive(function, composed=True)
-
-
-def name_of(function: Callable[..., Any]) -> str:
-    """The name under which a reader knows a function: ``np.sum``, ``np.linalg.inv``, ``erf``."""
-    name: str = getattr(function, "__name__", repr(function))
-    owner = getattr(function, "__self__", None)
-    if isinstance(owner, np.ufunc):  # a method such as np.add.reduce
-        return f"{name_of(owner)}.{name}"
-    if getattr(np, name, None) is function:
-        return f"np.{name}"
-    module = getattr(function, "__module__", None) or ""
-    if module.startswith("numpy."):
-        return f"np.{module.removeprefix('numpy.')}.{name}"
-    return name
 
 
 SYMBOLS: dict[Callable[..., Any], str] = {

@@ -7,14 +7,13 @@ purpose or writes a derivation down is a subclass; nothing else in the heart kno
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from contextlib import AbstractContextManager, ContextDecorator
 from contextvars import ContextVar
-from inspect import isasyncgenfunction, iscoroutinefunction, isgeneratorfunction
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from microgradnp.engine.rules import Rule, Vjp, name_of
+from microgradnp.engine.rules import Rule, Vjp
+from microgradnp.scopes import Scope
 
 
 class Machine:
@@ -127,39 +126,6 @@ class state:
 
     def __exit__(self, *_: object) -> None:
         _STATE.reset(self._token)
-
-
-# Not kept in the Scope itself, which may be entered twice, or by several threads, before it is left.
-_OPEN: ContextVar[tuple[AbstractContextManager[Any], ...]] = ContextVar("microgradnp_open", default=())
-
-
-class Scope(AbstractContextManager[None], ContextDecorator):
-    """What `no_grad` and `debug` return: a context, and a decorator of functions that run from start to end."""
-
-    def __init__(self, begin: Callable[[], AbstractContextManager[Any]]) -> None:
-        self._begin = begin
-
-    def _recreate_cm(self) -> Scope:  # for each call of a decorated function a context of its own
-        return Scope(self._begin)
-
-    def __enter__(self) -> None:
-        inside = self._begin()
-        inside.__enter__()
-        _OPEN.set((*_OPEN.get(), inside))
-
-    def __exit__(self, *error: Any) -> None:
-        *outer, inside = _OPEN.get()
-        _OPEN.set(tuple(outer))
-        inside.__exit__(*error)
-
-    def __call__(self, function: Any) -> Any:
-        """Decorate ``function``; one that pauses would end the context before it has run."""
-        if isgeneratorfunction(function) or iscoroutinefunction(function) or isasyncgenfunction(function):
-            raise TypeError(
-                f"{name_of(function)} pauses and goes on later, when this context would be over: a generator or an "
-                "async function cannot be decorated with it. Write 'with ...:' around the computation inside."
-            )
-        return super().__call__(function)
 
 
 def no_grad() -> Scope:

@@ -17,6 +17,7 @@ import numpy as np
 from microgradnp.engine.rules import ARRAYS, Rule, Vjp
 from microgradnp.engine.state import Machine, current
 from microgradnp.signatures import parameters_of
+from microgradnp.versions import used_by
 
 
 def sweep(
@@ -65,11 +66,19 @@ def passed_on(
     for i, x in enumerate(inputs):
         if type(x) is not type(node):
             continue
-        if x._order < node._order:  # an input as young as that has got a new value since
+        if x._order < node._order:
             changed(rule, x)
         if x._tracked and (between is None or x in between or x in targets):
             gx = machine.passed(node, i, vjp_of(rule, i), g, y, arguments)
             yield x, fitted(gx, x._value, rule, i)
+
+
+def version(node: Any, x: Any) -> Any:
+    """The version of an input that a node has used; an error if it is not known any more."""
+    x = used_by(node, x)
+    if x._order < node._order:
+        changed(node._rule, x)
+    return x
 
 
 def free(node: Any) -> None:

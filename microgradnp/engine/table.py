@@ -10,23 +10,14 @@ from typing import Any
 
 import numpy as np
 
-from microgradnp.engine.rules import ARRAYS, defvjp, primitive
+from microgradnp.engine.rules import defvjp, primitive
+from microgradnp.versions import VIEWS
 
 # -- What the rules below share ----------------------------------------------------------------------------------------
 
 
 def spread(g: Any, x: Any, axis: tuple[int, ...] | None, keepdims: bool) -> Any:
-    """Undo a reduction's loss of axes: ``g`` (or ``y``), shaped like the result, stretched to the shape of ``x``.
-
-    A few elements of a full reduction are written out: NumPy computes with them in a third of the time that a view
-    without strides takes, which is what many become.
-    """
-    if axis is None and type(g) in ARRAYS and not g.ndim:
-        if x.size <= 1000:
-            y = np.empty(x.shape, g.dtype)
-            y.fill(g)
-            return y
-        return np.ndarray(x.shape, g.dtype, np.asarray(g), 0, (0,) * x.ndim)
+    """Undo a reduction's loss of axes: ``g`` (or ``y``), shaped like the result, stretched to the shape of ``x``."""
     if axis is not None and not keepdims:
         g = g.reshape(tuple(1 if i in axis else n for i, n in enumerate(x.shape)))
     return np.broadcast_to(g, x.shape)
@@ -36,7 +27,7 @@ def _number(x: Any) -> bool:
     return isinstance(x, int | float)
 
 
-def _nonzero(x: Any) -> Any:
+def but_zero(x: Any) -> Any:
     """``x`` with 1 in place of 0: a divisor where the quotient is known to be 0 anyway."""
     return np.where(x == 0, 1, x)
 
@@ -50,7 +41,7 @@ def log_of(a: Any, y: Any) -> Any:
     """Logarithm for the exponent's derivative: 0 at 0, where the factor beside it decides."""
     if _number(a):  # a Python number stays one, so that float32 stays float32
         return math.log(a) if a > 0 else (0.0 if a == 0 else math.nan)
-    return np.log(_nonzero(_as(y, a)))
+    return np.log(but_zero(_as(y, a)))
 
 
 def less_one(a: Any, b: Any, y: Any) -> Any:
@@ -95,25 +86,8 @@ defvjp(np.log1p,        lambda g, y, x: g / (1 + x))
 defvjp(np.sin,          lambda g, y, x: g * np.cos(x))
 defvjp(np.cos,          lambda g, y, x: -g * np.sin(x))
 defvjp(np.tan,          lambda g, y, x: g * (1 + y * y))
-defvjp(np.arcsin,       lambda g, y, x: g / np.sqrt((1 - x) * (1 + x)))
-defvjp(np.arccos,       lambda g, y, x: -g / np.sqrt((1 - x) * (1 + x)))
-defvjp(np.arctan,       lambda g, y, x: g * _quarter(x, 1))
-defvjp(np.sinh,         lambda g, y, x: g * np.cosh(x))
-defvjp(np.cosh,         lambda g, y, x: g * np.sinh(x))
 defvjp(np.tanh,         lambda g, y, x: g * (1 - y * y))
-defvjp(np.arcsinh,      lambda g, y, x: g / np.hypot(1, x))
-defvjp(np.arccosh,      lambda g, y, x: g / (np.sqrt(x - 1) * np.sqrt(x + 1)))
-defvjp(np.arctanh,      lambda g, y, x: g / ((1 - x) * (1 + x)))
-defvjp(np.hypot,        lambda g, y, a, b: g * (a / _nonzero(y)),          lambda g, y, a, b: g * (b / _nonzero(y)))
-defvjp(np.arctan2,      lambda g, y, a, b: g * _quarter(a, b),             lambda g, y, a, b: -g * _quarter(b, a))
 # fmt: on
-
-
-def _quarter(a: Any, b: Any) -> Any:
-    """b / (a**2 + b**2) without overflow, and 0 at the origin."""
-    r = _nonzero(np.hypot(a, b))
-    return b / r / r
-
 
 # -- Choosing: ties are split evenly, a bound belongs to the inside of its interval ------------------------------------
 
@@ -166,31 +140,8 @@ def _shared(g: Any, x: Any, axis: tuple[int, ...] | None, keepdims: bool, lost: 
 
 # -- Products of matrices ----------------------------------------------------------------------------------------------
 
-# Of two matrices `ndarray.dot` is the same product: where they are small, in a third of the time of np.matmul.
-# NumPy 2.2 and older keep silent where it overflows; there np.matmul stays.
 
-
-def _dot_warns() -> bool:
-    try:
-        with np.errstate(over="raise"):
-            np.full((1, 1), 1e308).dot(np.full((1, 1), 10.0))
-    except FloatingPointError:
-        return True
-    return False
-
-
-DOT_WARNS = _dot_warns()
-
-
-def _matmul(a: Any, b: Any) -> Any:
-    if DOT_WARNS and type(a) is np.ndarray is type(b) and a.ndim == 2 == b.ndim:
-        return a.dot(b)
-    return np.matmul(a, b)
-
-
-def _matmul_a(g: Any, y: Any, a: Any, b: Any) -> Any:
-    if DOT_WARNS and type(g) is np.ndarray is type(b) and a.ndim == 2 == b.ndim:
-        return g.dot(b.T)
+def matmul_a(g: Any, y: Any, a: Any, b: Any) -> Any:
     if b.ndim == 1:
         return g.reshape((*g.shape, 1)) * b
     if a.ndim == 1:
@@ -198,9 +149,7 @@ def _matmul_a(g: Any, y: Any, a: Any, b: Any) -> Any:
     return np.matmul(g, b.mT)
 
 
-def _matmul_b(g: Any, y: Any, a: Any, b: Any) -> Any:
-    if DOT_WARNS and type(g) is np.ndarray is type(a) and a.ndim == 2 == b.ndim:
-        return a.T.dot(g)
+def matmul_b(g: Any, y: Any, a: Any, b: Any) -> Any:
     if a.ndim == 1:
         return a.reshape((*a.shape, 1)) * g.reshape((*g.shape[:-1], 1, *g.shape[-1:])) if b.ndim > 1 else a * g
     if b.ndim == 1:
@@ -208,19 +157,23 @@ def _matmul_b(g: Any, y: Any, a: Any, b: Any) -> Any:
     return np.matmul(a.mT, g)
 
 
-defvjp(np.matmul, _matmul_a, _matmul_b, forward=_matmul)
+defvjp(np.matmul, matmul_a, matmul_b)
 
 # -- Shape and place ---------------------------------------------------------------------------------------------------
 
 # fmt: off
 defvjp(np.reshape,      lambda g, y, x, shape: g.reshape(x.shape),
        forward=lambda x, shape: x.reshape(shape))
-defvjp(np.transpose,    lambda g, y, x, axes: np.transpose(g, tuple(sorted(range(len(axes)), key=axes.__getitem__))),
+defvjp(np.transpose,    lambda g, y, x, axes: np.transpose(g, _inverse(axes)),
        forward=lambda x, axes: x.transpose(axes))
 defvjp(np.broadcast_to, lambda g, y, x, shape: g)
 defvjp(np.concatenate,  each=lambda i, g, y, *xs, axis: g[_part(i, xs, axis)],
        forward=lambda *xs, axis: np.concatenate(xs, axis))
 # fmt: on
+
+
+def _inverse(axes: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple(sorted(range(len(axes)), key=axes.__getitem__))
 
 
 def _part(i: int, xs: Sequence[Any], axis: int) -> tuple[slice, ...]:
@@ -257,6 +210,24 @@ def scatter(g: Any, *, index: Any, shape: tuple[int, ...]) -> Any:
     return out
 
 
+@primitive
+def setitem(x: Any, value: Any, *, index: Any) -> Any:
+    """A copy of ``x`` in which ``x[index] = value``; where ``index`` names a place twice, the last value stays."""
+    y = x.copy()
+    y[index] = value
+    return y
+
+
+def _stays(index: Any, x: Any) -> Any:
+    """Whether each of the values put at ``index`` stays, or another one is put into its place after it."""
+    if is_basic(index) or (type(index) is np.ndarray and index.dtype == bool):
+        return 1
+    places = np.arange(x.size).reshape(x.shape)[index]
+    last = np.empty(x.size, np.intp)
+    last[places.ravel()] = np.arange(places.size)
+    return (last[places].ravel() == np.arange(places.size)).reshape(places.shape).astype(x.dtype)
+
+
 def is_basic(index: Any) -> bool:
     """Whether an index is made of ints, slices, None and Ellipsis alone, so that it makes a view, each element once."""
     parts = index if type(index) is tuple else (index,)
@@ -268,4 +239,14 @@ defvjp(identity,           lambda g, y, x: g)
 defvjp(astype,             lambda g, y, x, dtype: astype(g, dtype=x.dtype))
 defvjp(getitem,            lambda g, y, x, index: scatter(g, index=index, shape=x.shape))
 defvjp(scatter,            lambda g, y, x, index, shape: getitem(g, index=index))
+defvjp(setitem,            lambda g, y, x, value, index: setitem(g, 0, index=index),
+                           lambda g, y, x, value, index: getitem(g, index=index) * _stays(index, y))
+# fmt: on
+
+# How a view is taken, and what its base becomes when the view gets a new value: see ``versions.py``.
+# fmt: off
+VIEWS[getitem] =         (lambda x, index: x[index],                 lambda x, v, index: setitem(x, v, index=index))
+VIEWS[np.reshape] =      (lambda x, shape: x.reshape(shape),         lambda x, v, shape: v.reshape(x.shape))
+VIEWS[np.transpose] =    (lambda x, axes: x.transpose(axes),         lambda x, v, axes: v.transpose(_inverse(axes)))
+VIEWS[np.broadcast_to] = (lambda x, shape: np.broadcast_to(x, shape), None)
 # fmt: on

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from functools import partial
-from itertools import count
 from threading import Lock
 from typing import Any, TypeAlias
 
@@ -21,18 +20,18 @@ from microgradnp import tree
 from microgradnp.arrays import READY, REAL, Array, constant_array, native, plain_array
 from microgradnp.engine.dispatch import CONSTANTS, FUNCTIONS, unsupported
 from microgradnp.engine.operators import Operators
-from microgradnp.engine.rules import RULES, Rule, name_of
+from microgradnp.engine.rules import RULES, Rule
 from microgradnp.engine.state import current, state
 from microgradnp.engine.sweep import sweep
-from microgradnp.engine.table import astype, getitem
+from microgradnp.engine.table import astype, getitem, is_basic, setitem
+from microgradnp.signatures import by_name, name_of
+from microgradnp.versions import VIEWS, captured, is_view, orders, renewed, revise, root_of, used_by, viewed
 
 Operand: TypeAlias = "Tensor | ArrayLike"
 Axis: TypeAlias = int | tuple[int, ...] | None
 
 NONE: dict[str, Any] = {}
 """No options."""
-
-orders = count(-1, -1)  # downwards, so that a heap hands out the newest node first
 
 # -- The one door ------------------------------------------------------------------------------------------------------
 
@@ -44,7 +43,11 @@ def apply(rule: Rule, inputs: tuple[Any, ...], options: dict[str, Any] = NONE) -
     machine, recording = current()
     t = wrap(np.asarray(machine.run(rule, values, options)))
     if recording and any(type(x) is Tensor and x._tracked for x in inputs):
-        t._tracked, t._rule, t._options, t._inputs, t._order = True, rule, options, inputs, next(orders)
+        t._tracked, t._rule, t._options = True, rule, options
+        t._inputs = tuple(captured(x) if type(x) is Tensor else x for x in inputs)
+        t._order = next(orders)
+    if rule.function in VIEWS and type(inputs[0]) is Tensor:
+        viewed(t, inputs[0], rule.function, options)
     machine.ran(t, rule, inputs, values, options)
     return t
 
@@ -77,7 +80,12 @@ def call(function: Callable[..., Any], args: tuple[Any, ...], options: dict[str,
         options = {key: value for key, value in options.items() if key not in ("out", "like")}
     front = FUNCTIONS.get(function)
     if front is not None:
-        return front(*args, **options)
+        try:
+            return front(*args, **options)
+        except TypeError as error:
+            if (named := by_name(function, front, args, options, error)) is None:
+                raise
+        return call(function, *named)
     rule = RULES.get(function)
     if rule is not None and not (options and isinstance(function, np.ufunc)):
         return apply(rule, args, options)
@@ -104,11 +112,6 @@ def tensors_in(x: Any) -> Iterator[Tensor]:
 def assign(target: Any, value: Any) -> None:
     """Write ``value`` into the array ``target``: as part of the program, while one is recorded."""
     current().machine.assign(target, value)
-
-
-def written(leaf: Tensor) -> None:
-    """The array of a leaf was written where it is: a graph that has used it will notice."""
-    leaf._order = next(orders)
 
 
 def _call_into(function: Callable[..., Any], args: tuple[Any, ...], options: dict[str, Any]) -> Any:
@@ -180,6 +183,7 @@ class Tensor(Operators):
         "_a",
         "_b",
         "_grad",
+        "_links",
         "_options",
         "_order",
         "_rule",
@@ -194,7 +198,7 @@ class Tensor(Operators):
     _a: Any
     _b: Any
     _value: Array
-    _tracked: bool
+    _tracked: Any  # True, False, or versions.VIEW
     _rule: Rule | None
     _options: dict[str, Any]
     _order: int
@@ -227,7 +231,8 @@ class Tensor(Operators):
             self.requires_grad = True
 
     def __dir__(self) -> list[str]:
-        return [name for name in super().__dir__() if hasattr(self, name)]
+        hidden = {name for name in self.__slots__ if name.startswith("_")}
+        return [name for name in super().__dir__() if name not in hidden and hasattr(self, name)]
 
     def __init_subclass__(cls) -> None:
         raise TypeError(
@@ -242,7 +247,8 @@ class Tensor(Operators):
         """What it was computed from: Tensors, arrays and numbers."""
         if self._rule is None:
             return ()
-        return self._a if self._b is ALL else (self._a,) if self._b is ONE else (self._a, self._b)
+        inputs = self._a if self._b is ALL else (self._a,) if self._b is ONE else (self._a, self._b)
+        return tuple(used_by(self, x) if type(x) is Tensor else x for x in inputs)
 
     @_inputs.setter
     def _inputs(self, inputs: tuple[Any, ...]) -> None:
@@ -275,7 +281,7 @@ class Tensor(Operators):
                 f"and dtype {self._value.dtype}: they must agree. Make a new Tensor for other data."
             )
         self._value = array
-        self._order = next(orders)  # younger than any node that has used it: the sweep will notice
+        renewed(self)
 
     @property
     def grad(self) -> Array | None:
@@ -289,7 +295,7 @@ class Tensor(Operators):
     @property
     def requires_grad(self) -> bool:
         """Whether this Tensor is part of a graph: a leaf that wants a gradient, or computed from one."""
-        return self._tracked
+        return bool(self._tracked)
 
     @requires_grad.setter
     def requires_grad(self, value: bool) -> None:
@@ -304,30 +310,13 @@ class Tensor(Operators):
                 "dtype=np.float64."
             )
         if value and not self._tracked:
-            self._order = next(orders)  # graphs in which it was a constant know a part of its gradient at most
+            renewed(self)  # graphs in which it was a constant know a part of its gradient at most
         self._tracked = bool(value)
 
     @property
     def is_leaf(self) -> bool:
         """Whether this Tensor was made by the user, not computed from others in a graph."""
         return self._rule is None
-
-    def __repr__(self) -> str:
-        if current().machine.traces:  # its value would stay in the program's text for ever
-            return f"Tensor(shape={self.shape}, dtype={self.dtype}, being recorded)"
-        text = np.array2string(self._value, separator=", ", prefix="Tensor(")
-        dtype = "" if self._value.dtype == np.float64 and self._value.size else f", dtype={self._value.dtype}"
-        flag = ", requires_grad=True" if self._tracked else ""
-        name = f", name={self.name!r}" if self.name else ""
-        return f"Tensor({text}{dtype}{flag}{name})"
-
-    def __format__(self, spec: str) -> str:
-        if spec and current().machine.read(self, f"format {spec!r}").size == 1:
-            return format(self._value.item(), spec)
-        try:
-            return format(str(self), spec)
-        except ValueError:
-            raise TypeError(f"format {spec!r} needs a single element; this Tensor has shape {self.shape}.") from None
 
     # -- Backward
 
@@ -430,37 +419,40 @@ class Tensor(Operators):
 
     def __setitem__(self, index: Any, value: Any) -> None:
         machine, recording = current()
+        index = plain_index(index)
         if machine.is_place(self):
-            machine.assign(self, value, plain_index(index))
-            return
-        fixed = self._tracked and (recording or self._rule is not None)
-        if fixed or machine.traces or any(t._tracked for t in tensors_in(value)):
+            machine.assign(self, value, index)
+        elif is_basic(index) and is_view(value, self, getitem, {"index": index}):
+            pass  # t[i] += v: the view has written itself back
+        elif recording and _is_leaf(root_of(self)):
             raise TypeError(
-                "t[index] = value would change a Tensor that a graph holds, and its gradient would be wrong. Build "
-                "the result instead: np.where(mask, value, t), np.concatenate, np.stack or microgradnp.put(t, index, "
-                "value)."
+                "t[index] = value would change a leaf that requires a gradient, which would then be none. Build the "
+                "result instead: np.where(mask, value, t), np.concatenate, np.stack or microgradnp.put(t, index, "
+                "value); to update a parameter, do it under no_grad()."
             )
-        array = self._value.copy()  # detached Tensors and views that share the memory keep their values
-        array[plain_index(index)] = plain(value)
-        self.data = array
+        else:
+            revise(self, setitem(self, value, index=index))
 
     def _in_place(self, function: Callable[..., Any], other: Any) -> Tensor:
-        """``t += x``: a new Tensor under the old name, as for a Python number; a leaf that wants a gradient refuses."""
+        """``t += x``: this very object gets the new value, under all its names."""
         machine, recording = current()
-        leaf = self._tracked and self._rule is None
-        if leaf and recording:
+        place = machine.is_place(self)
+        if not place and recording and _is_leaf(root_of(self)):
             raise TypeError(
                 f"an in-place {name_of(function)} on a leaf that requires a gradient would take the name from the "
                 "leaf. Write t = t + x for a new Tensor; to update a parameter, do it under no_grad() or let an "
                 "optimizer do it."
             )
         y = apply(RULES[function], (self, other))
-        if machine.is_place(self):
+        if y.shape != self.shape or not np.can_cast(y.dtype, self.dtype, "same_kind"):
+            raise (ValueError if y.shape != self.shape else TypeError)(
+                f"an in-place {name_of(function)} on a Tensor of shape {self.shape} and dtype {self.dtype} cannot hold "
+                f"its result, of shape {y.shape} and dtype {y.dtype}. Write t = t + x for a new Tensor."
+            )
+        if place:
             machine.assign(self, y)
-        elif leaf:
-            self.data = y._value
         else:
-            return y
+            revise(self, y if y.dtype == self.dtype else _in(y, self.dtype))
         return self
 
     # -- NumPy's functions
@@ -514,6 +506,15 @@ ALL: Any = object()
 """Stands in a node's second slot where the first holds all its inputs, as a tuple."""
 
 _depositing = Lock()  # threads may share a leaf, and NumPy adds large arrays with Python's own lock let go
+
+
+def _in(y: Tensor, dtype: Any) -> Tensor:
+    cast = y.astype(dtype)
+    return cast if type(cast) is Tensor else wrap(cast)
+
+
+def _is_leaf(t: Tensor) -> bool:
+    return bool(t._tracked) and t._rule is None
 
 
 def _rebuild(data: Array, requires_grad: bool, grad: Array | None, name: str | None) -> Tensor:

@@ -6,11 +6,11 @@ import operator
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
 
+from microgradnp.engine.dispatch import implements
 from microgradnp.engine.rules import RULES, defvjp
 from microgradnp.engine.state import current
 from microgradnp.engine.tensor import apply, constant
 from microgradnp.functions.common import along, fixed, lift, with_length
-from microgradnp.functions.fronts import implements
 
 # mypy: allow-untyped-defs, allow-untyped-calls
 

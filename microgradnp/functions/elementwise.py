@@ -5,10 +5,10 @@ import math
 import numpy as np
 from numpy._core import umath
 
+from microgradnp.engine.dispatch import implements
 from microgradnp.engine.rules import RULES
 from microgradnp.engine.tensor import apply, constant
 from microgradnp.functions.common import detached, lift, weakly
-from microgradnp.functions.fronts import implements
 
 # mypy: allow-untyped-defs, allow-untyped-calls
 

@@ -15,10 +15,10 @@ from typing import Any
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_tuple
 
+from microgradnp.engine.dispatch import implements
 from microgradnp.engine.rules import RULES, defvjp, primitive
 from microgradnp.engine.tensor import apply, constant
 from microgradnp.functions.common import as_numpy_writes, detached, fixed, lift
-from microgradnp.functions.fronts import implements
 from microgradnp.functions.reductions import product_of_others
 from microgradnp.functions.statistics import safe_sqrt
 

@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_index
 
+from microgradnp.engine.dispatch import implements
 from microgradnp.engine.table import scatter
 from microgradnp.engine.tensor import tensors_in
 from microgradnp.functions.common import along, fixed, holds_tensors, lift, with_length
-from microgradnp.functions.fronts import implements
 
 # mypy: allow-untyped-defs, allow-untyped-calls
 

@@ -6,12 +6,12 @@ from typing import Any
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
 
+from microgradnp.engine.dispatch import implements
 from microgradnp.engine.rules import RULES, defvjp, primitive
 from microgradnp.engine.state import current
 from microgradnp.engine.table import scatter
 from microgradnp.engine.tensor import Tensor, apply, constant, plain, wrap
 from microgradnp.functions.common import along, detached, fixed, in_line, lift, shape_of, with_length
-from microgradnp.functions.fronts import implements
 
 # mypy: allow-untyped-defs, allow-untyped-calls
 

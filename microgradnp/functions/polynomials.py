@@ -2,9 +2,9 @@
 
 import numpy as np
 
+from microgradnp.engine.dispatch import implements
 from microgradnp.engine.tensor import constant
 from microgradnp.functions.common import fixed, lift
-from microgradnp.functions.fronts import implements
 
 # mypy: allow-untyped-defs, allow-untyped-calls
 

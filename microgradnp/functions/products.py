@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_tuple
 
-from microgradnp.engine.rules import RULES, defvjp, name_of
+from microgradnp.engine.dispatch import implements
+from microgradnp.engine.rules import RULES, defvjp
 from microgradnp.engine.tensor import apply
 from microgradnp.functions.common import lift
-from microgradnp.functions.fronts import implements
+from microgradnp.signatures import name_of
 
 # mypy: allow-untyped-defs, allow-untyped-calls
 

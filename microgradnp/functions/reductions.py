@@ -9,11 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from microgradnp.engine.rules import RULES, defvjp, name_of
+from microgradnp.engine.dispatch import implements
+from microgradnp.engine.rules import RULES, defvjp
 from microgradnp.engine.table import spread
 from microgradnp.engine.tensor import Tensor, apply
 from microgradnp.functions.common import axes_of, in_line, lift, weakly, with_length
-from microgradnp.functions.fronts import implements
+from microgradnp.signatures import name_of
 
 # mypy: allow-untyped-defs, allow-untyped-calls
 

@@ -6,10 +6,10 @@ from itertools import pairwise
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
 
+from microgradnp.engine.dispatch import implements
 from microgradnp.engine.rules import RULES
 from microgradnp.engine.tensor import apply, plain, wrap
 from microgradnp.functions.common import along, as_numpy_writes, fixed, holds_tensors, in_line, lift, shape_of
-from microgradnp.functions.fronts import implements
 from microgradnp.tree import leaves
 
 # mypy: allow-untyped-defs, allow-untyped-calls
@@ -339,6 +339,15 @@ def full(shape, fill_value, dtype=None, order="C", *, device=None):
     """``np.full(shape, value, like=t)``: the value stretched to a shape."""
     return full_like(lift(fill_value), fill_value, dtype, shape=shape)
 
+
+def _alike(function):
+    @implements(function)
+    def alike(a, dtype=None, order="K", subok=True, *, shape=None, device=None):
+        return wrap(function(plain(a), dtype, order, subok, shape))
+
+
+for _like in (np.zeros_like, np.ones_like, np.empty_like):  # Tensors without a gradient, to be filled: y[i] = t
+    _alike(_like)
 
 CREATION = (
     *(np.arange, np.empty, np.eye, np.identity, np.ones, np.tri, np.zeros),

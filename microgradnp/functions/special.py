@@ -10,7 +10,29 @@ from typing import Any
 import numpy as np
 
 from microgradnp.engine.rules import defvjp
-from microgradnp.engine.table import less_one, log_of, won
+from microgradnp.engine.table import but_zero, less_one, log_of, won
+
+# -- Triangles and their inverses -------------------------------------------------------------------------------------
+
+# fmt: off
+defvjp(np.hypot,        lambda g, y, a, b: g * (a / but_zero(y)),          lambda g, y, a, b: g * (b / but_zero(y)))
+defvjp(np.arctan2,      lambda g, y, a, b: g * _quarter(a, b),             lambda g, y, a, b: -g * _quarter(b, a))
+defvjp(np.arcsin,       lambda g, y, x: g / np.sqrt((1 - x) * (1 + x)))
+defvjp(np.arccos,       lambda g, y, x: -g / np.sqrt((1 - x) * (1 + x)))
+defvjp(np.arctan,       lambda g, y, x: g * _quarter(x, 1))
+defvjp(np.sinh,         lambda g, y, x: g * np.cosh(x))
+defvjp(np.cosh,         lambda g, y, x: g * np.sinh(x))
+defvjp(np.arcsinh,      lambda g, y, x: g / np.hypot(1, x))
+defvjp(np.arccosh,      lambda g, y, x: g / (np.sqrt(x - 1) * np.sqrt(x + 1)))
+defvjp(np.arctanh,      lambda g, y, x: g / ((1 - x) * (1 + x)))
+# fmt: on
+
+
+def _quarter(a: Any, b: Any) -> Any:
+    """b / (a**2 + b**2) without overflow, and 0 at the origin."""
+    r = but_zero(np.hypot(a, b))
+    return b / r / r
+
 
 # -- Arithmetic and choosing -------------------------------------------------------------------------------------------
 

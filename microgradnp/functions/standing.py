@@ -13,10 +13,11 @@ import numpy as np
 from numpy._core import umath
 
 from microgradnp.engine.dispatch import CONSTANTS, FUNCTIONS, REFUSED, reason_against
-from microgradnp.engine.rules import RULES, name_of
+from microgradnp.engine.rules import RULES
 from microgradnp.engine.tensor import Tensor
 from microgradnp.functions.shapes import CREATION
 from microgradnp.functions.ufuncs import FOLDABLE
+from microgradnp.signatures import name_of
 
 Function = Callable[..., Any]
 
@@ -43,7 +44,7 @@ CONSTANTS.update(
         allclose array_equal array_equiv all any count_nonzero
         argmax argmin nanargmax nanargmin argsort argpartition lexsort argwhere nonzero flatnonzero searchsorted
         digitize shape ndim size result_type can_cast common_type min_scalar_type may_share_memory shares_memory
-        zeros_like ones_like empty_like array2string array_repr array_str einsum_path ix_
+        array2string array_repr array_str einsum_path ix_
         diag_indices_from tril_indices_from triu_indices_from unravel_index ravel_multi_index packbits unpackbits"""
     )
 )

@@ -6,9 +6,9 @@ import warnings
 
 import numpy as np
 
+from microgradnp.engine.dispatch import implements
 from microgradnp.engine.state import current
 from microgradnp.functions.common import axes_of, fixed, lift, weakly
-from microgradnp.functions.fronts import implements
 from microgradnp.functions.reductions import count
 
 # mypy: allow-untyped-defs, allow-untyped-calls

@@ -10,10 +10,11 @@ import numpy as np
 from numpy.lib.array_utils import normalize_axis_index
 
 from microgradnp.engine.dispatch import FUNCTIONS
-from microgradnp.engine.rules import RULES, name_of
+from microgradnp.engine.rules import RULES
 from microgradnp.functions import special  # noqa: F401  (whose rows have methods too)
 from microgradnp.functions.common import axes_of, fixed, lift
 from microgradnp.functions.reductions import chosen
+from microgradnp.signatures import name_of
 
 # mypy: allow-untyped-defs, allow-untyped-calls
 

@@ -12,9 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from microgradnp.engine.rules import SYMBOLS, name_of
+from microgradnp.engine.rules import SYMBOLS
 from microgradnp.engine.tensor import Tensor
 from microgradnp.show.steps import Reading, Step, constant
+from microgradnp.signatures import name_of
 from microgradnp.transforms.graph import is_tracked, operations
 
 READABLE = 60

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from microgradnp.engine.rules import Rule, name_of
+from microgradnp.engine.rules import Rule
 from microgradnp.engine.sweep import vjp_of
 from microgradnp.engine.table import astype, identity
 from microgradnp.nn import functional
@@ -31,6 +31,7 @@ from microgradnp.show.expressions import (
     multiplied,
     raised,
 )
+from microgradnp.signatures import name_of
 
 LARGEST = float(np.finfo(np.float64).max)
 

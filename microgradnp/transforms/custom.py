@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 
 from microgradnp.arrays import plain_array
-from microgradnp.engine.rules import Rule, Vjp, name_of
+from microgradnp.engine.rules import Rule, Vjp
 from microgradnp.engine.tensor import Tensor, apply, tensors_in
-from microgradnp.signatures import check_signatures
+from microgradnp.signatures import check_signatures, name_of
 
 
 def custom_vjp(*rules: Vjp | None) -> Callable[[Callable[..., Any]], Callable[..., Any]]:

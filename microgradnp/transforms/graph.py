@@ -12,7 +12,8 @@ from microgradnp.engine.rules import RULES, Rule
 from microgradnp.engine.state import current
 from microgradnp.engine.sweep import FREED, freed
 from microgradnp.engine.table import identity
-from microgradnp.engine.tensor import Tensor, apply, orders, wrap
+from microgradnp.engine.tensor import Tensor, apply, wrap
+from microgradnp.versions import orders
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -1,4 +1,4 @@
-"""In-place statements: a new name for a new Tensor, an update of a leaf, or an error."""
+"""In-place statements: NumPy's values under every name, gradients of what was used, updates of leaves, errors."""
 
 import operator
 
@@ -14,17 +14,16 @@ OUT_OF_PLACE = [operator.add, operator.sub, operator.mul, operator.truediv, oper
 
 
 @pytest.mark.parametrize(("in_place", "plain"), list(zip(IN_PLACE, OUT_OF_PLACE, strict=True)))
-def test_in_place_on_a_result_is_a_new_name_for_a_new_tensor(in_place, plain):
-    def by(op):
-        x = Tensor([1.5, 2.0], requires_grad=True)
-        y = x * 2.0
-        old = y
-        y = op(y, 3.0)
-        np.sum(y * old).backward()
-        return y.data, old.data, x.grad
-
-    for a, b in zip(by(in_place), by(plain), strict=True):
-        np.testing.assert_array_equal(a, b)
+def test_in_place_on_a_result_is_seen_under_every_name(in_place, plain):
+    x = Tensor([1.5, 2.0], requires_grad=True)
+    y = other_name = x * 2.0
+    used_before = y * y
+    y = in_place(y, 3.0)
+    assert y is other_name
+    np.sum(y * used_before).backward()
+    expected = mg.grad(lambda x: np.sum(plain(x * 2.0, 3.0) * (x * 2.0) ** 2))(np.array([1.5, 2.0]))
+    assert_identical(y, plain(np.array([3.0, 4.0]), 3.0))
+    np.testing.assert_allclose(x.grad, expected, rtol=1e-15)
 
 
 @pytest.mark.parametrize("in_place", IN_PLACE)
@@ -53,7 +52,7 @@ def test_a_matrix_product_in_place():
         operator.imatmul(x, m)
     with mg.no_grad():
         assert operator.imatmul(x, m) is x
-        with pytest.raises(ValueError, match="they must agree"):
+        with pytest.raises(ValueError, match="cannot hold its result"):
             operator.imatmul(x, np.ones(2))
     assert_identical(x, before @ m)
 
@@ -75,9 +74,12 @@ def test_assignment_to_elements():
     constant[1:] = 0.0
     assert_identical(constant, np.array([1.0, 0.0, 0.0]))
     x = Tensor([1.0, 2.0, 3.0], requires_grad=True)
-    for target, value in ((x, 5.0), (x * 1.0, 5.0), (constant, x[0]), (constant, [x[0], x[1], x[2]])):
-        with pytest.raises(TypeError, match=r"np\.where"):
-            target[:] = value
+    with pytest.raises(TypeError, match=r"np\.where"):
+        x[:] = 5.0
+    with pytest.raises(TypeError, match=r"np\.where"):
+        x[:2][0] = 5.0
+    with pytest.raises(TypeError, match=r"np\.stack"):
+        constant[:] = [x[0], x[1], x[2]]
     with mg.no_grad():
         x[0] = 7.0
     assert_identical(x, np.array([7.0, 2.0, 3.0]))

@@ -9,9 +9,10 @@ import pytest
 
 import microgradnp as mg
 from microgradnp.engine.dispatch import CONSTANTS, FUNCTIONS, REFUSED
-from microgradnp.engine.rules import RULES, name_of
+from microgradnp.engine.rules import RULES
 from microgradnp.functions.shapes import CREATION
 from microgradnp.functions.standing import classify, overridable
+from microgradnp.signatures import name_of
 
 PAGE = pathlib.Path(__file__).parents[2] / "docs" / "coverage.md"
 

@@ -13,6 +13,7 @@ from hypothesis.extra import numpy as hnp
 from recipes import INDICES
 
 import microgradnp as mg
+from microgradnp import Tensor
 from microgradnp.check.strategies import arrays
 
 # -- Linear functions are their own derivative -------------------------------------------------------------------------
@@ -183,9 +184,11 @@ def test_an_array_of_tensors_is_refused_and_like_makes_it_work() -> None:
 
 
 @pytest.mark.parametrize("f", [np.zeros_like, np.ones_like, np.empty_like])
-def test_likeness_is_a_plain_array(f: Any) -> None:
-    assert type(f(tensor())) is np.ndarray
-    assert f(tensor()).shape == X.shape
+def test_likeness_is_a_tensor_to_be_filled(f: Any) -> None:
+    y = f(tensor())
+    assert type(y) is Tensor
+    assert y.shape == X.shape
+    assert not y.requires_grad
 
 
 def test_full_like_keeps_the_gradient_of_its_value() -> None:

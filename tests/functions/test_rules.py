@@ -15,7 +15,8 @@ from recipes import BUILT_IN, RECIPES, Case
 
 import microgradnp as mg
 from microgradnp import check, tree
-from microgradnp.engine.rules import RULES, name_of
+from microgradnp.engine.rules import RULES
+from microgradnp.signatures import name_of
 
 PROFILE = settings.get_profile(settings.get_current_profile_name())
 THOROUGH = PROFILE.max_examples >= 1000

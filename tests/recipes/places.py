@@ -30,6 +30,14 @@ def _scatter(draw, f):
     return Case(lambda g: table.scatter(g, index=index, shape=(3, 4)), x)
 
 
+@recipe(table.setitem)
+def _setitem(draw, f):
+    index = draw(st.sampled_from(INDICES))
+    shape = np.empty((3, 4))[index].shape
+    value = array(draw, draw(st.sampled_from([shape, shape[-1:], ()])))
+    return Case(lambda x, value: f(x, value, index=index), array(draw, (3, 4)), value)
+
+
 @recipe(np.take)
 def _take(draw, f):
     x = array(draw, dims=(1, 3), sides=(1, 3))

@@ -13,7 +13,7 @@ from microgradnp.compiler.ir import Call, Number, Ones, Trace, Value, Variable, 
 from microgradnp.compiler.lower import is_runtime
 from microgradnp.compiler.plan import Plan, formed, view
 from microgradnp.compiler.source import Source, nested, plain, written
-from microgradnp.engine.rules import name_of
+from microgradnp.signatures import name_of
 
 
 def build(calls: list[Call], plan: Plan, trace: Trace) -> Runnable:

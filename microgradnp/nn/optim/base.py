@@ -18,9 +18,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from microgradnp.arrays import Array
 from microgradnp.engine.state import current
-from microgradnp.engine.tensor import Tensor, written
+from microgradnp.engine.tensor import Tensor
 from microgradnp.nn.checkpoint import load_into
 from microgradnp.nn.optim.programs import Programs
+from microgradnp.versions import renewed
 
 
 class Hyperparameter:
@@ -205,7 +206,7 @@ class Optimizer:
             if after[key] is not before[key]:
                 machine.assign(array, after[key])
         for p in group.parameters:
-            written(p)
+            renewed(p)
 
     def _check_result(self, group: _Group, parameter: Any, state: dict[str, Any]) -> None:
         fits = _shape(parameter) == group.flat.shape and state.keys() == group.state.keys()
