@@ -46,10 +46,10 @@ SCALAR = frozenset({np.add, np.subtract, np.multiply, np.divide, np.power, np.ne
 FLOATS = (np.dtype(np.float64), np.dtype(np.float32))
 
 
-def is_scalar(operation: Operation | None) -> bool:
+def is_scalar(operation: Operation) -> bool:
     """Whether an operation takes and gives single floats: NumPy's scalars do that in a fifth of a ufunc's time."""
-    y = operation.result if operation is not None else None
-    if operation is None or y is None or y.array.ndim or y.dtype not in FLOATS or operation.errstate:
+    y = operation.result
+    if y is None or y.array.ndim or y.dtype not in FLOATS or operation.errstate:
         return False
     if operation.function in SCALAR and not operation.options:
         return all(x.dtype == y.dtype and x.array.ndim == 0 and x.base is None for x in operation.reads)
@@ -58,35 +58,33 @@ def is_scalar(operation: Operation | None) -> bool:
 
 def in_variables(calls: list[Call], trace: Trace, plan: Plan) -> list[Call]:
     """The calls with single numbers in local variables, and moved to and from arrays where arrays are needed."""
-    if not any(is_scalar(call.operation) for call in calls):
+    scalars = {id(operation) for operation in plan.steps if is_scalar(operation)}
+    if not scalars:
         return calls
     in_arrays = {id(v.root) for v in trace.kept()}
-    for operation in trace.operations:
-        if not is_scalar(operation):
-            in_arrays.update(id(v.root) for v in operation.reads)
+    in_arrays.update(id(v.root) for o in plan.steps if id(o) not in scalars for v in o.reads)
     moved: list[Call] = []
     variables: dict[int, Variable] = {}  # of single numbers
     for call in calls:
-        y = call.out
-        if is_scalar(call.operation):
-            assert call.operation is not None
-            for v in call.operation.reads:
+        y, operation = call.out, call.operation
+        if operation is not None and id(operation) in scalars:
+            for v in operation.reads:
                 if id(v) not in variables:
                     variables[id(v)] = Variable(v)
                     moved.append(Call(load, (v,), variables[id(v)]))
             variables[id(y)] = Variable(y)
-            operands = tuple(variables[id(x)] if type(x) is Value else x for x in call.operation.arguments)
-            moved.append(Call(_on_numbers(call.operation), operands, variables[id(y)], operation=call.operation))
+            operands = tuple(variables[id(x)] if type(x) is Value else x for x in operation.arguments)
+            moved.append(Call(_on_numbers(operation), operands, variables[id(y)], operation=operation))
             if id(y) in in_arrays or id(y) in plan.bound:
                 moved.append(Call(np.copyto, (y, variables[id(y)]), y))
         else:
             moved.append(call)
-        target = y.array if type(y) is Value and y.kind == "bound" else plan.bound.get(id(y))
+        target = y if type(y) is Value and y.kind == "bound" else plan.target.get(id(y))
         if target is not None:  # what was read from there is no longer so
-            memory = owner(target)
-            for key, variable in list(variables.items()):
-                if variable.value.kind == "bound" and owner(variable.value.array) is memory:
-                    del variables[key]
+            memory = owner(target.array)
+            gone = [v for v in (x.value for x in variables.values()) if v.kind == "bound" and owner(v.array) is memory]
+            for v in gone:
+                del variables[id(v)]
     return moved
 
 
