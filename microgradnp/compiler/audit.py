@@ -104,10 +104,8 @@ class Audit:
             for v in bound.values()
             if id(v.array) in written or (v.array.flags.writeable and (id(v.array) in parameters or v.array.size == 1))
         ]
-        floats = {v.dtype for v in values if v.dtype.kind == "f"}
-        self._bit = max(
-            (np.finfo(dtype).eps for dtype in floats), default=0.0
-        )  # a hyperparameter of float64 may be cast to float32
+        # A hyperparameter of float64 may be cast to float32: all are moved by the coarsest bit.
+        self._bit = max((np.finfo(dtype).eps for dtype in {v.dtype for v in values if v.dtype.kind == "f"}), default=0)
         draws = [o.function.__self__ for o in trace.operations if not o.pure and o.result is not None]  # type: ignore[attr-defined]
         self._generators = list({id(generator): generator for generator in draws}.values())
 
