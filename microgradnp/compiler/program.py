@@ -1,8 +1,7 @@
 """From a `Trace` to a `Program`: what replays a recorded step, and shows it.
 
-The stages stand here in their order: optimise (when it is recorded), then plan, lower and build, at the first replay.
-What a backend runs is the calls alone; around them stands the *entry*, which sees whether the program fits a call,
-binds its arguments, and hands out gradients and results.
+Its stages stand in their order: plan, lower, build. What a backend runs is the calls alone; around them stands the
+*entry*, which sees whether the program fits a call, binds its arguments, and hands out gradients and results.
 """
 
 from __future__ import annotations
@@ -14,10 +13,9 @@ from typing import Any
 import numpy as np
 
 from microgradnp.arrays import Array
-from microgradnp.compiler.backends import Runnable
 from microgradnp.compiler.backends.numpy import build
 from microgradnp.compiler.guards import checks
-from microgradnp.compiler.ir import Call, Trace, Value
+from microgradnp.compiler.ir import Trace, Value
 from microgradnp.compiler.listing import Listing, listing
 from microgradnp.compiler.lower import lower
 from microgradnp.compiler.plan import Plan
@@ -42,34 +40,16 @@ class Program:
 
     def __init__(self, trace: Trace) -> None:
         self.trace = trace
+        name_values(trace.values())
+        self.plan = Plan(trace)
+        self.lowered = lower(trace, self.plan)
+        self._runnable = build(self.lowered, self.plan, trace)
+        self._entry = self._write_entry()
         self.replay: Callable[[tuple[Any, ...], dict[str, Any]], Any] = self._entry.compiled()
-
-    # -- The stages
-
-    @cached_property
-    def named(self) -> Trace:
-        """The trace, once each of its values has a name."""
-        name_values(self.trace.values())
-        return self.trace
-
-    @cached_property
-    def plan(self) -> Plan:
-        """Where each value lives."""
-        return Plan(self.named)
-
-    @cached_property
-    def lowered(self) -> list[Call]:
-        """The calls as data."""
-        return lower(self.trace, self.plan)
-
-    @cached_property
-    def _runnable(self) -> Runnable:
-        return build(self.lowered, self.plan, self.trace)
 
     # -- The entry of a replay
 
-    @cached_property
-    def _entry(self) -> Source:
+    def _write_entry(self) -> Source:
         trace, plan = self.trace, self.plan
         source = Source(
             "replay", MISS=MISS, PLAIN=PLAIN, state=current, wrap=wrap, ndarray=np.ndarray, unwrap=_unwrap,
@@ -177,7 +157,7 @@ class Program:
 
     @cached_property
     def _listing(self) -> Listing:
-        return Listing(self.named)
+        return Listing(self.trace)
 
 
 def _unwrap(x: Any) -> Any:

@@ -21,7 +21,7 @@ def traced(step, *args):
     compiled = mg.compile(step)
     for _ in range(2):
         compiled(*args)
-    return compiled.program.named
+    return compiled.program.trace
 
 
 def training():
