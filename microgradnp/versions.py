@@ -22,117 +22,103 @@ VIEW: Any = 2
 """The value of ``_tracked`` of a view that a gradient flows to: true, but not True."""
 
 
-class Links:
-    """What a Tensor remembers for in-place statements."""
-
-    __slots__ = ("base", "function", "options", "past", "version", "views")
-
-    def __init__(self) -> None:
-        self.base: Any = None  # what this is a view of, by which function and options
-        self.function: Any = None
-        self.options: dict[str, Any] = {}
-        self.past: Any = None  # the node that this Tensor was before
-        self.version: Any = None  # what operations keep of it as it is now
-        self.views: list[Any] = []  # weak references to its views
-
-
 VIEWS: dict[Callable[..., Any], tuple[Callable[..., Any], Callable[..., Any] | None]] = {}
 """The functions that may give a view: how to take it anew, and what its base becomes when it gets a new value."""
 
 
 def viewed(t: Any, base: Any, function: Callable[..., Any], options: dict[str, Any]) -> None:
     """Note that ``t`` is a view of ``base``, if NumPy has made one."""
-    memory = base._value
-    memory = memory if memory.base is None else memory.base
-    if t._value.base is not memory or function not in VIEWS:
+    memory = t._value.base
+    if memory is None or (memory is not base._value and memory is not base._value.base):
         return
-    links = t._links = Links()
-    links.base, links.function, links.options = base, function, options
+    t._view = base, function, options
     if t._tracked:
         t._tracked = VIEW
-    views = _links(base).views
-    if not len(views) & (len(views) - 1):  # at each power of two: those that are gone are forgotten
-        views[:] = [view for view in views if view() is not None]
+    try:
+        views = base._views
+    except AttributeError:
+        views = base._views = []
     views.append(ref(t))
+    if len(views) > 63 and not len(views) & (len(views) - 1):  # now and then those that are gone are forgotten
+        views[:] = [view for view in views if view() is not None]
 
 
 def captured(x: Any) -> Any:
     """What an operation keeps of an input: of a constant, and of a view, the version of this moment."""
     if x._tracked is True:
         return x
-    links = _links(x)
-    if links.version is None:
-        links.version = _copy(x)
-        links.version._order = next(orders)  # a node of its own, older than what will use it
-    return links.version
+    version = getattr(x, "_version", None)
+    if version is None:
+        version = x._version = _copy(x)
+        version._order = next(orders)  # a node of its own, older than what will use it
+    return version
 
 
 def used_by(node: Any, x: Any) -> Any:
     """The version of ``x`` that ``node`` has used, as far as it is known."""
-    while x._order < node._order and (links := getattr(x, "_links", None)) is not None and links.past is not None:
-        x = links.past
+    while x._order < node._order and (past := getattr(x, "_past", None)) is not None:
+        x = past
     return x
 
 
 def renewed(x: Any) -> None:
     """The value of ``x`` was replaced from outside: what has used it will notice."""
     x._order = next(orders)
-    links = getattr(x, "_links", None)
-    if links is not None:
-        if links.version is not None:
-            links.version._order = x._order
-        links.past = links.version = None
+    version = getattr(x, "_version", None)
+    if version is not None:
+        version._order = x._order
+    x._past = x._version = None
 
 
 def revise(x: Any, new: Any) -> None:
     """Let ``x`` be ``new`` from now on, under every name, and with it what it is a view of and all its views."""
-    links = getattr(x, "_links", None)
-    if links is not None and links.base is not None:
-        back = VIEWS[links.function][1]
-        if back is None:
-            raise ValueError("this Tensor is a read-only view (of np.broadcast_to): change a copy, t = t.copy().")
-        revise(links.base, back(links.base, new, **links.options))
+    view = getattr(x, "_view", None)
+    if view is None:
+        _become(x, new)
+        _take_anew(x)
         return
-    _become(x, new)
-    _take_anew(x)
+    base, function, options = view
+    back = VIEWS[function][1]
+    if back is None:
+        raise ValueError("this Tensor is a read-only view (of np.broadcast_to): change a copy, t = t.copy().")
+    revise(base, back(base, new, **options))
 
 
 def is_view(v: Any, base: Any, function: Callable[..., Any], options: dict[str, Any]) -> bool:
     """Whether ``v`` is this view of ``base``."""
-    links = getattr(v, "_links", None)
-    return links is not None and links.base is base and links.function is function and links.options == options
+    view = getattr(v, "_view", None)
+    return view is not None and view[0] is base and view[1:] == (function, options)
 
 
 def root_of(x: Any) -> Any:
     """What ``x`` is a view of, or itself."""
-    while (links := getattr(x, "_links", None)) is not None and links.base is not None:
-        x = links.base
+    while (view := getattr(x, "_view", None)) is not None:
+        x = view[0]
     return x
 
 
 def _take_anew(x: Any) -> None:
-    links = getattr(x, "_links", None)
-    if links is None:
+    views = getattr(x, "_views", None)
+    if not views:
         return
-    views = [view for v in links.views if (view := v()) is not None]
-    for view in views:
-        own = view._links
-        _become(view, VIEWS[own.function][0](x, **own.options))
-        _take_anew(view)
-    links.views[:] = map(ref, views)
+    alive = [t for view in views if (t := view()) is not None]
+    for t in alive:
+        _, function, options = t._view
+        _become(t, VIEWS[function][0](x, **options))
+        _take_anew(t)
+    views[:] = map(ref, alive)
 
 
 def _become(x: Any, new: Any) -> None:
-    links = _links(x)
-    links.version = None
     if x._tracked and x._rule is None:  # a leaf, outside any graph, as the update of a parameter is
         x._value = new._value
         renewed(x)
         return
-    past = links.past = _copy(x) if x._tracked is True else None  # operations keep copies of all others
+    past = x._past = _copy(x) if x._tracked is True else None  # of all others operations keep versions
+    x._version = None
     x._value, x._tracked, x._rule, x.note = new._value, new._tracked, new._rule, getattr(new, "note", None)
     if x._tracked:
-        x._tracked, x._options, x._order = True if links.base is None else VIEW, new._options, new._order
+        x._tracked, x._options, x._order = VIEW if hasattr(x, "_view") else True, new._options, new._order
         x._inputs = tuple(past if i is x else i for i in new._inputs)
     elif past is not None:
         x._order = next(orders)
@@ -144,15 +130,7 @@ def _copy(x: Any) -> Any:
     new._grad, new.name = None, x.name
     if x._rule is not None:
         new._options, new._inputs = x._options, x._inputs
-    if (note := getattr(x, "note", None)) is not None:
-        new.note = note
-    if (links := getattr(x, "_links", None)) is not None and links.past is not None:
-        _links(new).past = links.past
+    if hasattr(x, "note"):
+        new.note = x.note
+    new._past = getattr(x, "_past", None)
     return new
-
-
-def _links(x: Any) -> Links:
-    links = getattr(x, "_links", None)
-    if links is None:
-        links = x._links = Links()
-    return links

@@ -8,6 +8,7 @@ quarters. `install` puts them in the place of the plain ones; the package does s
 from __future__ import annotations
 
 from collections.abc import Callable, Container
+from functools import update_wrapper
 from heapq import heapify, heappop, heappush
 from types import FunctionType
 from typing import Any
@@ -20,18 +21,19 @@ from microgradnp.engine import table, tensor
 from microgradnp.engine.rules import ARRAYS, RULES, Rule
 from microgradnp.engine.state import PLAIN, Machine, current, with_shapes
 from microgradnp.engine.sweep import FREED, passed_on, version, vjp_of
-from microgradnp.engine.table import getitem, matmul_a, matmul_b
+from microgradnp.engine.table import DOT_WARNS, getitem
 from microgradnp.engine.tensor import ALL, NONE, ONE, Tensor, blank, call, plain_index
-from microgradnp.versions import VIEW, VIEWS, captured, orders, viewed
+from microgradnp.versions import VIEW, captured, orders, viewed
 
-_ndarray = np.ndarray
-_asarray = np.asarray
+_ndarray, _asarray = np.ndarray, np.asarray
 _FLOAT64 = np.dtype(np.float64)
 
 ALIKE: dict[str, Any] = {}
 """The options, none, of a node made of one array and a number, which is of that array's shape and dtype."""
 
-_plain_apply = tensor.apply
+_plain_apply, _plain_backward = tensor.apply, Tensor.backward
+_GETITEM = RULES[getitem]
+_SQUARE, _SQRT, _RECIPROCAL, _POWER = (RULES[f] for f in (np.square, np.sqrt, np.reciprocal, np.power))
 _plain_fitted = sweeping.fitted
 _plain_spread = table.spread
 
@@ -41,9 +43,10 @@ _plain_spread = table.spread
 def apply(rule: Rule, inputs: tuple[Any, ...], options: dict[str, Any] = NONE) -> Tensor:
     """Compute one row of the table on Tensors, arrays and numbers, and connect the result to what it came from."""
     if len(inputs) == 1:
-        t = unary(inputs[0], rule, options)
-        if rule.function in VIEWS and type(inputs[0]) is Tensor:
-            viewed(t, inputs[0], rule.function, options)
+        a = inputs[0]
+        t = unary(a, rule, options)
+        if rule.view and type(a) is Tensor:
+            viewed(t, a, rule.function, options)
         return t
     if len(inputs) == 2 and not options:
         return binary(*inputs, rule)
@@ -175,19 +178,14 @@ _arrays: dict[float, Any] = {}
 def _method(name: str, function: Any, *defaults: Any) -> Any:
     """`unary` or `binary` with a rule as its default: a method that is the function itself saves a call within each."""
     method = FunctionType(function.__code__, function.__globals__, name, defaults)
-    method.__qualname__ = f"Tensor.{name}"
-    method.__doc__ = f"As `numpy.{defaults[0].function.__name__}`."
-    return method
+    return update_wrapper(method, getattr(Tensor, name))
 
 
 def _reflected(name: str, rule: Rule) -> Any:
     def method(self: Any, other: Any) -> Tensor:
         return binary(other, self, rule, _arrays)
 
-    method.__name__ = name
-    method.__qualname__ = f"Tensor.{name}"
-    method.__doc__ = f"As `numpy.{rule.function.__name__}`."
-    return method
+    return update_wrapper(method, getattr(Tensor, name))
 
 
 def _array_ufunc(self: Any, ufunc: np.ufunc, method: str, *inputs: Any, **options: Any) -> Any:
@@ -202,7 +200,45 @@ def _array_ufunc(self: Any, ufunc: np.ufunc, method: str, *inputs: Any, **option
 
 
 def _getitem(self: Any, index: Any) -> Tensor:
-    return apply(RULES[getitem], (self,), {"index": plain_index(index)})
+    options = {"index": plain_index(index)}
+    t = unary(self, _GETITEM, options)
+    if t._value.base is not None:
+        viewed(t, self, getitem, options)
+    return t
+
+
+def _pow(self: Any, other: Any) -> Tensor:
+    if type(other) is int or type(other) is float:
+        if other == 2:
+            return unary(self, _SQUARE)
+        if other == 0.5 and self._value.dtype.kind == "f":
+            return unary(self, _SQRT)
+        if other == -1 and self._value.dtype.kind == "f":
+            return unary(self, _RECIPROCAL)
+    return binary(self, other, _POWER)
+
+
+def _comparison(function: Callable[..., Any], plain: Callable[..., Any]) -> Callable[..., Any]:
+    def compare(self: Any, other: Any) -> Any:
+        if current() is not PLAIN:
+            return plain(self, other)
+        return function(self._value, other._value if type(other) is Tensor else other)
+
+    return compare
+
+
+def _backward(self: Any, gradient: Any = None, *, retain_graph: bool = False) -> None:
+    if gradient is not None or not self._tracked or current() is not PLAIN:
+        _plain_backward(self, gradient, retain_graph=retain_graph)
+        return
+    gradients = sweep({self: self._seed(None)}, retain=retain_graph)
+    with tensor.depositing:
+        for leaf, g in gradients.items():
+            if leaf._tracked:  # not frozen since
+                if leaf._grad is None:  # in memory of its own
+                    leaf._grad = g.copy("K") if type(g) is _ndarray else np.array(g)
+                else:
+                    leaf._deposit(g)
 
 
 def _grad(self: Any) -> Any:
@@ -339,22 +375,6 @@ def sweep(
 
 # -- The rows ----------------------------------------------------------------------------------------------------------
 
-# Of two matrices `ndarray.dot` is the same product: where they are small, in a third of the time of np.matmul.
-# NumPy 2.2 and older keep silent where it overflows; there np.matmul stays.
-
-
-def _dot_warns() -> bool:
-    try:
-        with np.errstate(over="raise"):
-            np.full((1, 1), 1e308).dot(np.full((1, 1), 10.0))
-    except FloatingPointError:
-        return True
-    return False
-
-
-DOT_WARNS = _dot_warns()
-
-
 _ONES = {kind: np.ones(4096, kind) for kind in "df"} if DOT_WARNS else {}
 """To add up the rows of a matrix, as the gradient of a bias wants: a product with ones takes half of np.add.reduce."""
 
@@ -366,24 +386,6 @@ def fitted(gx: Any, value: Any, rule: Rule, i: int) -> Any:
         if ones is not None and gx.shape[0] <= len(ones) and gx.flags.c_contiguous:
             return ones[: gx.shape[0]].dot(gx)
     return _plain_fitted(gx, value, rule, i)
-
-
-def _matmul(a: Any, b: Any) -> Any:
-    if type(a) is _ndarray is type(b) and a.ndim == 2 == b.ndim:
-        return a.dot(b)
-    return np.matmul(a, b)
-
-
-def _matmul_a(g: Any, y: Any, a: Any, b: Any) -> Any:
-    if type(g) is _ndarray is type(b) and a.ndim == 2 == b.ndim:
-        return g.dot(b.T)
-    return matmul_a(g, y, a, b)
-
-
-def _matmul_b(g: Any, y: Any, a: Any, b: Any) -> Any:
-    if type(g) is _ndarray is type(a) and a.ndim == 2 == b.ndim:
-        return a.T.dot(g)
-    return matmul_b(g, y, a, b)
 
 
 def spread(g: Any, x: Any, axis: tuple[int, ...] | None, keepdims: bool) -> Any:
@@ -408,8 +410,6 @@ def install() -> None:
     vars(tensor).update(apply=apply, sweep=sweep)
     vars(sweeping).update(sweep=sweep, fitted=fitted)
     vars(table).update(spread=spread)
-    if DOT_WARNS:
-        RULES[np.matmul] = Rule(np.matmul, _matmul, (_matmul_a, _matmul_b))
     arithmetic: dict[str, Callable[..., Any]] = {
         "add": np.add, "sub": np.subtract, "mul": np.multiply, "truediv": np.divide, "mod": np.remainder,
         "matmul": np.matmul,
@@ -420,6 +420,10 @@ def install() -> None:
         methods[f"__r{name}__"] = _reflected(f"__r{name}__", RULES[function])
     for name, function in {"neg": np.negative, "pos": np.positive, "abs": np.absolute}.items():
         methods[f"__{name}__"] = _method(f"__{name}__", unary, RULES[function], NONE)
+    for name, function in {"lt": np.less, "le": np.less_equal, "gt": np.greater, "ge": np.greater_equal}.items():
+        method = _comparison(function, getattr(Tensor, f"__{name}__"))
+        methods[f"__{name}__"] = update_wrapper(method, getattr(Tensor, f"__{name}__"))
+    methods |= {"__pow__": update_wrapper(_pow, Tensor.__pow__), "backward": update_wrapper(_backward, Tensor.backward)}
     methods["grad"] = property(_grad, _set_grad, doc=Tensor.grad.__doc__)
     for name, method in methods.items():
         setattr(Tensor, name, method)

@@ -28,7 +28,7 @@ class Rule:
 
     A row of the table that works element by element is ``pointwise``: where a single array goes in, its gradient has
     that array's shape and dtype, and the sweep takes it without a look. One whose function is ``composed`` of NumPy
-    calls is recorded as these calls.
+    calls is recorded as these calls. One whose function may give a ``view`` is told of in ``versions.py``.
     """
 
     function: Callable[..., Any]
@@ -36,6 +36,7 @@ class Rule:
     vjps: Sequence[Vjp | None]
     pointwise: bool = False
     composed: bool = False
+    view: bool = False
 
     @property
     def name(self) -> str:
@@ -110,8 +111,9 @@ def defvjp(
         )
     n = function.nin if isinstance(function, np.ufunc) else None
     check_signatures(f"defvjp({name_of(function)})", rules, n or 1, n or math.inf)
-    own = getattr(function, "_composed", False)
-    RULES[function] = Rule(function, forward or function, _Each(each) if each else rules, composed=own)
+    own = hasattr(function, "_composed")  # made by `primitive`: what it looks for, Tensors, are no longer there
+    forward = forward or (function._implementation if own else function)  # type: ignore[attr-defined]
+    RULES[function] = Rule(function, forward, _Each(each) if each else rules, composed=own and function._composed)  # type: ignore[attr-defined]
 
 
 def primitive(function: Callable[..., Any], *, composed: bool = False) -> Callable[..., Any]:

@@ -25,7 +25,7 @@ from microgradnp.engine.state import current, state
 from microgradnp.engine.sweep import sweep
 from microgradnp.engine.table import astype, getitem, is_basic, setitem
 from microgradnp.signatures import by_name, name_of
-from microgradnp.versions import VIEWS, captured, is_view, orders, renewed, revise, root_of, used_by, viewed
+from microgradnp.versions import captured, is_view, orders, renewed, revise, root_of, used_by, viewed
 
 Operand: TypeAlias = "Tensor | ArrayLike"
 Axis: TypeAlias = int | tuple[int, ...] | None
@@ -42,11 +42,11 @@ def apply(rule: Rule, inputs: tuple[Any, ...], options: dict[str, Any] = NONE) -
     values = [x._value if type(x) is Tensor else x for x in inputs]
     machine, recording = current()
     t = wrap(np.asarray(machine.run(rule, values, options)))
-    if recording and any(type(x) is Tensor and x._tracked for x in inputs):
+    if recording and any(x._tracked for x in inputs if type(x) is Tensor):
         t._tracked, t._rule, t._options = True, rule, options
-        t._inputs = tuple(captured(x) if type(x) is Tensor else x for x in inputs)
+        t._inputs = tuple([captured(x) if type(x) is Tensor else x for x in inputs])
         t._order = next(orders)
-    if rule.function in VIEWS and type(inputs[0]) is Tensor:
+    if rule.view and type(inputs[0]) is Tensor:
         viewed(t, inputs[0], rule.function, options)
     machine.ran(t, rule, inputs, values, options)
     return t
@@ -183,12 +183,15 @@ class Tensor(Operators):
         "_a",
         "_b",
         "_grad",
-        "_links",
         "_options",
         "_order",
+        "_past",
         "_rule",
         "_tracked",
         "_value",
+        "_version",
+        "_view",
+        "_views",
         "name",
         "note",
     )
@@ -356,7 +359,7 @@ class Tensor(Operators):
         with state(recording=False):
             seed = machine.lift(self._seed(gradient)).astype(self._value.dtype, copy=False)
             gradients = sweep({self: seed}, retain=retain_graph, record=machine.traces)
-        with _depositing:
+        with depositing:
             for leaf, g in gradients.items():
                 if leaf._tracked:  # not frozen since
                     machine.deposit(leaf, g)
@@ -452,7 +455,7 @@ class Tensor(Operators):
         if place:
             machine.assign(self, y)
         else:
-            revise(self, y if y.dtype == self.dtype else _in(y, self.dtype))
+            revise(self, y if y.dtype == self.dtype else setitem(self, y, index=...))
         return self
 
     # -- NumPy's functions
@@ -505,12 +508,7 @@ ONE: Any = object()
 ALL: Any = object()
 """Stands in a node's second slot where the first holds all its inputs, as a tuple."""
 
-_depositing = Lock()  # threads may share a leaf, and NumPy adds large arrays with Python's own lock let go
-
-
-def _in(y: Tensor, dtype: Any) -> Tensor:
-    cast = y.astype(dtype)
-    return cast if type(cast) is Tensor else wrap(cast)
+depositing = Lock()  # threads may share a leaf, and NumPy adds large arrays with Python's own lock let go
 
 
 def _is_leaf(t: Tensor) -> bool:
