@@ -23,7 +23,7 @@ COMPUTED = {
     "scaled": lambda a: 0.5 * a,
     "zeros": np.zeros_like,
     "a copy": lambda a: a.copy(),
-    "mean taken off": lambda a: a - np.mean(a),
+    "sum taken off": lambda a: a - 0.1 * np.sum(a),
 }
 OPERATORS = {
     "+=": lambda a, b: a.__iadd__(b),
@@ -55,7 +55,7 @@ def run(program: list[tuple[Any, ...]], x: Any) -> Any:
     for kind, how, i, j in program:
         a, b = names[i % len(names)], names[j % len(names)]
         b = b if b.shape == a.shape else 0.1 * np.sum(b)
-        if kind == "view" and a.ndim:
+        if kind == "view" and a.ndim and a.size:
             names.append(VIEWS[how](a))
         elif kind == "compute":
             names.append(COMPUTED[how](a))
