@@ -49,3 +49,19 @@ def constant_array(x: Any) -> Any:
 def native(array: Array) -> Array:
     """An array in this machine's byte order: files may bring another."""
     return array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="))
+
+
+def castable(dtype: np.dtype[Any], tracked: Any) -> np.dtype[Any]:
+    """A dtype that has no gradient, unless the cast would take a Tensor out of its graph without a word."""
+    if not tracked or dtype.kind in "iubSU":  # steps, and text to be read
+        return dtype
+    remedy = (
+        "Tensors compute with real numbers: keep the real and the imaginary part in a Tensor each (for a spectrum, "
+        "products with np.cos(2 * np.pi * np.outer(k, n) / N) and np.sin(...))"
+        if dtype.kind == "c"
+        else "cast to a float dtype"
+    )
+    raise TypeError(
+        f"a cast of a Tensor that is part of a graph to {dtype} would lose its gradient without a word: {remedy}, or "
+        "cast its value, t.data."
+    )

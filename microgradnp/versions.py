@@ -22,6 +22,9 @@ VIEW: Any = 2
 """The value of ``_tracked`` of a view that a gradient flows to: true, but not True."""
 
 
+VARIABLE: Any = {}
+"""The options of a leaf that a transform has made, whose gradient a copy would not have."""
+
 VIEWS: dict[Callable[..., Any], tuple[Callable[..., Any], Callable[..., Any] | None]] = {}
 """The functions that may give a view: how to take it anew, and what its base becomes when it gets a new value."""
 
@@ -88,6 +91,13 @@ def is_view(v: Any, base: Any, function: Callable[..., Any], options: dict[str, 
     """Whether ``v`` is this view of ``base``."""
     view = getattr(v, "_view", None)
     return view is not None and view[0] is base and view[1:] == (function, options)
+
+
+def origin_of(x: Any) -> str | None:
+    """Where a Tensor that belongs to a graph comes from; None for any other, a leaf that the user has made too."""
+    if x._rule is None:
+        return "a variable of a transform, such as mg.grad" if getattr(x, "_options", None) is VARIABLE else None
+    return f"the result of {x._rule.name}"
 
 
 def root_of(x: Any) -> Any:

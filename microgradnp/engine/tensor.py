@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
 from microgradnp import tree
-from microgradnp.arrays import READY, REAL, Array, constant_array, native, plain_array
+from microgradnp.arrays import READY, REAL, Array, castable, constant_array, native, plain_array
 from microgradnp.engine.dispatch import CONSTANTS, FUNCTIONS, unsupported
 from microgradnp.engine.operators import Operators
 from microgradnp.engine.rules import RULES, Rule
@@ -25,7 +25,7 @@ from microgradnp.engine.state import current, state
 from microgradnp.engine.sweep import sweep
 from microgradnp.engine.table import astype, getitem, is_basic, setitem
 from microgradnp.signatures import by_name, name_of
-from microgradnp.versions import captured, is_view, orders, renewed, revise, root_of, used_by, viewed
+from microgradnp.versions import captured, is_view, orders, origin_of, renewed, revise, root_of, used_by, viewed
 
 Operand: TypeAlias = "Tensor | ArrayLike"
 Axis: TypeAlias = int | tuple[int, ...] | None
@@ -483,18 +483,18 @@ class Tensor(Operators):
         return apply(RULES[np.positive], (self,))
 
     def astype(self, dtype: DTypeLike, *, copy: bool = True) -> Any:
-        """Cast: float32 and float64 stay in the graph; any other dtype gives a plain array, as it has no gradient."""
+        """Cast: floats stay in the graph; whole numbers and text are plain arrays, anything else is refused there."""
         target = np.dtype(dtype)
         if target == self._value.dtype:
             return self.copy() if copy else self
-        if target in (np.float32, np.float64):
+        if target.kind == "f":
             return apply(RULES[astype], (self,), {"dtype": target})
-        return constant(np.ndarray.astype, (self, target), {})
+        return constant(np.ndarray.astype, (self, castable(target, self._tracked)), {})
 
     def __reduce__(self) -> Any:
-        if self._rule is not None:
+        if (origin := origin_of(self)) is not None:
             raise TypeError(
-                f"a Tensor that is part of a graph (the result of {self._rule.name}) cannot be copied or pickled: its "
+                f"a Tensor that is part of a graph ({origin}) cannot be copied or pickled: its "
                 "graph cannot go along. Copy or plot its value, t.detach() or t.data; t.copy() stays in the graph."
             )
         return _rebuild, (self._value, self._tracked, self._grad, self.name)

@@ -8,7 +8,7 @@ from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
 
 from microgradnp.engine.dispatch import implements
 from microgradnp.engine.rules import RULES
-from microgradnp.engine.tensor import apply, plain, wrap
+from microgradnp.engine.tensor import apply, constant, plain, wrap
 from microgradnp.functions.common import along, as_numpy_writes, fixed, holds_tensors, in_line, lift, shape_of
 from microgradnp.tree import leaves
 
@@ -119,6 +119,18 @@ def meshgrid(*xi, copy=True, sparse=False, indexing="xy"):
     if indexing == "xy" and n > 1:
         grids = [np.swapaxes(g, 0, 1) for g in grids]
     return tuple(grids) if sparse else np.broadcast_arrays(*grids)
+
+
+@implements(np.ix_)
+def ix_(*args):
+    """An open grid: of indices plain arrays, of values that want a gradient Tensors."""
+    grid = []
+    for i, x in enumerate(args):
+        if np.ndim(x) != 1:
+            raise ValueError(f"np.ix_ takes sequences of one axis; got one of shape {np.shape(x)}.")
+        part = x if getattr(x, "requires_grad", False) else constant(np.ix_, (x,), {})[0]
+        grid.append(part.reshape((1,) * i + (-1,) + (1,) * (len(args) - 1 - i)))
+    return tuple(grid)
 
 
 def _at_least(function, ndim, fill):
@@ -343,7 +355,8 @@ def full(shape, fill_value, dtype=None, order="C", *, device=None):
 def _alike(function):
     @implements(function)
     def alike(a, dtype=None, order="K", subok=True, *, shape=None, device=None):
-        return wrap(function(plain(a), dtype, order, subok, shape))
+        y = function(plain(a), dtype, order, subok, shape)
+        return y if dtype is not None and y.dtype.kind != "f" else wrap(y)  # no place for what wants a gradient
 
 
 for _like in (np.zeros_like, np.ones_like, np.empty_like):  # Tensors without a gradient, to be filled: y[i] = t

@@ -44,7 +44,7 @@ CONSTANTS.update(
         allclose array_equal array_equiv all any count_nonzero
         argmax argmin nanargmax nanargmin argsort argpartition lexsort argwhere nonzero flatnonzero searchsorted
         digitize shape ndim size result_type can_cast common_type min_scalar_type may_share_memory shares_memory
-        array2string array_repr array_str einsum_path ix_
+        array2string array_repr array_str einsum_path
         diag_indices_from tril_indices_from triu_indices_from unravel_index ravel_multi_index packbits unpackbits"""
     )
 )

@@ -13,7 +13,7 @@ from microgradnp.engine.state import current
 from microgradnp.engine.sweep import FREED, freed
 from microgradnp.engine.table import identity
 from microgradnp.engine.tensor import Tensor, apply, wrap
-from microgradnp.versions import orders
+from microgradnp.versions import VARIABLE, orders
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -106,7 +106,7 @@ def variable(x: Any) -> Tensor:
     if type(x) is Tensor and x._tracked and current().recording:
         return apply(RULES[identity], (x,))
     t = wrap(x._value if type(x) is Tensor else native(plain_array(x)))
-    t._tracked = True
+    t._tracked, t._options = True, VARIABLE
     t._order = next(orders)
     return t
 

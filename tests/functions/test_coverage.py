@@ -58,7 +58,6 @@ ARGUMENTS: dict[str, tuple[Any, ...]] = {
     "argpartition": (X, 1),
     "lexsort": ((X[0], X[1]),),
     "einsum_path": ("ij->ji", X),
-    "ix_": (WHOLE[0], WHOLE[1]),
     "unravel_index": (WHOLE, (2, 2)),
     "ravel_multi_index": ((WHOLE[0], WHOLE[1]), (2, 2)),
     **dict.fromkeys(["packbits", "unpackbits"], (WHOLE.astype(np.uint8),)),

@@ -70,6 +70,12 @@ def _meshgrid(draw, f):
     return Case(lambda *xs: f(*xs, sparse=sparse, indexing=indexing), *xs)
 
 
+@recipe(np.ix_)
+def _ix(draw, f):
+    xs = [array(draw, dims=(1, 1), sides=(1, 3), dtype=np.float64) for _ in range(draw(st.integers(1, 3)))]
+    return Case(f, *xs)
+
+
 @recipe(np.atleast_1d, np.atleast_2d, np.atleast_3d)
 def _atleast(draw, f):
     if draw(booleans):
