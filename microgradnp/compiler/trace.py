@@ -21,6 +21,7 @@ from microgradnp.compiler.record import Gradient, Recorder, RecordingError, set_
 from microgradnp.engine.state import State, current, state
 from microgradnp.engine.tensor import Tensor, wrap
 from microgradnp.signatures import parameters_of
+from microgradnp.transforms.graph import TRACKED
 
 
 def record(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Run:
@@ -145,7 +146,7 @@ class Run:
             t = leaf.tensor()
             if t is not None:
                 found.append(Guard(t, "attribute", "_value", "is", leaf.array, describe(t)))
-                found.append(Guard(t, "attribute", "requires_grad", "is", leaf.tracked, describe(t)))
+                found.append(Guard(t, "attribute", TRACKED, "is", leaf.tracked, describe(t)))
         used = {id(owner(v.array)) for v in self.recorder.known.values() if v.kind == "bound"}
         return [*found, *self.surroundings.guards, *self.surroundings.contents(used)]
 

@@ -359,7 +359,10 @@ def _alike(function):
         return y if dtype is not None and y.dtype.kind != "f" else wrap(y)  # no place for what wants a gradient
 
 
-for _like in (np.zeros_like, np.ones_like, np.empty_like):  # Tensors without a gradient, to be filled: y[i] = t
+LIKENESS = (np.zeros_like, np.ones_like, np.empty_like)
+"""Of a Tensor they make a Tensor without a gradient, to be filled: y[i] = t."""
+
+for _like in LIKENESS:
     _alike(_like)
 
 CREATION = (

@@ -41,6 +41,10 @@ class Operation:
         return [x for x in self.inputs if is_tracked(x)]
 
 
+TRACKED = "_tracked"
+"""Where a Tensor keeps whether a gradient flows to it, for what has to ask at each replay of a program."""
+
+
 def is_tracked(x: Any) -> bool:
     """Whether ``x`` is a Tensor that a gradient flows to."""
     return type(x) is Tensor and x._tracked

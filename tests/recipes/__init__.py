@@ -10,7 +10,7 @@ from typing import Any
 
 from microgradnp.engine import rules
 from microgradnp.engine.dispatch import FUNCTIONS
-from microgradnp.functions.shapes import CREATION
+from microgradnp.functions.shapes import CREATION, LIKENESS
 from recipes import elementwise, linalg, networks, places, reductions, sequences, shapes  # noqa: F401 (they register)
 from recipes.drawing import RECIPES, Case
 from recipes.places import INDICES
@@ -22,5 +22,5 @@ def _from_a_test(f: Any) -> bool:
     return str(getattr(f, "__module__", "")).startswith("test_")
 
 
-BUILT_IN = [f for f in {**rules.RULES, **FUNCTIONS} if f not in CREATION and not _from_a_test(f)]
+BUILT_IN = [f for f in {**rules.RULES, **FUNCTIONS} if f not in (*CREATION, *LIKENESS) and not _from_a_test(f)]
 """What needs a recipe: every row and every function, but those that make arrays out of nothing."""
