@@ -195,7 +195,7 @@ def fit(data: Path, x: list[str], y: str, out: Path, lr: float, **options: Any) 
                 name, figure = "curve.png", figures.curves(inputs[:, 0], observed, lines, *names)
             else:
                 name = "predicted-against-observed.png"
-                figure = figures.predicted_against_observed(observed, predicted, y)
+                figure = figures.predicted_against_observed(observed, predicted, y, "training rows")
             figures.save(figure, folder / name)
 
     for note in notes:

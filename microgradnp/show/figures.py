@@ -7,11 +7,13 @@ lines differ in dash as well, for print in grey.
 
 from __future__ import annotations
 
+import textwrap
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from microgradnp.nn.train import History
@@ -48,9 +50,9 @@ def curves(
 ) -> Figure:
     """Data points, and any number of labelled lines ``(x, y)`` through them."""
     figure, (axes,) = _new(1)
-    axes.scatter(x, y, s=36, facecolors="none", edgecolors=BLUE, linewidths=1.2, label="data", zorder=3)
+    _points(axes, x, y, "data")
     for (label, (line_x, line_y)), colour, dash in zip(lines.items(), COLOURS, DASHES, strict=False):
-        axes.plot(line_x, line_y, color=colour, linestyle=dash, linewidth=2, label=label)
+        axes.plot(line_x, line_y, color=colour, linestyle=dash, linewidth=2, label=label, zorder=4)
     _name(axes, *_drawable({"x": xlabel, "y": ylabel}))
     _legend(figure)
     return figure
@@ -75,16 +77,22 @@ def losses(histories: Mapping[str, History], ylabel: str = "squared error") -> F
     return figure
 
 
-def predicted_against_observed(observed: NDArray[Any], predicted: NDArray[Any], name: str) -> Figure:
-    """Each prediction against what was observed: right ones lie on the diagonal."""
+def predicted_against_observed(
+    observed: NDArray[Any], predicted: NDArray[Any], name: str, rows: str = "rows"
+) -> Figure:
+    """Each prediction against what was observed: right ones lie on the diagonal.
+
+    The legend counts the ``rows``, which may be "training rows", and gives the root mean squared error.
+    """
     figure, (axes,) = _new(1, size=(6.0, 6.0))
     ends = [min(observed.min(), predicted.min()), max(observed.max(), predicted.max())]
-    axes.plot(ends, ends, color=VERMILLION, linewidth=1.5, label="prediction = observation")
-    axes.scatter(observed, predicted, s=36, facecolors="none", edgecolors=BLUE, linewidths=1.2, label="data", zorder=3)
+    error = np.sqrt(np.mean((predicted - observed) ** 2))
+    _points(axes, observed, predicted, f"{len(observed):,} {rows}: root mean squared error {error:.4g}")
+    axes.plot(ends, ends, color=VERMILLION, linewidth=1.5, label="prediction = observation", zorder=4)
     axes.set_aspect("equal")
     (shown,) = _drawable({"y": name})
     _name(axes, f"{shown}, observed", f"{shown}, predicted")
-    _legend(figure)
+    _legend(figure, columns=1)
     return figure
 
 
@@ -125,15 +133,34 @@ def _families() -> list[str]:
     return ["DejaVu Sans", *(family for family in JAPANESE if family in installed)]
 
 
+def _points(axes: Axes, x: NDArray[Any], y: NDArray[Any], label: str) -> None:
+    """Open rings; where there are too many to tell apart, small translucent dots, darker where they lie closer."""
+    crowd = len(x) / 300
+    if crowd <= 1:
+        look: dict[str, Any] = {"s": 36, "facecolors": "none", "edgecolors": BLUE, "linewidths": 1.2}
+    else:
+        look = {"s": max(36 / crowd, 5), "color": BLUE, "alpha": max(0.6 / crowd**0.4, 0.03), "linewidths": 0}
+    axes.scatter(x, y, label=label, zorder=3, rasterized=crowd > 10, **look)
+
+
 def _name(axes: Axes, xlabel: str, ylabel: str) -> None:
     """Name the axes after a user's own columns: dollar signs stay, and Japanese shows where a font for it is there."""
-    for label, text in ((axes.xaxis.label, xlabel), (axes.yaxis.label, ylabel)):
+    for label, text, side in ((axes.xaxis.label, xlabel, 0), (axes.yaxis.label, ylabel, 1)):
         label.set(text=text, parse_math=False, fontfamily=_families())
+        label.set_text(_wrapped(text, axes.figure.bbox.size[side] / max(label.get_window_extent().size)))
 
 
-def _legend(figure: Figure) -> None:
-    """Above the panel, where it never covers a point."""
-    figure.legend(loc="outside upper center", ncols=3, frameon=False)
+def _wrapped(text: str, share: float) -> str:
+    """A name that fits: on three lines at the most, the end kept, where only that share of it has room on one."""
+    lines = textwrap.wrap(text, max(int(0.75 * share * len(text)), 1))
+    return "\n".join(lines if len(lines) <= 3 else [lines[0], lines[1][:-1] + "…", lines[-1]])
+
+
+def _legend(figure: Figure, columns: int = 3) -> None:
+    """Above the panel, where it never covers a point; in full colour where the points are translucent."""
+    legend = figure.legend(loc="outside upper center", ncols=columns, frameon=False)
+    for handle in filter(None, legend.legend_handles):
+        handle.set_alpha(1)
 
 
 def blank(**options: Any) -> Figure:

@@ -19,6 +19,8 @@ DRAW = {
     "side_by_side": lambda: figures.side_by_side(x, {"sine": y, "cosine": np.cos(x)}, "z", "{}(z)"),
     "losses": lambda: figures.losses({"GD": History(np.array([3.0, 2.0, 1.0])), "Adam": History(np.array([3.0, 1.0]))}),
     "predicted": lambda: figures.predicted_against_observed(y, y + 0.1, "height"),
+    "long names": lambda: figures.curves(x, y, {}, "a long name in the table's own words " * 5, "W" * 300),
+    "a long name": lambda: figures.predicted_against_observed(y, y + 0.1, "distance_from_the_wall" * 20),
 }
 
 
@@ -57,6 +59,51 @@ def test_what_is_drawn_is_what_was_given():
     np.testing.assert_array_equal(axes.lines[0].get_ydata(), [3, 2, 1])
     axes = DRAW["predicted"]().axes[0]
     np.testing.assert_array_equal(axes.lines[0].get_xdata(), axes.lines[0].get_ydata())
+
+
+def test_a_long_name_keeps_its_end():
+    axes = figures.predicted_against_observed(y, y + 0.1, "a name of many words " * 30).axes[0]
+    assert axes.get_xlabel().endswith("observed")
+    assert axes.get_xlabel().count("\n") == 2
+
+
+@pytest.mark.parametrize("n", [10, 301, 10_000, 300_000])
+@pytest.mark.parametrize("scatter", [0.0, 0.1])
+def test_the_line_is_seen_among_any_number_of_points(n, scatter, tmp_path):
+    rng = np.random.default_rng(0)
+    across = rng.uniform(-1, 1, n)
+    observed = np.sin(3 * across) + scatter * rng.normal(size=n)
+    grid = np.linspace(-1, 1, 500)
+    drawn = {
+        "curve": figures.curves(across, observed, {"network": (grid, np.sin(3 * grid))}),
+        "diagonal": figures.predicted_against_observed(observed, np.sin(3 * across), "y"),
+    }
+    for figure in drawn.values():
+        figure.canvas.draw()
+        pixels = np.asarray(figure.canvas.buffer_rgba())[..., :3].astype(int)
+        line = figure.axes[0].lines[0]
+        places = line.get_transform().transform(np.column_stack(line.get_data()))
+        rows = figure.bbox.height - places[:, 1]
+        columns = np.arange(int(places[0, 0]) + 3, int(places[-1, 0]) - 3)
+        at = np.interp(columns, places[:, 0], rows).astype(int)
+        assert np.abs(pixels[at, columns] - [0xD5, 0x5E, 0x00]).max() < 60
+
+
+def test_many_points_are_as_dark_as_they_are_dense():
+    """Where a tenth of the points lie, the figure is paler than where the rest does."""
+    rng = np.random.default_rng(0)
+    across = np.concatenate((rng.uniform(0, 1, 9_000), rng.uniform(1, 2, 1_000)))
+    figure = figures.curves(across, rng.uniform(size=10_000), {})
+    figure.canvas.draw()
+    box = figure.axes[0].get_window_extent()
+    blue = np.asarray(figure.canvas.buffer_rgba())[:, :, 0]
+    dense, sparse = np.split(blue[:, int(box.x0) : int(box.x1)], 2, axis=1)
+    assert 255 - dense.mean() > 3 * (255 - sparse.mean())
+
+
+def test_predictions_say_how_many_they_are_and_how_good():
+    (legend,) = figures.predicted_against_observed(np.zeros(4_000), np.full(4_000, 0.5), "y", "training rows").legends
+    assert "4,000 training rows: root mean squared error 0.5" in [text.get_text() for text in legend.get_texts()]
 
 
 @pytest.mark.parametrize("suffix", ["png", "svg"])
