@@ -3,12 +3,11 @@
 from microgradnp import check, datasets, nn
 from microgradnp.compiler import compile, draw
 from microgradnp.debugging import debug
-from microgradnp.engine.rules import defvjp
 from microgradnp.engine.state import no_grad
 from microgradnp.engine.tensor import Tensor
 from microgradnp.functions.places import put, put_along_axis
 from microgradnp.nn import optim
-from microgradnp.transforms.custom import custom_vjp
+from microgradnp.transforms.custom import custom_vjp, defvjp
 from microgradnp.transforms.jacobians import hessian, hvp, jacobian, jvp
 from microgradnp.transforms.pullback import grad, stop_gradient, value_and_grad, vjp
 

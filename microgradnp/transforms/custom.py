@@ -1,18 +1,20 @@
-"""A derivative for a function of your own: `custom_vjp`, a decorator.
+"""A derivative for a function of your own: `custom_vjp`, a decorator, and `defvjp`, for what NumPy lets us take over.
 
 Any code may compute the value, a loop, a library, a lookup; the rules beside it are written as the rows of the table
-are, in plain NumPy, and so they too can be differentiated.
+are, in plain NumPy, and so they too can be differentiated. They may write into the gradient that they get, which is
+their own copy: other parts of the graph share the original. The output and the arguments are there to be read.
 """
 
 import inspect
 import math
 from collections.abc import Callable
-from functools import wraps
+from functools import partial, wraps
 from typing import Any
 
 import numpy as np
 
 from microgradnp.arrays import plain_array
+from microgradnp.engine import rules as table
 from microgradnp.engine.rules import Rule, Vjp
 from microgradnp.engine.tensor import Tensor, apply, tensors_in
 from microgradnp.signatures import check_signatures, name_of
@@ -130,10 +132,58 @@ def custom_vjp(*rules: Vjp | None) -> Callable[[Callable[..., Any]], Callable[..
                 except ValueError:  # written in C, and tells no signature
                     continue
 
-        rule = Rule(with_rules, forward, rules)
+        rule = Rule(with_rules, forward, tuple(guarded(vjp, name) for vjp in rules))
         return with_rules
 
     return decorate
+
+
+@wraps(table.defvjp)
+def defvjp(
+    function: Callable[..., Any],
+    *rules: Vjp | None,
+    each: Vjp | None = None,
+    forward: Callable[..., Any] | None = None,
+) -> None:
+    table.defvjp(function, *rules, each=each, forward=forward)  # which judges them
+    name = name_of(function)
+    if each is None:
+        table.defvjp(function, *(guarded(vjp, name) for vjp in rules), forward=forward)
+    else:
+        table.defvjp(
+            function,
+            each=lambda i, *args, **options: guarded(partial(each, i), name)(*args, **options),
+            forward=forward,
+        )
+
+
+def guarded(vjp: Vjp | None, name: str) -> Vjp | None:
+    """A rule of the user's, with a gradient of its own to write into, and all else to be read."""
+    if vjp is None:
+        return None
+
+    @wraps(vjp)
+    def rule(g: Any, y: Any, *arguments: Any, **options: Any) -> Any:
+        own = g.copy() if type(g) in (np.ndarray, Tensor) else g
+        try:
+            return vjp(own, _to_read(y), *map(_to_read, arguments), **options)
+        except ValueError as error:
+            if "read-only" not in str(error):
+                raise
+            raise ValueError(
+                f"a derivative rule of {name} writes into its output or an argument ({error}), which the graph and "
+                "its user share. Compute a new array (x * 2 instead of x *= 2); only g is the rule's own."
+            ) from error
+
+    return rule
+
+
+def _to_read(x: Any) -> Any:
+    if type(x) is not np.ndarray:
+        return x
+    x = x.view()
+    x.flags.writeable = False
+    return x
 
 
 _NUMERIC = (Tensor, np.ndarray, np.generic, int, float, list, tuple)

@@ -319,3 +319,84 @@ def test_a_rule_that_does_not_take_an_option_that_was_given_is_named():
         ):
             mg.grad(call)(1.0)
         assert call(1.0) == 2.0  # no gradient is asked for
+
+
+# -- Rules that write into what they get -------------------------------------------------------------------------------
+
+
+def writing_in_place(g, y, x):
+    g *= x
+    g *= 2
+    return g
+
+
+def writing_through_a_view(g, y, x):
+    g[...] = g * x
+    row = g.ravel() if isinstance(g, np.ndarray) else g
+    row *= 2
+    return g
+
+
+def writing_with_out(g, y, x):
+    return np.multiply(g, 2 * x, out=g) if isinstance(g, np.ndarray) else g * (2 * x)
+
+
+def _by_custom_vjp(rule):
+    return mg.custom_vjp(rule)(lambda x: x * x)
+
+
+def _by_defvjp(rule):
+    square = np.frompyfunc(lambda x: x * x, 1, 1)
+    mg.defvjp(square, rule, forward=lambda x: x * x)
+    return square
+
+
+def _by_each(rule):
+    square = np.frompyfunc(lambda x: x * x, 1, 1)
+    mg.defvjp(square, each=lambda i, g, y, x: rule(g, y, x), forward=lambda x: x * x)
+    return square
+
+
+makers = pytest.mark.parametrize("make", [_by_custom_vjp, _by_defvjp, _by_each])
+
+
+@makers
+@pytest.mark.parametrize("rule", [writing_in_place, writing_through_a_view, writing_with_out])
+def test_a_rule_may_write_into_its_gradient(make, rule):
+    f, x = make(rule), np.array([1.0, -2.0, 3.0])
+    for loss, expected, curvature in (
+        (lambda x: np.sum(x + f(x)), 1 + 2 * x, 2),
+        (lambda x: np.sum(f(x) + x), 1 + 2 * x, 2),
+        (lambda x: np.sum(f(x) + f(x)), 4 * x, 4),
+        (lambda x: np.sum(np.stack((x, f(x))).T @ np.array([1.0, 5.0])), 1 + 10 * x, 10),
+    ):
+        np.testing.assert_array_equal(mg.grad(loss)(x), expected)
+        w = mg.Tensor(x, requires_grad=True)
+        loss(w).backward()
+        np.testing.assert_array_equal(w.grad, expected)
+        np.testing.assert_array_equal(mg.hessian(loss)(x), curvature * np.eye(3))
+
+
+@makers
+def test_a_rule_leaves_the_callers_seed_alone(make):
+    f, x, seed = make(writing_in_place), np.array([1.0, -2.0]), np.array([1.0, 10.0])
+    _, pullback = mg.vjp(f, x)
+    for _ in range(2):
+        np.testing.assert_array_equal(pullback(seed)[0], [2.0, -40.0])
+    w = mg.Tensor(x, requires_grad=True)
+    f(w).backward(seed)
+    np.testing.assert_array_equal(w.grad, [2.0, -40.0])
+    np.testing.assert_array_equal(seed, [1.0, 10.0])
+
+
+@pytest.mark.parametrize("change", [lambda y, x: np.add(y, 1, out=y), lambda y, x: np.add(x, 1, out=x)])
+@makers
+def test_a_rule_that_writes_into_what_is_shared_is_named(make, change):
+    def rule(g, y, x):
+        change(y, x)
+        return g
+
+    f, w = make(rule), mg.Tensor([1.0, 2.0], requires_grad=True)
+    with pytest.raises(ValueError, match=r"rule of .* writes into its output or an argument .*read-only.*only g is"):
+        np.sum(f(w)).backward()
+    np.testing.assert_array_equal(w.data, [1.0, 2.0])
