@@ -132,7 +132,7 @@ def custom_vjp(*rules: Vjp | None) -> Callable[[Callable[..., Any]], Callable[..
                 except ValueError:  # written in C, and tells no signature
                     continue
 
-        rule = Rule(with_rules, forward, tuple(guarded(vjp, name) for vjp in rules))
+        rule = Rule(with_rules, forward, tuple(vjp and guarded(vjp, name) for vjp in rules))
         return with_rules
 
     return decorate
@@ -148,7 +148,7 @@ def defvjp(
     table.defvjp(function, *rules, each=each, forward=forward)  # which judges them
     name = name_of(function)
     if each is None:
-        table.defvjp(function, *(guarded(vjp, name) for vjp in rules), forward=forward)
+        table.defvjp(function, *(vjp and guarded(vjp, name) for vjp in rules), forward=forward)
     else:
         table.defvjp(
             function,
@@ -157,10 +157,8 @@ def defvjp(
         )
 
 
-def guarded(vjp: Vjp | None, name: str) -> Vjp | None:
+def guarded(vjp: Vjp, name: str) -> Vjp:
     """A rule of the user's, with a gradient of its own to write into, and all else to be read."""
-    if vjp is None:
-        return None
 
     @wraps(vjp)
     def rule(g: Any, y: Any, *arguments: Any, **options: Any) -> Any:
