@@ -15,13 +15,17 @@ REAL = frozenset(np.dtype(t) for t in _SCALARS)
 
 def plain_array(x: Any) -> Array:
     """`numpy.asarray`, but for arrays that would lose their own way of computing: they are refused."""
-    if isinstance(x, np.ma.MaskedArray):
+    if isinstance(x, np.ma.MaskedArray) or (type(x) in (list, tuple) and any(map(_is_masked, x))):
         raise TypeError(
             "a masked array would lose its mask here: fill it first (x.filled(0.0)), or select with np.where."
         )
     if isinstance(x, np.matrix):
         raise TypeError("np.matrix multiplies in its own way: pass np.asarray(m), and write @ for matrix products.")
     return np.asarray(x)
+
+
+def _is_masked(x: Any) -> bool:
+    return isinstance(x, np.ma.MaskedArray)
 
 
 def constant_array(x: Any) -> Any:

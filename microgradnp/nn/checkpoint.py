@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from microgradnp.arrays import plain_array
 from microgradnp.engine.tensor import Tensor
 
 
@@ -30,7 +31,7 @@ def load_into(targets: Mapping[str, NDArray[Any]], state: Mapping[str, Any], own
             + (f" unexpected {', '.join(map(repr, unexpected))};" if unexpected else "")
             + f" it has {', '.join(map(repr, targets)) or 'nothing to load'}."
         )
-    arrays = {name: value._value if type(value) is Tensor else np.asarray(value) for name, value in state.items()}
+    arrays = {name: value._value if type(value) is Tensor else plain_array(value) for name, value in state.items()}
     for name, target in targets.items():
         array = arrays[name]
         if array.shape != target.shape:

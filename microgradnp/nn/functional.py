@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from microgradnp.arrays import plain_array
 from microgradnp.engine.rules import composed, defvjp
 from microgradnp.engine.table import spread
 from microgradnp.engine.tensor import Axis, Tensor
@@ -24,7 +25,7 @@ def sigmoid(x: Any) -> Any:
     >>> functional.sigmoid(np.array([-1000.0, 0.0, 1000.0]))
     array([0. , 0.5, 1. ])
     """
-    x = _floating(x)
+    x = floating(x)
     with np.errstate(over="ignore"):  # exp(1000) is inf, and 1 / inf is the right 0
         return 1 / (1 + np.exp(-x))
 
@@ -52,7 +53,7 @@ def softplus(x: Any) -> Any:
     >>> functional.softplus(np.array([-1000.0, 0.0, 10.0])).round(3)
     array([ 0.   ,  0.693, 10.   ])
     """
-    x = _floating(x)
+    x = floating(x)
     return np.maximum(x, 0) + np.log1p(np.exp(-np.abs(x)))
 
 
@@ -68,7 +69,7 @@ def softmax(x: Any, *, axis: Axis = -1) -> Any:
     >>> functional.softmax(np.array([0.0, 1000.0, -np.inf]))
     array([0., 1., 0.])
     """
-    e = np.exp(_below_top(_floating(x), axis))
+    e = np.exp(_below_top(floating(x), axis))
     return e / np.sum(e, axis=axis, keepdims=True)
 
 
@@ -82,7 +83,7 @@ def log_softmax(x: Any, *, axis: Axis = -1) -> Any:
     >>> functional.log_softmax(np.array([0.0, 1000.0]))
     array([-1000.,     0.])
     """
-    rest = _below_top(_floating(x), axis)
+    rest = _below_top(floating(x), axis)
     return rest - np.log(np.sum(np.exp(rest), axis=axis, keepdims=True))
 
 
@@ -96,14 +97,14 @@ def logsumexp(x: Any, *, axis: Axis = None, keepdims: bool = False) -> Any:
     >>> functional.logsumexp(np.array([1000.0, 1000.0])).round(4)
     np.float64(1000.6931)
     """
-    x = _floating(x)
+    x = floating(x)
     total = np.sum(np.exp(_below_top(x, axis)), axis=axis, keepdims=keepdims)
     return np.log(total) + np.max(x, axis=axis, keepdims=keepdims)
 
 
-def _floating(x: Any) -> Any:
+def floating(x: Any) -> Any:
     """``x`` as an array or Tensor of floating numbers: ``-x`` of an unsigned integer would start from the other end."""
-    x = x if isinstance(x, Tensor) else np.asarray(x)
+    x = x if isinstance(x, Tensor) else plain_array(x)
     return x.astype(np.float64) if x.dtype.kind in "biu" else x
 
 

@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from microgradnp.arrays import plain_array
 from microgradnp.engine.tensor import Tensor, plain
-from microgradnp.nn.functional import log_softmax
+from microgradnp.nn.functional import floating, log_softmax
 
 
 def sum_squared_error(prediction: Any, target: Any) -> Any:
@@ -94,7 +95,7 @@ def cross_entropy(logits: Any, labels: Any) -> Any:
 
 
 def _array(x: Any) -> Any:
-    return x if type(x) is Tensor or type(x) is np.ndarray else np.asarray(x)
+    return x if type(x) is Tensor or type(x) is np.ndarray else plain_array(x)
 
 
 def _difference(prediction: Any, target: Any) -> Any:
@@ -104,7 +105,7 @@ def _difference(prediction: Any, target: Any) -> Any:
             f"predictions of shape {prediction.shape} against targets of shape {target.shape}: they must have the "
             "same shape." + _remedy(prediction.shape, target.shape)
         )
-    return prediction - target
+    return floating(prediction) - target  # in integers, 0 - 1 may be 255
 
 
 def _remedy(prediction: tuple[int, ...], target: tuple[int, ...]) -> str:

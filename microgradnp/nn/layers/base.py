@@ -11,9 +11,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
-import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from microgradnp.arrays import plain_array
 from microgradnp.engine.state import no_grad
 from microgradnp.engine.tensor import Tensor, plain
 from microgradnp.nn.checkpoint import load_into
@@ -287,5 +287,5 @@ def dtype_of(parameters: Iterable[Tensor]) -> Any:
 
 def as_input(x: ArrayLike, dtype: Any) -> NDArray[Any]:
     """``x`` as an array, floating data in ``dtype``, unless that is None."""
-    array: NDArray[Any] = x.data if isinstance(x, Tensor) else np.asarray(x)
+    array: NDArray[Any] = x.data if isinstance(x, Tensor) else plain_array(x)
     return array if dtype is None or array.dtype.kind != "f" else array.astype(dtype, copy=False)

@@ -16,12 +16,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from microgradnp import tree
 from microgradnp.arrays import Array
 from microgradnp.engine.state import current
 from microgradnp.engine.tensor import Tensor
 from microgradnp.nn.checkpoint import load_into
 from microgradnp.nn.optim.programs import Programs
 from microgradnp.versions import renewed
+
+_NUMBERS = (int, float, np.number, np.bool, np.ndarray, Tensor)
 
 
 class Hyperparameter:
@@ -40,9 +43,8 @@ class Hyperparameter:
     def __get__(self, optimizer: Optimizer | None, owner: type[Optimizer]) -> Any:
         if optimizer is None:
             return self
-        array = optimizer._hyperparameters[self.name]
-        number = current().machine.lift(array)
-        return float(number) if number is array else number.astype(optimizer._dtype)
+        number = optimizer.exact(self.name)
+        return float(number) if isinstance(number, np.float64) else number.astype(optimizer._dtype)
 
     def __set__(self, optimizer: Optimizer, value: Any) -> None:
         self.check(optimizer, value)
@@ -99,18 +101,34 @@ class _Group:
     def adopt(self) -> None:
         """Take over the values of parameters that live elsewhere: at first, or since ``.data`` was set."""
         machine = current().machine
-        for p, view in zip(self.parameters, self.views, strict=True):
-            if p._value is not view:
-                machine.move(p, view)
+        strangers = [i for i, (p, view) in enumerate(self.pairs()) if p._value is not view]
+        for i in strangers:
+            p = self.parameters[i]
+            for number, view in zip(self.numbers, self.views, strict=True):
+                if number != self.numbers[i] and p.size and _start(view) == _start(p._value):
+                    raise ValueError(_tied(self.numbers[i], p, f"parameter {number}"))
+        for i in strangers:
+            machine.move(self.parameters[i], self.views[i])
 
     def gather(self) -> Any:
         """The gradients of all parameters as one vector."""
-        gradients = [p.grad for p in self.parameters]
+        gradients = [p.grad if p.requires_grad else np.zeros_like(view) for p, view in self.pairs()]
         for i, (g, shape) in enumerate(zip(gradients, self.shapes, strict=True)):
             if g is None:
                 raise RuntimeError(
                     f"{_describe(self.numbers[i], self.parameters[i])} has no gradient: call loss.backward() before "
-                    "step(), and check that the loss depends on it."
+                    "step(), and check that the loss depends on it. If its layer was replaced since the optimizer was "
+                    "made, make a new optimizer with model.parameters()."
+                )
+            if (
+                not isinstance(g, np.ndarray | np.generic | Tensor)
+                or isinstance(g, np.ma.MaskedArray)
+                or g.dtype.kind not in "fiub"
+            ):
+                raise TypeError(
+                    f"{_describe(self.numbers[i], self.parameters[i])} has a {type(g).__name__} for a gradient"
+                    f"{f' of dtype {g.dtype}' if isinstance(g, np.ndarray) else ''}; it must be an array of real "
+                    "numbers: p.grad = np.asarray(...)."
                 )
             if g.shape != shape:
                 raise ValueError(
@@ -119,8 +137,27 @@ class _Group:
                 )
         return np.concatenate(gradients, axis=None)  # type: ignore[arg-type]  # none is None
 
+    def pairs(self) -> Iterable[tuple[Tensor, Array]]:
+        """The parameters, each with its place in the buffer."""
+        return zip(self.parameters, self.views, strict=True)
 
-class Optimizer:
+    def moving(self) -> Array | None:
+        """Which numbers of the buffer may change, if some parameters were frozen after the optimizer was made."""
+        if all(p.requires_grad for p in self.parameters):
+            return None
+        return np.concatenate([np.full(p.size, p.requires_grad) for p in self.parameters])
+
+
+class _Complete(type):
+    """The class of optimizers: once one is made, it takes no numbers under names that nothing would read."""
+
+    def __call__(cls, *args: Any, **options: Any) -> Any:
+        optimizer = super().__call__(*args, **options)
+        optimizer.__dict__["_complete"] = True
+        return optimizer
+
+
+class Optimizer(metaclass=_Complete):
     """Base of all optimizers: a subclass defines `init_single` and `apply_single`.
 
     Parameters
@@ -173,6 +210,27 @@ class Optimizer:
         for group in self._groups:
             group.state = {key: np.array(value) for key, value in self.init_single(group.flat).items()}
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        if "_complete" in self.__dict__:
+            kind = type(self).__name__
+            if name == "parameters":
+                raise AttributeError(f"the parameters of {kind} stay those it was made with: make a new one.", obj=self)
+            known = name in self.__dict__ or hasattr(type(self), name) or name in _names_read_by(type(self))
+            if not known and any(isinstance(x, _NUMBERS) for x in tree.leaves(value)):
+                raise AttributeError(
+                    f"{kind} has no attribute {name!r}, so that setting it would do nothing: it has "
+                    f"{', '.join(self._hyperparameters)}. (A class of your own sets its attributes in __init__.)",
+                    name=name,
+                    obj=self,
+                )
+        super().__setattr__(name, value)
+
+    def exact(self, name: str) -> Any:
+        """A hyperparameter in float64, also while a program is recorded, for parameters of another dtype."""
+        array = self._hyperparameters[name]
+        number = current().machine.lift(array)
+        return np.float64(array) if number is array else number
+
     def init_single(self, parameter: Array) -> dict[str, Array]:
         """The state for one vector of parameters: arrays of its shape, or 0-d float64 counters."""
         return {}
@@ -201,9 +259,14 @@ class Optimizer:
         before = {key: machine.lift(array) for key, array in group.state.items()}
         parameter, after = self.apply_single(gradient, machine.lift(group.flat), before)
         self._check_result(group, parameter, after)
+        moving = group.moving()
+        if moving is not None:
+            parameter = np.where(moving, parameter, machine.lift(group.flat))
         machine.assign(group.flat, parameter)
         for key, array in group.state.items():
             if after[key] is not before[key]:
+                if moving is not None and array.shape == group.flat.shape:
+                    after[key] = np.where(moving, after[key], before[key])
                 machine.assign(array, after[key])
         for p in group.parameters:
             renewed(p)
@@ -256,12 +319,30 @@ class Optimizer:
         return f"{type(self).__name__}({n} parameter{'s' * (n != 1)}, {values})"
 
 
+def _names_read_by(kind: type) -> set[str]:
+    """The attributes that the methods of a class, and of those it is derived from, may read."""
+    codes = (getattr(method, "__code__", None) for base in kind.__mro__ for method in vars(base).values())
+    return {name for code in codes if code is not None for name in code.co_names}
+
+
 def _shape(x: Any) -> tuple[int, ...]:
     return getattr(x, "shape", ())
 
 
 def _describe(i: int, p: Tensor) -> str:
     return f"parameter {i}{f' ({p.name})' if p.name else ''} of shape {p.shape}"
+
+
+def _start(array: Array) -> int:
+    """Where the numbers of an array begin: two that begin at one place share them."""
+    return int(array.__array_interface__["data"][0])
+
+
+def _tied(i: int, p: Tensor, other: str) -> str:
+    return (
+        f"{_describe(i, p)} shares its array with {other}, which the optimizer would take apart: to tie two weights, "
+        "let both layers hold the same Tensor, b.weight = a.weight, and make the optimizer after that."
+    )
 
 
 def _checked(parameters: Any, optimizer: str) -> tuple[Tensor, ...]:
@@ -271,6 +352,7 @@ def _checked(parameters: Any, optimizer: str) -> tuple[Tensor, ...]:
     if callable(getattr(parameters, "parameters", None)):
         raise TypeError(f"{optimizer} takes model.parameters(); got the {type(parameters).__name__} itself.")
     found: dict[Tensor, int] = {}
+    starts: dict[int, int] = {}
     for i, p in enumerate(parameters):
         if not isinstance(p, Tensor):
             hint = " Pass model.parameters(), without the names." if isinstance(p, tuple) else ""
@@ -287,6 +369,8 @@ def _checked(parameters: Any, optimizer: str) -> tuple[Tensor, ...]:
         if p in found:
             raise ValueError(f"{optimizer}'s {_describe(i, p)} is given twice: it is also number {found[p]}.")
         found[p] = i
+        if p.size and (first := starts.setdefault(_start(p._value), i)) != i:
+            raise ValueError(f"{optimizer}'s {_tied(i, p, f'parameter {first}')}")
     if not found:
         raise ValueError(
             f"{optimizer} was given no parameters: is there a Tensor with requires_grad=True in the model?"

@@ -75,12 +75,23 @@ class Adam(Optimizer):
         betas: tuple[float, float] = (0.9, 0.999),
         eps: float = 1e-8,
     ) -> None:
-        if not isinstance(betas, tuple | list) or len(betas) != 2:
-            raise TypeError(f"Adam's betas must be two numbers, such as (0.9, 0.999); got {betas!r}.")
         self.lr = lr
-        self.beta1, self.beta2 = betas
+        self.betas = betas
         self.eps = eps
         super().__init__(parameters, lr)
+
+    @property
+    def betas(self) -> tuple[float, float]:
+        """``beta1`` and ``beta2`` together, as they are given."""
+        return self.beta1, self.beta2
+
+    @betas.setter
+    def betas(self, betas: tuple[float, float]) -> None:
+        if not isinstance(betas, tuple | list) or len(betas) != 2:
+            raise TypeError(f"Adam's betas must be two numbers, such as (0.9, 0.999); got {betas!r}.")
+        Adam.beta1.check(self, betas[0])
+        Adam.beta2.check(self, betas[1])
+        self.beta1, self.beta2 = betas
 
     def init_single(self, parameter: Array) -> dict[str, Array]:
         """Running means of the gradient and of its square, and the number of steps taken."""
@@ -88,11 +99,12 @@ class Adam(Optimizer):
 
     def apply_single(self, gradient: Any, parameter: Any, state: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
         """One step of algorithm 1."""
-        lr, beta1, beta2, eps = self.lr, self.beta1, self.beta2, self.eps
+        dtype = parameter.dtype
+        beta1, beta2 = self.exact("beta1"), self.exact("beta2")  # 1 - 0.999 has three digits less in float32
         steps = state["steps"] + 1
-        mean = beta1 * state["mean"] + (1 - beta1) * gradient
-        square = beta2 * state["square"] + (1 - beta2) * np.square(gradient)
-        mean_hat = mean / (1 - beta1**steps).astype(gradient.dtype)
-        square_hat = square / (1 - beta2**steps).astype(gradient.dtype)
-        parameter = parameter - lr * (mean_hat / (np.sqrt(square_hat) + eps))
+        mean = self.beta1 * state["mean"] + (1 - beta1).astype(dtype) * gradient
+        square = self.beta2 * state["square"] + (1 - beta2).astype(dtype) * np.square(gradient)
+        mean_hat = mean / (1 - beta1**steps).astype(dtype)
+        square_hat = square / (1 - beta2**steps).astype(dtype)
+        parameter = parameter - self.lr * (mean_hat / (np.sqrt(square_hat) + self.eps))
         return parameter, {"mean": mean, "square": square, "steps": steps}

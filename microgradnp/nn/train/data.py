@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from microgradnp.arrays import plain_array
 from microgradnp.engine.tensor import Tensor
 from microgradnp.nn.layers.base import as_input, dtype_of
 
@@ -28,9 +29,13 @@ def as_arrays(x: Any, y: Any, parameters: Iterable[Tensor]) -> tuple[NDArray[Any
 
 
 def _checked(name: str, data: Any) -> NDArray[Any]:
-    array = data.data if isinstance(data, Tensor) else np.asarray(data)
+    try:
+        array = data.data if isinstance(data, Tensor) else plain_array(data)
+    except TypeError as error:
+        raise TypeError(f"{name} cannot be trained on: {error}") from None
     if array.dtype.kind not in "fiub":
-        raise TypeError(f"{name} must hold real numbers; got dtype {array.dtype}.")
+        remedy = f" Convert it first, for instance with {name}.astype(float)." if array.dtype.kind in "OSUT" else ""
+        raise TypeError(f"{name} must hold real numbers; got dtype {array.dtype}.{remedy}")
     if not array.ndim or not array.size:
         raise ValueError(f"{name} of shape {array.shape} is empty: it needs at least one row of data.")
     if array.dtype.kind == "f" and not np.isfinite(array).all():
@@ -39,4 +44,6 @@ def _checked(name: str, data: Any) -> NDArray[Any]:
             f"{name}[{', '.join(map(str, place))}] is {array[place]}: leave out or fill in missing and "
             "infinite values before training."
         )
+    if array.dtype.kind in "iu" and np.can_cast(array.dtype, np.int64):
+        return array.astype(np.int64, copy=False)  # in a loss, -y of a small unsigned integer would start from the top
     return array

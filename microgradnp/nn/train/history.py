@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,15 +26,37 @@ class History:
         return len(self.losses) - 1
 
     def __repr__(self) -> str:
+        if not len(self.losses):
+            return "History(no epoch)"
         return f"History(epochs={self.epochs}, loss {self.losses[0]:.6g} -> {self.losses[-1]:.6g})"
 
 
 class DivergenceError(FloatingPointError):
-    """The loss became NaN or infinite; ``.history`` holds the losses up to there."""
+    """The loss became NaN, infinite or absurdly large; ``.history`` holds the losses up to there."""
 
     def __init__(self, message: str, history: History) -> None:
         super().__init__(message)
         self.history = history
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (str(self), self.history)
+
+
+ABSURD = 1e4
+"""How many times the loss at the start, and the square of the targets, a loss at the end may be."""
+
+_REMEDY = "a smaller learning rate, or data brought to mean 0 and standard deviation 1, usually helps."
+
+
+def check_end(losses: NDArray[np.float64], targets: NDArray[Any]) -> None:
+    """Raise `DivergenceError` if the training ended far above where it began, in finite numbers."""
+    size = max(abs(losses[0]), float(np.mean(np.square(targets, dtype=np.float64))))
+    if losses[-1] > ABSURD * size:
+        raise DivergenceError(
+            f"the loss ended at {losses[-1]:.6g} after epoch {len(losses) - 1} (it was {losses[0]:.6g} at the start, "
+            f"{losses.min():.6g} at its best): the training ran away. {_REMEDY.capitalize()}",
+            History(losses),
+        )
 
 
 def check_finite(losses: NDArray[np.float64], epoch: int) -> None:
@@ -49,7 +72,6 @@ def check_finite(losses: NDArray[np.float64], epoch: int) -> None:
         )
     raise DivergenceError(
         f"the loss became {losses[epoch]} after epoch {epoch} (it was {losses[epoch - 1]:.6g} the epoch before, "
-        f"{losses[0]:.6g} at the start): a smaller learning rate, or data brought to mean 0 and standard "
-        "deviation 1, usually helps.",
+        f"{losses[0]:.6g} at the start): {_REMEDY}",
         history,
     )

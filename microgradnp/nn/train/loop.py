@@ -13,7 +13,7 @@ from microgradnp.engine.tensor import Tensor
 from microgradnp.nn.layers.base import Layer, mode_of, named_parameters, walk
 from microgradnp.nn.optim import Optimizer
 from microgradnp.nn.train.data import as_arrays
-from microgradnp.nn.train.history import History, check_finite
+from microgradnp.nn.train.history import History, check_end, check_finite
 from microgradnp.nn.train.step import Loss, eager, recorded
 
 
@@ -53,7 +53,9 @@ def fit(
     Raises
     ------
     DivergenceError
-        If the loss becomes NaN or infinite, with the epoch.
+        If the loss becomes NaN or infinite, with the epoch, or ends 10,000 times above where it began.
+    KeyboardInterrupt
+        If it is stopped by Ctrl-C; the exception's ``.history`` has the losses so far.
     ValueError
         If the data are empty, differ in length or contain NaN or inf, or ``epochs`` is negative.
     TypeError
@@ -82,12 +84,20 @@ def fit(
     step, loss_alone = (recorded if compile else eager)(model, loss, optimizer)
     # Overflow on the way to divergence is reported once, by the error below.
     with mode_of(layers, training=True), np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-        for epoch in _epochs(epochs, progress, losses):
-            losses[epoch] = step(inputs, targets).item()
-            check_finite(losses, epoch)
-        with state(recording=False):
-            losses[epochs] = loss_alone(inputs, targets).item()
+        known = 0
+        try:
+            for epoch in _epochs(epochs, progress, losses):
+                losses[epoch] = step(inputs, targets).item()
+                known = epoch + 1
+                check_finite(losses, epoch)
+            with state(recording=False):
+                losses[epochs] = loss_alone(inputs, targets).item()
+        except KeyboardInterrupt as stop:
+            stop.history = History(losses[:known].copy())  # type: ignore[attr-defined]
+            stop.add_note(f"fit was interrupted after {known} of {epochs} epochs; this exception's .history has them.")
+            raise
         check_finite(losses, epochs)
+    check_end(losses, targets)
     return History(losses)
 
 

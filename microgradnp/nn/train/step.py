@@ -77,5 +77,13 @@ def _loud(run: Run) -> Run:
                 "fit records the first step and replays it from then on, but the model or the loss does something that "
                 "cannot be replayed (see the error above). Write fit(..., compile=False) to train without recording."
             ) from error
+        except (AttributeError, TypeError) as error:  # of the Tensor that stands for an array's data in a recording
+            if type(getattr(error, "obj", None)) is Tensor or str(error).endswith(("Tensor", "Tensor'")):
+                said = str(error).rstrip(".")
+                error.args = (
+                    f"{said}. In a step that is recorded, .data is a Tensor too: if it is an array's way that is "
+                    "missed, write fit(..., compile=False) to train without recording.",
+                )
+            raise
 
     return loud
