@@ -55,4 +55,6 @@ def map(f: Callable[[Any], Any], tree: Any) -> Any:
 def like(tree: Any, values: Iterable[Any]) -> Any:
     """``values``, as many as ``tree`` has leaves, in the structure of ``tree``."""
     remaining = iter(values)
+    if not isinstance(tree, NESTED):
+        return next(remaining)
     return map(lambda _: next(remaining), tree)

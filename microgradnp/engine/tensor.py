@@ -251,7 +251,7 @@ class Tensor(Operators):
         if self._rule is None:
             return ()
         inputs = self._a if self._b is ALL else (self._a,) if self._b is ONE else (self._a, self._b)
-        return tuple(used_by(self, x) if type(x) is Tensor else x for x in inputs)
+        return tuple([used_by(self, x) if type(x) is Tensor else x for x in inputs])
 
     @_inputs.setter
     def _inputs(self, inputs: tuple[Any, ...]) -> None:

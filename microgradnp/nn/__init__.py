@@ -5,6 +5,7 @@ All of it is written in plain NumPy on Tensors, as a user would write it: nothin
 
 from microgradnp.nn import functional, initializers, losses, optim
 from microgradnp.nn.layers import InputShapeError, Layer, Linear, ReLU, Sequential, Sigmoid, Tanh
+from microgradnp.nn.parameters import flat, functional_call
 from microgradnp.nn.train import DivergenceError, History, fit
 
 __all__ = [
@@ -18,7 +19,9 @@ __all__ = [
     "Sigmoid",
     "Tanh",
     "fit",
+    "flat",
     "functional",
+    "functional_call",
     "initializers",
     "losses",
     "optim",

@@ -29,14 +29,16 @@ def chosen_by(given: Any) -> int | tuple[int, ...] | None:
 
 
 def pick(argnums: int | tuple[int, ...] | None, args: tuple[Any, ...], f: Function) -> tuple[int, ...]:
-    n = len(args)
-    chosen = range(n) if argnums is None else (argnums,) if isinstance(argnums, int) else argnums
-    if any(not -n <= i < n for i in chosen):
+    places = range(len(args))
+    if argnums is None:
+        return tuple(places)
+    try:
+        return (places[argnums],) if isinstance(argnums, int) else tuple([places[i] for i in argnums])
+    except IndexError:
         raise ValueError(
-            f"argnums={argnums} asks for an argument that {name_of(f)} was not given: it was called with {n} "
+            f"argnums={argnums} asks for an argument that {name_of(f)} was not given: it was called with {len(args)} "
             "positional arguments."
-        )
-    return tuple(i % n for i in chosen)
+        ) from None
 
 
 def variables_of(arg: Any, i: int, f: Function) -> list[Tensor]:

@@ -115,9 +115,14 @@ def variable(x: Any) -> Tensor:
     return t
 
 
+def is_variable(t: Tensor) -> bool:
+    """Whether a leaf was made here."""
+    return getattr(t, "_options", None) is VARIABLE
+
+
 def oldest_of(variables: Iterable[Tensor]) -> int:
     """The creation number of the oldest of some variables, or of now."""
-    return max((v._order for v in variables), default=next(orders))
+    return max([v._order for v in variables], default=next(orders))
 
 
 def between(
@@ -129,11 +134,16 @@ def between(
     what a variable in ``own`` stands for; a younger leaf was made by the function itself, in a transform within, say.
     The last answer is whether some branch ends at such a place, so that a sweep has to keep to these nodes.
     """
-    found = {t for t in results if t._tracked and t._rule is not None and t not in variables}
-    leaves = (t for t in results if t._tracked and t._rule is None and t not in variables and t not in own)
-    outside = any(t._order > oldest for t in leaves)
+    found = set()
+    outside = astray = False
+    for t in results:
+        if t._tracked and t not in variables:
+            if t._rule is not None:
+                found.add(t)
+            elif t not in own:
+                astray = True
+                outside = outside or t._order > oldest
     walk = list(found)
-    astray = False
     while walk:
         for x in walk.pop()._inputs:
             if type(x) is not Tensor or not x._tracked or x in found or x in variables:
@@ -144,8 +154,9 @@ def between(
             else:
                 found.add(x)
                 walk.append(x)
-    if any(node._rule is FREED for node in found):  # what it depended on is gone, and with it the gradient
-        freed()
+    for node in found:
+        if node._rule is FREED:  # what it depended on is gone, and with it the gradient
+            freed()
     if not astray:  # then every branch ends at a variable
         return found, outside, False
     inside: set[Tensor] = set()

@@ -7,7 +7,9 @@ variable, a Tensor captured by the function), the sweep is recorded in its turn;
 
 from collections.abc import Callable, Collection, Iterable, Sequence
 from functools import wraps
+from itertools import count
 from typing import Any
+from warnings import warn
 
 import numpy as np
 
@@ -15,7 +17,7 @@ from microgradnp import tree
 from microgradnp.arrays import plain_array
 from microgradnp.engine.state import current, state
 from microgradnp.engine.sweep import sweep
-from microgradnp.engine.tensor import Tensor, plain, wrap
+from microgradnp.engine.tensor import Tensor, plain, tensors_in, wrap
 from microgradnp.transforms.arguments import (
     Function,
     chosen_by,
@@ -26,7 +28,13 @@ from microgradnp.transforms.arguments import (
     pick,
     variables_of,
 )
-from microgradnp.transforms.graph import between, is_tracked, oldest_of
+from microgradnp.transforms.graph import between, is_tracked, is_variable, oldest_of, operations
+from microgradnp.transforms.graph import variables as leaves_of
+
+Pullback = Callable[[list[Any]], tuple[Any, ...]]
+"""From a list with an array for each result, or None for zeros, to the gradients of the arguments."""
+
+_runs = count()
 
 
 def vjp(
@@ -57,50 +65,90 @@ def vjp(
     (array([ 1., -1.]),)
     """
     argnums = chosen_by(argnums)
-    value, pullback, _ = pull_back(f, args, pick(argnums, args, f), options)
-    if isinstance(argnums, int):
-        return value, lambda v: pullback(v)[0]
+    value, back, _ = pull_back(f, args, pick(argnums, args, f), options)
+    alone = isinstance(argnums, int)
+
+    def pullback(v: Any) -> Any:
+        gradients = back(matching(f"the pullback of {name_of(f)}", v, "its result", value))
+        return gradients[0] if alone else gradients
+
     return value, pullback
 
 
 def pull_back(
     f: Function, args: Sequence[Any], picked: tuple[int, ...], options: dict[str, Any], own: Collection[Tensor] = ()
-) -> tuple[Any, Callable[[Any], tuple[Any, ...]], dict[Tensor, None]]:
-    """`vjp` and its variables; ``own`` are the caller's variables, which do not count as outside."""
+) -> tuple[Any, Pullback, dict[Tensor, None]]:
+    """The value, its pullback, and the variables; ``own`` are the caller's, which do not count as outside."""
     if not callable(f):
         raise TypeError(f"a transform takes a function as its first argument; got {type(f).__name__}.")
+    oldest = oldest_of(own)  # what f makes itself is younger
     groups = {i: variables_of(args[i], i, f) for i in picked}
-    variables = dict.fromkeys(v for group in groups.values() for v in group)
-    oldest = oldest_of((*variables, *own))  # what f makes itself is younger
+    variables = dict.fromkeys([v for group in groups.values() for v in group])
+    inputs = list(args)
+    for i, group in groups.items():
+        inputs[i] = tree.like(args[i], group)
     outer = current()
-    with state(recording=True):
-        value = f(*(tree.like(a, groups[i]) if i in groups else a for i, a in enumerate(args)), **options)
-    results = [_result(r, k, value, f) for k, r in enumerate(tree.leaves(value))]
+    run = next(_runs)
+    if outer.recording:
+        value = f(*inputs, **options)
+    else:
+        with state(recording=True):
+            value = f(*inputs, **options)
+    leaves = tree.leaves(value)
+    results = [r if type(r) is Tensor else _constant(r, k, value, f) for k, r in enumerate(leaves)]
     inside, outside, astray = between(results, variables, oldest, own)
-    outside = outside or not all(v.is_leaf for v in variables)
+    if astray and not own and next(_runs) == run + 1:
+        _warn_of_captured(f, groups, results)
+    for v in variables:
+        outside = outside or not v.is_leaf
     outside = (outside and outer.recording) or outer.machine.traces
-    shape = tree.like(value, results)
 
-    def pullback(v: Any) -> tuple[Any, ...]:
-        seeds = matching(f"the pullback of {name_of(f)}", v, "its result", shape)
+    def pullback(seeds: list[Any]) -> tuple[Any, ...]:
         now = current()
         record = outside or (now.recording and any(map(is_tracked, seeds)))
         start: dict[Any, Any] = {}
         for r, s in zip(results, seeds, strict=True):
-            if r in inside or r in variables:
-                s = s if type(s) is Tensor else wrap(np.asarray(s))
-                s = s.astype(r.dtype, copy=False) if record else plain(s).astype(r.dtype, copy=False)
+            if s is not None and (r in inside or r in variables):
+                if type(s) is Tensor:
+                    s = s if record else plain(s)
+                else:
+                    s = wrap(np.asarray(s)) if record else np.asarray(s)
+                s = s if s.dtype == r.dtype else s.astype(r.dtype)
                 start[r] = start[r] + s if r in start else s
-        with state(recording=record and now.recording):
-            found = sweep(start, retain=True, record=record, between=inside if astray else None, targets=variables)
-        return tuple(tree.like(args[i], [_gradient(found.get(x), x, record) for x in groups[i]]) for i in picked)
+        keep = inside if astray else None
+        if record and now.recording:
+            found = sweep(start, retain=True, record=True, between=keep, targets=variables)
+        else:
+            with state(recording=False):
+                found = sweep(start, retain=True, record=record, between=keep, targets=variables)
+        return tuple([tree.like(args[i], [_gradient(found.get(x), x, record) for x in groups[i]]) for i in picked])
 
-    return tree.like(value, (r if outside else plain(r) for r in results)), pullback, variables
+    return tree.like(value, results if outside else [plain(r) for r in results]), pullback, variables
 
 
-def _result(r: Any, k: int, value: Any, f: Function) -> Tensor:
-    if type(r) is Tensor:
-        return r
+def _warn_of_captured(f: Function, groups: dict[int, list[Tensor]], results: list[Tensor]) -> None:
+    """Warn of an argument that the results do not depend on, where they depend on a Tensor that is no argument.
+
+    Not of a function that runs a transform itself: a second derivative is zero where the function is linear.
+    """
+    graph = operations(results)
+    used = {x for o in graph for x in o.tracked}.union(results)
+    missed = [i for i, group in groups.items() if group and used.isdisjoint(group)]
+    captured = [x for x in (*leaves_of(graph), *results) if x.is_leaf and is_tracked(x) and not is_variable(x)]
+    for x in captured[:1]:
+        for i in missed:
+            name = f" {x.name}" if x.name else ""
+            warn(
+                f"{name_of(f)} does not depend on its argument {i}, by which its gradient is zero, but on a Tensor"
+                f"{name} of shape {x.shape} that requires a gradient and is no argument. Compute with what the "
+                "function is given; with a model: lambda p: loss(nn.functional_call(model, p, x), y) and "
+                "p = dict(model.named_parameters()), or nn.flat(model), where p is one vector.",
+                stacklevel=5,
+            )
+
+
+def _constant(r: Any, k: int, value: Any, f: Function) -> Tensor:
+    """A result that is no Tensor: an array or a number, which depends on no variable."""
     array = plain_array(r)
     if array.dtype.kind not in "fiub":
         raise TypeError(
@@ -119,7 +167,7 @@ def _gradient(g: Any, x: Tensor, record: bool) -> Any:
 # -- Gradients ----------------------------------------------------------------------
 
 
-def value_and_grad(f: Function, argnums: int | Sequence[int] = 0) -> Function:
+def value_and_grad(f: Function, argnums: int | Sequence[int] = 0, *, has_aux: bool = False) -> Function:
     """Return a function that gives both ``f(*args)`` and its gradient, computed together. See `grad`.
 
     Examples
@@ -129,25 +177,10 @@ def value_and_grad(f: Function, argnums: int | Sequence[int] = 0) -> Function:
     >>> float(value), gradient
     (5.0, array([2., 4.]))
     """
-    chosen = chosen_by(argnums)
-
-    @wraps(f, updated=())
-    def value_and_gradient(*args: Any, **options: Any) -> tuple[Any, Any]:
-        value, pullback, _ = pull_back(f, args, pick(chosen, args, f), options)
-        results = tree.leaves(value)
-        if len(results) != 1 or np.size(results[0]) != 1:
-            given = [np.shape(r) for r in results]
-            raise ValueError(
-                f"the gradient of {name_of(f)} needs a single number as its result; got results of shapes {given}. "
-                "Reduce it (np.sum), or use microgradnp.jacobian."
-            )
-        gradients = pullback(tree.like(value, [np.ones(np.shape(results[0]))]))
-        return value, gradients[0] if isinstance(chosen, int) else gradients
-
-    return value_and_gradient
+    return wraps(f, updated=())(_both(f, argnums, has_aux))
 
 
-def grad(f: Function, argnums: int | Sequence[int] = 0) -> Function:
+def grad(f: Function, argnums: int | Sequence[int] = 0, *, has_aux: bool = False) -> Function:
     """Return the gradient of a scalar function, itself a function that can be differentiated again.
 
     Parameters
@@ -156,6 +189,9 @@ def grad(f: Function, argnums: int | Sequence[int] = 0) -> Function:
         A function of arrays (or nested tuples, lists and dicts of them) to a single number.
     argnums
         Which positional argument to differentiate by, or several: then the gradients come as a tuple.
+    has_aux
+        Whether ``f`` returns a pair, the number and anything else, which is handed on: ``gradient, aux``, and of
+        `value_and_grad` ``(value, aux), gradient``.
 
     Raises
     ------
@@ -163,6 +199,11 @@ def grad(f: Function, argnums: int | Sequence[int] = 0) -> Function:
         If the result of ``f`` is not a single number, or ``argnums`` names an argument that is not there.
     TypeError
         If an argument to differentiate by is not float32 or float64.
+
+    Warns
+    -----
+    UserWarning
+        If the result depends on a Tensor that ``f`` captures, and not on an argument to differentiate by.
 
     Examples
     --------
@@ -172,13 +213,59 @@ def grad(f: Function, argnums: int | Sequence[int] = 0) -> Function:
     >>> mg.grad(mg.grad(lambda x: x ** 3))(2.0)
     array(12.)
     """
-    both = value_and_grad(f, argnums)
+    both = _both(f, argnums, has_aux)
 
     @wraps(f, updated=())
     def gradient(*args: Any, **options: Any) -> Any:
-        return both(*args, **options)[1]
+        value, gradients = both(*args, **options)
+        return (gradients, value[1]) if has_aux else gradients
 
     return gradient
+
+
+def _both(f: Function, argnums: int | Sequence[int], has_aux: bool) -> Function:
+    """A function that gives the value and the gradient of ``f``."""
+    chosen = chosen_by(argnums)
+    alone = isinstance(chosen, int)
+
+    def value_and_gradient(*args: Any, **options: Any) -> tuple[Any, Any]:
+        called, aux = _without_aux(f) if has_aux else (f, [])
+        value, pullback, _ = pull_back(called, args, pick(chosen, args, f), options)
+        of, released = value if has_aux else (value, ())
+        results = tree.leaves(of)
+        if len(results) != 1 or results[0].size != 1:
+            given = [r.shape for r in results]
+            raise ValueError(
+                f"the gradient of {name_of(f)} needs a single number as its result; got results of shapes {given}. "
+                "Reduce it (np.sum), or use microgradnp.jacobian."
+            )
+        r = results[0]
+        seed = np.ones(r.shape, r.dtype) if r.ndim else r.dtype.type(1)
+        gradients = pullback([seed, *[None for _ in released]])
+        if has_aux:
+            tensors = iter(released)
+            value = of, tree.map(lambda leaf: next(tensors) if type(leaf) is Tensor else leaf, *aux)
+        return value, gradients[0] if alone else gradients
+
+    return value_and_gradient
+
+
+def _without_aux(f: Function) -> tuple[Function, list[Any]]:
+    """A function that gives the value of ``f`` and the Tensors in what comes beside it, and a list for the latter."""
+    aux: list[Any] = []
+
+    @wraps(f, updated=())
+    def called(*args: Any, **options: Any) -> Any:
+        pair = f(*args, **options)
+        if not isinstance(pair, tuple) or len(pair) != 2:
+            raise TypeError(
+                f"with has_aux=True {name_of(f)} must return a pair, the number to differentiate and anything else; "
+                f"got {f'a tuple of {len(pair)}' if isinstance(pair, tuple) else f'a {type(pair).__name__}'}."
+            )
+        aux[:] = pair[1:]
+        return pair[0], [*tensors_in(pair[1])]
+
+    return called, aux
 
 
 def stop_gradient(x: Any) -> Any:

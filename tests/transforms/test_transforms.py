@@ -1,5 +1,6 @@
 """Transforms of functions: each by its laws, and the pullbacks that they are made of."""
 
+import math
 from collections import OrderedDict, defaultdict, deque, namedtuple
 
 import numpy as np
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 import microgradnp as mg
+from microgradnp.engine.state import Machine, state
 
 VECTORS = hnp.arrays(np.float64, 3, elements=st.floats(-1.5, 1.5))
 
@@ -161,3 +163,101 @@ def test_a_named_tuple_may_be_made_in_its_own_way():
 
     gradient = mg.grad(lambda s: s.side * s.area)(Square(3.0))
     assert (type(gradient), *gradient) == (Square, 9.0, 3.0)
+
+
+# -- What a transform costs --------------------------------------------------------------------------------------------
+
+
+def counted(call):
+    """The result of ``call``, and how many steps its sweeps have taken."""
+
+    class Counting(Machine):
+        steps = 0
+
+        def reached(self, node, g):
+            self.steps += 1
+
+    machine = Counting()
+    with state(machine=machine):
+        return call(), machine.steps
+
+
+def test_a_jacobian_goes_by_the_fewer():
+    t = np.linspace(0.0, 1.0, 500)
+
+    def tall(p):
+        return {"y": np.exp(p[0] * t) * p[1], "z": np.sum(p)}
+
+    p = np.array([0.5, 2.0])
+    found, steps = counted(lambda: mg.jacobian(tall)(p))
+    np.testing.assert_allclose(found["y"], np.stack([2 * t * np.exp(t / 2), np.exp(t / 2)], 1), rtol=1e-14)
+    np.testing.assert_array_equal(found["z"], [1.0, 1.0])
+    assert steps < 100
+    wide, steps = counted(lambda: mg.jacobian(lambda x: np.stack([np.sum(x), np.sum(x * x)]))(t))
+    np.testing.assert_allclose(wide, [np.ones(500), 2 * t])
+    assert steps < 100
+
+
+def test_both_sides_give_the_same_jacobian():
+    def f(a, b):
+        return {"y": np.outer(a["x"], b) * a["s"], "z": (a["s"] * b[0], 3)}
+
+    a, b = {"x": np.arange(1.0, 4.0), "s": 2.0}, np.array([1.0, -1.0], np.float32)
+    columns = mg.jacobian(f, (0, 1))(a, b)
+    for k, out in ((0, lambda y: y["y"][0, 1]), (1, lambda y: y["y"][2, 0])):
+        row = mg.grad(lambda a, b, out=out: out(f(a, b)), (0, 1))(a, b)
+        at = ((0, 1), (2, 0))[k]
+        for mine, its in ((columns["y"][0]["x"], row[0]["x"]), (columns["y"][0]["s"], row[0]["s"])):
+            np.testing.assert_allclose(mine[at], its)
+        np.testing.assert_allclose(columns["y"][1][at], row[1])
+    assert columns["y"][1].dtype == np.float32
+    np.testing.assert_array_equal(columns["z"][1][1], np.zeros(2))
+
+
+def test_a_rule_that_cannot_be_differentiated_goes_by_rows():
+    @mg.custom_vjp(lambda g, y, x: np.array([float(np.sum(g)) * math.cos(float(x[0])), 0.0]))
+    def f(x):
+        return np.full(3, math.sin(x[0]))
+
+    np.testing.assert_allclose(mg.jacobian(f)(np.zeros(2)), [[1.0, 0.0]] * 3)
+
+
+def test_hvp_is_one_pullback_of_the_gradient():
+    x, v = np.linspace(0.1, 1.0, 6), np.arange(6.0)
+
+    def f(x):
+        return np.sum(np.sin(x) * x**3)
+
+    found, steps = counted(lambda: mg.hvp(f, (x,), (v,)))
+    expected, its = counted(lambda: mg.vjp(mg.grad(f), x)[1](v))
+    np.testing.assert_allclose(found, expected, rtol=1e-14)
+    np.testing.assert_allclose(found[0], mg.hessian(f)(x) @ v, rtol=1e-12)
+    assert steps == its
+
+
+# -- What comes beside the value ---------------------------------------------------------------------------------------
+
+
+def test_aux_is_handed_on():
+    def f(x):
+        return np.sum(x**2), {"double": 2 * x, "word": "seen", "n": 3}
+
+    x = np.array([1.0, 2.0])
+    (value, aux), gradient = mg.value_and_grad(f, has_aux=True)(x)
+    assert float(value) == 5.0
+    assert (type(aux["double"]), aux["word"], aux["n"]) == (np.ndarray, "seen", 3)
+    np.testing.assert_array_equal(gradient, 2 * x)
+    gradient, aux = mg.grad(f, has_aux=True)(x)
+    np.testing.assert_array_equal(gradient, aux["double"])
+    gradients, aux = mg.grad(lambda x, y: (x * y, x), (0, 1), has_aux=True)(2.0, 3.0)
+    assert (gradients, aux) == ((3.0, 2.0), 2.0)
+
+
+def test_aux_is_part_of_an_outer_graph():
+    assert mg.grad(lambda z: mg.grad(lambda x: (x**2 * z, x * 3 * z), has_aux=True)(z)[1])(2.0) == 12.0
+
+
+@pytest.mark.parametrize(("result", "given"), [(lambda x: x, "a Tensor"), (lambda x: (x, x, x), "a tuple of 3")])
+def test_without_a_pair_aux_is_refused(result, given):
+    with pytest.raises(TypeError, match=f"has_aux=True .* must return a pair.*; got {given}"):
+        mg.grad(result, has_aux=True)(1.0)
