@@ -10,6 +10,7 @@ import math
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +20,12 @@ from numpy.typing import NDArray
 
 from microgradnp import nn
 from microgradnp.cli.output import InputError, out_option, publishing, show, table_of
-from microgradnp.cli.table import TableError, read_columns, write_predictions
+from microgradnp.cli.rows import TableError, source_of
+from microgradnp.cli.table import read_columns, write_predictions
 from microgradnp.nn import initializers, losses, optim
 
 ACTIVATIONS: dict[str, type[nn.Layer]] = {"sigmoid": nn.Sigmoid, "relu": nn.ReLU, "tanh": nn.Tanh}
+MEMORY = 8 * 10**9  # bytes that a training may take
 OPTIMIZERS: dict[str, type[optim.Optimizer]] = {"gd": optim.GD, "adam": optim.Adam}
 
 
@@ -115,18 +118,21 @@ def regress(
 
 
 def _names(text: str) -> list[str]:
-    """Column names as a CSV file has them in its first line."""
-    return [name.strip() for name in next(csv.reader([text], skipinitialspace=True), [""])]
+    """Column names as a CSV file has them in its first line; white space in them counts as one space."""
+    return [name.strip() for name in next(csv.reader([" ".join(text.split())], skipinitialspace=True), [""])]
 
 
 def _column(context: click.Context, parameter: click.Parameter, text: str) -> str:
     names = _names(text)
-    return names[0] if len(names) == 1 else text.strip()  # only one is asked for, so a comma needs no quotes
+    name = names[0] if len(names) == 1 else " ".join(text.split())  # only one is asked for, so a comma needs no quotes
+    if not name:
+        raise InputError(f"--{parameter.name} {text!r}: give the name of a column.")
+    return name
 
 
 def _columns(context: click.Context, parameter: click.Parameter, text: str) -> list[str]:
     names = _names(text)
-    if not all(names):
+    if not names or not all(names):
         raise InputError(
             f"--{parameter.name} {text!r}: give column names, separated by commas; put double quotes around one "
             "that has a comma itself."
@@ -146,10 +152,39 @@ def _widths(context: click.Context, parameter: click.Parameter, text: str) -> li
     return widths
 
 
+def _without_gaps(columns: NDArray[np.float64]) -> NDArray[np.float64]:
+    whole = columns[~np.isnan(columns).any(axis=1)]
+    left_out = len(columns) - len(whole)
+    if not len(whole):
+        raise TableError(f"--missing drop: a value is missing in each of the {left_out} rows.")
+    if left_out:
+        click.echo(f"Note: {left_out} of {len(columns)} rows left out, in which a value is missing.", err=True)
+    return whole
+
+
+def _check_size(rows: int, inputs: int, hidden: Sequence[int]) -> None:
+    """Refuse a network that would not fit into memory, before the system ends the process without a word."""
+    widths = [inputs, *hidden, 1]
+    weights = sum((a + 1) * b for a, b in pairwise(widths))
+    size = 8 * (4 * weights + 4 * rows * sum(widths))  # a gradient and Adam's two means for each; values and gradients
+    if size > MEMORY or len(hidden) > 1000:
+        raise InputError(
+            f"--hidden {','.join(map(str, hidden))[:60]}: a network with {weights:,} weights, which takes some "
+            f"{size // 10**9:,} GB on {rows:,} rows; give fewer or narrower layers, such as 8 or 32,32."
+        )
+
+
 @click.command()
-@click.argument("data", type=click.Path(path_type=Path))
+@click.argument("data")
 @click.option("--x", required=True, metavar="COLUMN[,COLUMN]", callback=_columns, help="The input columns.")
 @click.option("--y", required=True, metavar="COLUMN", callback=_column, help="The column to predict.")
+@click.option(
+    "--missing",
+    type=click.Choice(["refuse", "drop"]),
+    default="refuse",
+    show_default=True,
+    help="What to do about rows in which a value is missing.",
+)
 @click.option("--hidden", default="8", show_default=True, callback=_widths, help="Widths of the hidden layers: 8,8.")
 @click.option("--activation", type=click.Choice([*ACTIVATIONS]), default="tanh", show_default=True)
 @click.option("--optimizer", type=click.Choice([*OPTIMIZERS]), default="adam", show_default=True)
@@ -157,8 +192,11 @@ def _widths(context: click.Context, parameter: click.Parameter, text: str) -> li
 @click.option("--epochs", type=click.IntRange(min=0), default=2000, show_default=True)
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="For the initial weights.")
 @out_option("fit")
-def fit(data: Path, x: list[str], y: str, out: Path, lr: float, **options: Any) -> None:
-    """Train a network on the columns of the CSV file DATA, and predict.
+def fit(data: str, x: list[str], y: str, missing: str, out: Path, lr: float, **options: Any) -> None:
+    """Train a network on the columns of the table DATA, and predict.
+
+    DATA is a text file (or - for standard input, and gzip will do) with the names of the columns above the numbers. Its
+    encoding and its separator - comma, semicolon, tab, |, spaces - are found by the names.
 
     Writes the predictions as CSV, and a figure: the fitted curve for one input column, predictions against observations
     for several.
@@ -171,18 +209,19 @@ def fit(data: Path, x: list[str], y: str, out: Path, lr: float, **options: Any) 
         raise InputError(f"--y {y!r} is also one of the inputs; predict a column from the others.")
     names = [*x, y]
     try:
-        columns = read_columns(data, names)
+        columns = _without_gaps(read_columns(data, names, gaps=missing == "drop"))
     except TableError as error:
         raise InputError(str(error)) from None
+    _check_size(len(columns), len(x), options["hidden"])
     inputs, observed = columns[:, :-1], columns[:, -1]
 
     with publishing(out) as folder:
         try:
             result = regress(inputs, observed, names, lr=lr, progress=True, **options)
         except TableError as error:
-            raise InputError(f"{data}: {error}") from None
+            raise InputError(f"{source_of(data)}: {error}") from None
         except nn.DivergenceError as error:
-            raise click.ClickException(f"training on {data} went wrong: {error}") from None
+            raise click.ClickException(f"training on {source_of(data)} went wrong: {error}") from None
         except ValueError as error:  # a hyperparameter out of range
             raise InputError(str(error)) from None
         predicted = result.predict(inputs)

@@ -1,4 +1,4 @@
-"""A person's own table: columns of numbers from a CSV file, and predictions back into one.
+"""A person's own table: columns of numbers from a file of text, and predictions back into one.
 
 Whatever is wrong with the file is said in one line, by file, row and column, before anything is computed.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 import math
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,75 +15,101 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from microgradnp.cli.rows import Rows, TableError, fits, places, read_rows
 
-class TableError(ValueError):
-    """A table that cannot be used; the message says in one line where and why."""
+MISSING = {"", "na", "n/a", "#n/a", "#na", "<na>", "nan", "-nan", "null", "none", "-", "--", "?", "."}
+COMMA = re.compile(r"[+-]?\d*,\d+([eE][+-]?\d+)?")
+GROUPED = re.compile(r"[+-]?[1-9]\d{0,2}(,\d{3})+")  # 1,234 may be a thousand and some, or one and some
 
 
-def read_columns(path: str | Path, names: Sequence[str]) -> NDArray[np.float64]:
-    """Read columns of numbers from a CSV file with a header, as an array of shape (rows, len(names)).
+def read_columns(path: str | Path, names: Sequence[str], *, gaps: bool = False) -> NDArray[np.float64]:
+    """Read columns of numbers from a table with a row of names, as an array of shape (rows, len(names)).
+
+    TRUE and FALSE are 1 and 0. A missing value is NaN where ``gaps`` are allowed.
 
     Raises
     ------
     TableError
         If the file cannot be read or is empty, a column is missing or named twice, or a cell is not a finite number.
-        Rows are counted as a spreadsheet counts them: the header is row 1.
+        Rows are counted as a spreadsheet counts them: in most files, the names are row 1.
     """
-    try:
-        with open(path, newline="", encoding="utf-8-sig") as file:
-            rows = list(csv.reader(file, skipinitialspace=True))
-    except OSError as error:
-        raise TableError(f"{path}: {error.strerror or error}.") from None
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise TableError(f"{path}: not a CSV file in UTF-8 ({error}).") from None
-    while rows and not any(cell.strip() for cell in rows[-1]):  # a spreadsheet may leave commas below the table
-        rows.pop()
-    if not rows:
-        raise TableError(f"{path}: the file is empty; it needs a row of column names and rows of numbers below it.")
-    top = next(i for i, row in enumerate(rows) if not _blank(row))
-    header = [name.strip() for name in rows[top]]
-    places = [_place(path, header, name) for name in names]
-    numbers = [
-        [_number(path, number, row, i, header) for i in places]
-        for number, row in enumerate(rows[top + 1 :], start=top + 2)
-        if not _blank(row)
-    ]
-    if not numbers:
-        raise TableError(f"{path}: no rows of numbers below the column names.")
-    return np.array(numbers)
-
-
-def _blank(row: list[str]) -> bool:
-    return not row or (len(row) == 1 and not row[0].strip())
-
-
-def _place(path: str | Path, header: list[str], name: str) -> int:
-    n = header.count(name)
-    if n == 1:
-        return header.index(name)
-    if n > 1:
-        raise TableError(f"{path}, row 1: column {name!r} is there {n} times; give each its own name.")
-    only = header[0] if len(header) == 1 else ""
-    separator = next((s for s in (";", "\t") if s in only), None)
-    hint = f" Separate the columns by ',' instead of {separator!r}." if separator else ""
-    raise TableError(f"{path}, row 1: no column {name!r}; it has {', '.join(map(repr, header))}.{hint}")
-
-
-def _number(path: str | Path, number: int, row: list[str], i: int, header: list[str]) -> float:
-    where = f"{path}, row {number}, column {header[i]!r}"
-    if len(row) != len(header):
+    rows = read_rows(path, names)
+    columns = [_column(rows, name) for name in names]
+    if not rows.body:
+        raise TableError(f"{rows.source}: no rows of numbers below the column names.")
+    for number, row in rows.body:
+        if not fits(row, rows.header):
+            raise TableError(
+                f"{rows.source}, row {number}, column {rows.header[columns[0]]!r}: the row has {len(row)} "
+                f"cell{'s' * (len(row) != 1)}, but the header has {len(rows.header)}."
+            )
+    cells = [[row[i] for i in columns] for _, row in rows.body]
+    comma = _decimal_comma([cell for row in cells for cell in row], rows.separator)
+    numbers = np.array(
+        [
+            [
+                _number(f"{rows.source}, row {number}, column {name!r}", cell, comma)
+                for name, cell in zip(names, row, strict=True)
+            ]
+            for (number, _), row in zip(rows.body, cells, strict=True)
+        ]
+    )
+    missing = np.argwhere(np.isnan(numbers))
+    if len(missing) and not gaps:
+        row, column = missing[0]
+        text = cells[row][column]
+        what = f"{text!r} is not a finite number" if text else "the cell is empty"
+        count = f"{len(missing)} value{'s' * (len(missing) > 1)} in {len(set(missing[:, 0]))} of {len(cells)} rows"
         raise TableError(
-            f"{where}: the row has {len(row)} cell{'s' * (len(row) != 1)}, but the header has {len(header)}."
+            f"{rows.source}, row {rows.body[row][0]}, column {names[column]!r}: {what}; fill it in or leave the row "
+            f"out. All told, {count}: --missing drop leaves them out."
         )
-    text = row[i].strip()
-    if not text:
-        raise TableError(f"{where}: the cell is empty; fill it in or leave the row out.")
+    return numbers
+
+
+def _column(rows: Rows, name: str) -> int:
+    found = places(rows.header, name)
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise TableError(
+            f"{rows.source}, row {rows.top}: column {name!r} is there {len(found)} times; give each its own name."
+        )
+    there = ", ".join(repr(cell if len(cell) <= 60 else cell[:59] + "…") for cell in rows.header[:20])
+    more = f" and {len(rows.header) - 20} more" if len(rows.header) > 20 else ""
+    hint = ""
+    if all(re.fullmatch(r"[\d.,+-]*([eE][+-]?\d+)?", cell) for cell in rows.header):
+        hint = " Give the table a row of column names (np.savetxt writes one by header=)."
+    raise TableError(f"{rows.source}, row {rows.top}: no column {name!r}; it has {there or 'no name'}{more}.{hint}")
+
+
+def _decimal_comma(cells: list[str], separator: str) -> bool:
+    """Whether 1,5 is one and a half: where no number has a point, and the commas cannot all stand for thousands.
+
+    Semicolons between the columns are there because the comma is the decimal sign.
+    """
+    with_comma = [cell for cell in cells if COMMA.fullmatch(cell)]
+    if any("." in cell and cell.casefold() not in MISSING for cell in cells):
+        return False
+    return any(separator == ";" or not GROUPED.fullmatch(cell) for cell in with_comma)
+
+
+def _number(where: str, cell: str, comma: bool) -> float:
+    word = cell.casefold()
+    if word in MISSING:
+        return math.nan
+    if word in ("true", "false"):
+        return float(word == "true")
+    text = cell.replace("_", "?").replace("−", "-")  # Python reads 1_000 as a number; in a table it is a slip
     try:
-        value = float(text.replace("_", "?"))  # Python reads 1_000 as a number; in a table it is a slip
+        value = float(text.replace(",", ".") if comma else text)
     except ValueError:
-        raise TableError(f"{where}: {text!r} is not a number.") from None
+        hint = (
+            "; write numbers with one decimal sign, and no separator of thousands" if re.search(r"\d,\d", cell) else ""
+        )
+        raise TableError(f"{where}: {cell!r} is not a number{hint}.") from None
     if not math.isfinite(value):
-        raise TableError(f"{where}: {text!r} is not a finite number; fill it in or leave the row out.")
+        raise TableError(f"{where}: {cell!r} is not a finite number; fill it in or leave the row out.")
     return value
 
 
