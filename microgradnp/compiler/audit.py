@@ -15,20 +15,24 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import repeat
+from operator import length_hint
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
 from microgradnp import tree
 from microgradnp.arrays import Array
+from microgradnp.compiler.generators import set_state, state_of
 from microgradnp.compiler.ir import Trace, owner
-from microgradnp.compiler.record import set_state, state_of
 from microgradnp.compiler.trace import describe
 from microgradnp.engine.state import Machine
 from microgradnp.engine.tensor import Tensor
 
 ROUNDING = 64
 """So many units in the last place of an array's largest element, or times what the shaken program differs."""
+
+LOGGED = 3
+"""A list that has grown so often without a difference is a log: that it grows on calls for no audit."""
 
 SHAKES = 4
 """How often a program that differs is run from a state moved in the last bit."""
@@ -84,6 +88,9 @@ class Audit:
     def __init__(self, trace: Trace, step: Callable[..., Any], strayed: Callable[[Finding, int, int], None]) -> None:
         self.turn = [repeat(False)]  # the entry of a replay takes one of these; when none is left, an audit is due
         self.program: Any = None  # made of the trace
+        self.limits: list[float] = [len(x) for x in trace.growing]  # when a list grows beyond, an audit is due as well
+        self._growing = trace.growing
+        self._growths = [0] * len(trace.growing)
         self._step = step
         self._strayed = strayed
         self._number, self._last = 1, 0  # of the replay to be compared, and of the last one that was
@@ -118,7 +125,12 @@ class Audit:
 
     def run(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """The step's own run, and a replay from the same state; what the step raises is its own."""
+        self._number -= length_hint(self.turn[0])  # a list has grown before the turn came
         with self._uncounted():
+            for i, x in enumerate(self._growing):
+                if len(x) > self.limits[i]:
+                    self._growths[i] += 1
+                    self.limits[i] = len(x) if self._growths[i] < LOGGED else np.inf
             before = self._snapshot()
             prints = [_print(array) for _, array in self._fixed]
             result = self._step(args, kwargs)

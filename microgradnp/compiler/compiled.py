@@ -115,9 +115,14 @@ class Compiled:
 
     def _uncompiled(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """The step itself, given Tensors as it is while it is recorded."""
+        places: dict[int, Any] = {}  # an array that is given twice is one Tensor
 
         def lifted(x: Any) -> Any:
-            return wrap(native(plain_array(x))) if isinstance(x, np.ndarray | np.generic) else x
+            if not isinstance(x, np.ndarray | np.generic):
+                return x
+            if id(x) not in places:
+                places[id(x)] = wrap(native(plain_array(x)))
+            return places[id(x)]
 
         alone = type(current().machine) is not Machine or not self._nested
         with nullcontext() if alone else state(machine=Inside()):
@@ -207,17 +212,18 @@ def compile(step: Callable[..., Any]) -> Compiled:
     Arrays that were there before the step (parameters, an optimizer's state, a table that the step looks into) are read
     where they are: writing into them is seen. A parameter's ``.data`` and ``.grad`` arrive as Tensors that stand for
     these arrays, so that what NumPy computes from them, and writes into them, is recorded too. Numbers and objects are
-    compared at each replay wherever the step finds them: closures, globals, attributes, slots, dicts, sets, and classes
-    of your own; so are small arrays of which NumPy alone makes something.
+    compared at each replay wherever the step finds them: arguments, closures, globals, attributes, slots, dicts, sets,
+    classes and modules of your own; so are small arrays of which NumPy alone makes something.
 
-    What no comparison sees (a clock, an iterator, a file, an attribute of a module, a large array of which NumPy alone
-    makes something) is found by an audit: at the 2nd, 3rd, 4th, 8th, 16th, ... call the step itself runs, and what it
-    gives and writes is compared with its program. If they differ by more than rounding, a warning says where; the call
-    returns what the step gives, and from then on the step runs without being compiled. So a step that prints or counts
-    does so at these calls alone. Every call has the program's numbers, whether it is recorded, replayed or audited.
+    What no comparison sees (a clock, an iterator, a file, a part of a container of thousands, a large array of which
+    NumPy alone makes something) is found by an audit: at the 2nd, 3rd, 4th, 8th, 16th, ... call the step itself runs,
+    and what it gives and writes is compared with its program. If they differ by more than rounding, a warning says
+    where; the call returns what the step gives, and from then on the step runs without being compiled. So a step that
+    prints or counts does so at these calls alone. Every call has the program's numbers, whether it is recorded,
+    replayed or audited.
 
-    A list of plain numbers may be a log: what is appended to it is not looked at. ``.grad`` holds the gradients of the
-    last call, in memory that the next call writes over. Calls from several threads take turns.
+    A short list of plain numbers may be a log: what is appended to it calls for an audit, three times. ``.grad`` holds
+    the gradients of the last call, in memory that the next call writes over. Calls from several threads take turns.
 
     Examples
     --------

@@ -8,6 +8,7 @@ array that it does not read, of which NumPy alone may have made something, the c
 
 from __future__ import annotations
 
+import builtins
 import dis
 import functools
 import operator
@@ -15,19 +16,28 @@ import os
 import sys
 import types
 import weakref
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import Any, TypeAlias
+from array import array
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from contextvars import ContextVar
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from microgradnp.arrays import Array
+from microgradnp.compiler.generators import has_state
 from microgradnp.compiler.ir import Guard, Trace, Value, owner
 from microgradnp.engine.state import PLAIN
 from microgradnp.engine.tensor import Tensor
 
 SMALL = 1024
 """Up to so many bytes, an array that only NumPy may have read is compared at each replay (0.2 us)."""
+
+CROWD = 32
+"""What stands in a container of more parts is compared at each replay as far as its program pays for that."""
+
+MANY = 4096
+"""What stands in a container of more parts is left to the audit, but for how many there are."""
 
 # -- Conditions --------------------------------------------------------------------------------------------------------
 
@@ -36,17 +46,24 @@ LOOKS: dict[str, tuple[Callable[[Any, Any], Any], str]] = {
     "cell":      (lambda x, key: x.cell_contents, "{x}.cell_contents"),
     "attribute": (getattr,                        "{x}.{key}"),
     "item":      (operator.getitem,               "{x}[{key}]"),
+    "get":       (lambda x, key: x.get(key),      "{x}.get({key})"),
     "order":     (lambda x, key: [*x],            "[*{x}]"),
-    "start":     (lambda x, key: repr(x[:key]),   "repr({x}[:{key}])"),
+    "start":     (lambda x, key: x[:key],         "{x}[:{key}]"),
+    "size":      (lambda x, key: len(x),          "len({x})"),
     "content":   (lambda x, key: x.tobytes(),     "{x}.tobytes()"),
 }  # fmt: skip
 """What a guard looks at in its holder: as a function, and as the code of a replay."""
 
+
+def same(x: Any, y: Any) -> bool:
+    """Whether a number or text is as good as another: 1 and 1.0, or 0.0 and -0.0, are equal, and compute otherwise."""
+    return x is y or (x.__class__ is y.__class__ and repr(x) == repr(y))
+
+
 RELATIONS: dict[str, tuple[Callable[[Any, Any], Any], str]] = {
-    "is":       (operator.is_,                       "{y} is {expected}"),
-    "equals":   (operator.eq,                        "{y} == {expected}"),
-    "has type": (lambda y, kind: y.__class__ is kind, "{y}.__class__ is {expected}"),
-    "is shown": (lambda y, text: str(y) == text,     "str({y}) == {expected}"),
+    "is":     (operator.is_, "{y} is {expected}"),
+    "equals": (operator.eq,  "{y} == {expected}"),
+    "same":   (same,         "({y} is {expected} or {same}({y}, {expected}))"),
 }  # fmt: skip
 """How what is found must stand to what is expected: as a function, and as the code of a replay."""
 
@@ -67,7 +84,20 @@ def condition(guard: Guard, name: Callable[[Any], str]) -> str:
 
     key = guard.key if guard.look == "attribute" else written(guard.key)
     found = LOOKS[guard.look][1].format(x=name(guard.holder), key=key)
-    return RELATIONS[guard.relation][1].format(y=found, expected=written(guard.expected))
+    expected = name(guard.expected) if guard.relation == "same" else written(guard.expected)
+    return RELATIONS[guard.relation][1].format(y=found, expected=expected, same=name(same))
+
+
+def affordable(guards: list[Guard], operations: int) -> list[Guard]:
+    """All guards but those in crowds for which a program of so many operations does not pay: the smallest stay."""
+    left = 2 * operations
+    dropped: set[int] = set()
+    for guard in sorted(guards, key=lambda guard: guard.crowd):
+        if guard.crowd > CROWD:
+            left -= 1 + (len(guard.expected) // 4 if guard.relation == "equals" else 0)
+            if left < 0:
+                dropped.add(id(guard))
+    return [guard for guard in guards if id(guard) not in dropped]
 
 
 def what_changed(guards: list[Guard]) -> str | None:
@@ -110,9 +140,7 @@ def _check_argument(x: Any, place: str, counter: Iterator[int], name: Callable[[
         for key, part in x.items():
             yield from _check_argument(part, f"{place}[{name(key)}]", counter, name)
     elif isinstance(x, int | float | str | bytes | complex):
-        yield f"if type({place}) is not {name(type(x))} or {place} != {name(x)}: return MISS"
-        if type(x) is float and not x:
-            yield f"if str({place}) != {str(x)!r}: return MISS"  # 0.0 is equal to -0.0
+        yield f"if {place} is not {name(x)} and not {name(same)}({place}, {name(x)}): return MISS"
     else:
         yield f"if {place} is not {name(x)}: return MISS"
 
@@ -120,36 +148,52 @@ def _check_argument(x: Any, place: str, counter: Iterator[int], name: Callable[[
 # -- What a step can reach ---------------------------------------------------------------------------------------------
 
 _PLAIN = (int, float, complex, str, bytes, bool, type(None), np.generic, np.dtype, range, slice)
-_COMMON = frozenset({int, float, str, bool, type(None), types.ModuleType})
+_COMMON = frozenset({int, float, complex, str, bytes, bool, type(None), types.ModuleType})
 _OPAQUE = (*_PLAIN, types.ModuleType)
 
-Found: TypeAlias = "tuple[Any, str]"
-"""Something that a step can reach, and the path that leads to it."""
+
+class Found(NamedTuple):
+    """Something that a step can reach."""
+
+    content: Any
+    path: str  # that leads to it
+    ours: bool = False  # held by an object of this package
+    crowd: int = 0  # the parts of the largest container on the way
 
 
 class Surroundings:
-    """Everything reachable from a function: conditions of a replay, names for arrays, Tensors, random generators."""
+    """Everything reachable from a function and its arguments: conditions of a replay, names, random generators."""
 
-    def __init__(self, function: Callable[..., Any]) -> None:
+    def __init__(self, function: Callable[..., Any], arguments: Iterable[tuple[str, Any]] = ()) -> None:
         self.guards: list[Guard] = []
         self.tensors: set[Tensor] = set()
-        self.generators: list[np.random.Generator] = []
+        self.generators: list[Any] = []
         self.memory = Memory()
-        self._lengths: list[Guard] = []  # of lists that may grow between calls, but not by the step itself
-        self._plain: list[tuple[Array, str]] = []  # arrays that NumPy alone may read
+        self.growing: list[list[Any]] = []  # lists of numbers, that may be logs
+        self._lengths: list[Guard] = []  # of these: the step itself does not append
+        self._plain: list[Found] = []  # arrays that NumPy alone may read
         self._names: dict[int, list[str]] = {}
         self._seen: dict[int, Any] = {}  # kept, so that an identity stays one's own
-        waiting: list[tuple[Any, str, bool]] = [(function, "", False)]
+        self._crowd = 0  # of what is looked into
+        given = [Found(x, path) for path, x in arguments if not isinstance(x, np.ndarray | Tensor)]
+        waiting = [*reversed(given), Found(function, "")]
         while waiting:
-            x, path, ours = waiting.pop()
+            found = waiting.pop()
+            x = found.content
+            if type(x) in _COMMON:
+                continue
             if isinstance(x, np.ndarray | Tensor):
-                self._find_array(x, path, ours)
-            if type(x) in _COMMON or id(x) in self._seen or isinstance(x, _OPAQUE):
+                self._find_array(found)
+            if id(x) in self._seen or isinstance(x, _OPAQUE):
                 continue
             self._seen[id(x)] = x
-            if not isinstance(x, tuple | list | dict):
-                ours = _ours(type(x))  # whether what is inside is held by an object of this package
-            waiting.extend(reversed([(part, place, ours) for part, place in self._inside(x, path)]))
+            ours, self._crowd = found.ours, found.crowd
+            if isinstance(x, list | tuple | dict | set | frozenset | deque):
+                self._crowd = max(self._crowd, len(x))
+            else:
+                ours = _ours(type(x))
+            inside = [Found(part, path, ours, self._crowd) for part, path in self._inside(x, found.path)]
+            waiting.extend(reversed(inside))
 
     def changed(self) -> str | None:
         """What is no longer as it was found, apart from what the program itself has written."""
@@ -157,8 +201,11 @@ class Surroundings:
 
     def contents(self, used: set[int]) -> list[Guard]:
         """Guards of small arrays that lie in none of the memories ``used``, which the program reads where they are."""
-        unread = [(a, path) for a, path in self._plain if a.nbytes <= SMALL and id(owner(a)) not in used]
-        return [Guard(a, "content", None, "equals", a.tobytes(), path) for a, path in unread]
+        return [
+            Guard(a, "content", None, "equals", a.tobytes(), path, crowd)
+            for a, path, _, crowd in self._plain
+            if a.nbytes <= SMALL and crowd <= MANY and id(owner(a)) not in used
+        ]
 
     def name(self, array: Any) -> str:
         """The path that says most about an array: one that ends in an attribute, not in a number."""
@@ -166,19 +213,20 @@ class Surroundings:
 
     # -- The walk
 
-    def _find_array(self, x: Any, path: str, ours: bool) -> None:
-        array = x._value if isinstance(x, Tensor) else x
-        self._names.setdefault(id(array), []).append(path)
-        if id(x) in self._seen or array.dtype.hasobject:
+    def _find_array(self, found: Found) -> None:
+        x, path, ours, _ = found
+        data = x._value if isinstance(x, Tensor) else x
+        self._names.setdefault(id(data), []).append(path)
+        if id(x) in self._seen or data.dtype.hasobject:
             return
         if isinstance(x, Tensor):
             self.tensors.add(x)
         elif not ours:  # this package's own arrays are read by programs, where they are
-            self._plain.append((x, path))
-        self.memory.watch(array, path, closely=not ours and array is x)
+            self._plain.append(found)
+        self.memory.watch(data, path)
 
-    def _inside(self, x: Any, path: str) -> Iterator[Found]:
-        if isinstance(x, np.random.Generator):
+    def _inside(self, x: Any, path: str) -> Iterator[tuple[Any, str]]:
+        if has_state(x):
             self.generators.append(x)
         elif isinstance(x, types.FunctionType):
             yield from self._in_function(x, path)
@@ -188,16 +236,13 @@ class Surroundings:
             yield x(), path
         elif isinstance(x, functools.partial):
             yield from ((x.func, path), (x.args, f"{path}.args"), (x.keywords, f"{path}.keywords"))
-        elif isinstance(x, list):
-            yield from self._in_list(x, path)
-        elif isinstance(x, tuple | frozenset):
-            yield from ((part, f"{path}[{i}]") for i, part in enumerate(x))
-        elif isinstance(x, set):
-            self._guard(x, "itself", None, "equals", set(x), path)
-        elif isinstance(x, dict):
-            self._guard(x, "order", None, "equals", list(x), path)
-            self._guard_items(x, dict(x), path, x.items())
-            yield from ((part, f"{path}[{key!r}]") for key, part in x.items())
+        elif isinstance(x, list | tuple | dict | set | frozenset | deque):
+            yield from self._in_container(x, path)
+        elif isinstance(x, array | bytearray):
+            self._guard_content(x, path)
+        elif isinstance(x, ContextVar):
+            self._guard_place(x, "get", None, x.get(None), path)
+            yield x.get(None), path
         elif isinstance(x, type | property | staticmethod | classmethod):
             yield from self._in_class(x, path)
         elif _ours(type(x)) and hasattr(x, "__wrapped__"):  # a compiled step, this one too: what it was made of
@@ -205,36 +250,62 @@ class Surroundings:
         elif not isinstance(x, np.ndarray | Tensor) and not _foreign(x):
             yield from self._in_object(x, path)
 
-    def _in_function(self, x: types.FunctionType, path: str) -> Iterator[Found]:
+    def _in_function(self, x: types.FunctionType, path: str) -> Iterator[tuple[Any, str]]:
         for name, cell in zip(x.__code__.co_freevars, x.__closure__ or (), strict=True):
             try:
                 content = cell.cell_contents
             except ValueError:  # not yet set
+                self._guard(cell, "itself", None, "equals", types.CellType(), name)
                 continue
             self._guard_place(cell, "cell", None, content, name)
             yield content, name
         yield from ((part, f"{path}.default") for part in (*(x.__defaults__ or ()), *(x.__kwdefaults__ or {}).values()))
         if _ours(x):
             return
-        for name in _global_names(x.__code__):
-            content = x.__globals__.get(name)
-            if name in x.__globals__ and not isinstance(content, types.ModuleType) and _own(content):
-                self._guard_place(x.__globals__, "item", name, content, name)
+        if x.__dict__:
+            yield x.__dict__, path or x.__name__
+        yield from self._in_space(x.__globals__, _global_names(x.__code__), x.__code__, [])
+
+    def _in_space(
+        self, space: dict[str, Any], names: Iterable[str], code: types.CodeType, outer: list[Any]
+    ) -> Iterator[tuple[Any, str]]:
+        """What a function finds by these names: globals, or attributes of modules of one's own."""
+        for name in names:
+            content = space.get(name)
+            if isinstance(content, types.ModuleType):
+                if (content is os and "environ" in _names(code) | {*_global_names(code)}) or "getenv" in _names(code):
+                    self._guard(os.environ, "itself", None, "equals", dict(os.environ), "os.environ")
+                elif _of_program(content) and not any(content is module for module in outer):
+                    yield from self._in_space(vars(content), sorted(_names(code)), code, [*outer, content])
+            elif name in space and _own(content):
+                self._guard_place(space, "item", name, content, name)
                 yield content, name
+            elif name not in space and not outer and not hasattr(builtins, name):  # to be defined later
+                self._guard(space, "get", name, "is", None, name)
 
-    def _in_list(self, x: list[Any], path: str) -> Iterator[Found]:
-        if not all(isinstance(part, _PLAIN) for part in x):
-            self._guard_items(x, list(x), path, enumerate(x))
-            yield from ((part, f"{path}[{i}]") for i, part in enumerate(x))
-            return
-        # A list of numbers may be a log: it may grow meanwhile.
-        self._lengths.append(Guard(x, "itself", None, "equals", list(x), path))
-        if x:  # as text, which tells 1, 1.0 and True apart, and 0.0 from -0.0
-            self._guard(x, "start", len(x), "equals", repr(x), path)
+    def _in_container(self, x: Any, path: str) -> Iterator[tuple[Any, str]]:
+        simple = {type(part) for part in (x.values() if isinstance(x, dict) else x)} <= _COMMON
+        if isinstance(x, dict):
+            self._guard(x, "order", None, "equals", list(x), path)
+            self._guard_items(x, dict(x), path, x.items())
+        elif isinstance(x, set):
+            self._guard_items(x, set(x), path, ())
+        elif isinstance(x, list) and simple and self._crowd <= CROWD:  # a list of numbers may be a log: it may grow
+            self._lengths.append(Guard(x, "size", None, "equals", len(x), path))
+            self.growing.append(x)
+            if x:
+                self._guard(x, "start", len(x), "equals", list(x), path)
+                self._guard_numbers(x, path, enumerate(x))
+        elif isinstance(x, list | deque):
+            self._guard_items(x, type(x)(x), path, enumerate(x))
+        if not simple:
+            parts = x.items() if isinstance(x, dict) else enumerate(x)
+            yield from ((part, f"{path}[{key!r}]") for key, part in parts)
 
-    def _in_object(self, x: Any, path: str) -> Iterator[Found]:
+    def _in_object(self, x: Any, path: str) -> Iterator[tuple[Any, str]]:
         attributes = getattr(x, "__dict__", None)
         if attributes is not None:  # an empty one too: what is set in it hides what the class says
+            self._crowd = max(self._crowd, len(attributes))
             self._guard_items(attributes, dict(attributes), path, attributes.items())
             yield from ((part, f"{path}.{key}" if path else key) for key, part in attributes.items())
         if not _own(type(x)):
@@ -247,7 +318,7 @@ class Surroundings:
                     yield content, f"{path}.{name}"
         yield type(x), type(x).__name__
 
-    def _in_class(self, x: Any, path: str) -> Iterator[Found]:
+    def _in_class(self, x: Any, path: str) -> Iterator[tuple[Any, str]]:
         """What the methods of a class read, and what stands in it for all of its instances."""
         if isinstance(x, property):
             yield from ((f, path) for f in (x.fget, x.fset) if f is not None)
@@ -261,30 +332,37 @@ class Surroundings:
 
     # -- Its conditions
 
-    def _guard(self, holder: Any, look: str, key: Any, relation: str, expected: Any, path: str) -> None:
-        self.guards.append(Guard(holder, look, key, relation, expected, path))
+    def _guard(
+        self, holder: Any, look: str, key: Any, relation: str, expected: Any, path: str, crowd: int | None = None
+    ) -> None:
+        crowd = self._crowd if crowd is None else crowd
+        if crowd <= MANY:
+            self.guards.append(Guard(holder, look, key, relation, expected, path, crowd))
 
     def _guard_place(self, holder: Any, look: str, key: Any, content: Any, path: str) -> None:
         """The same object must stand there; of numbers and texts, an equal one."""
-        if isinstance(content, _PLAIN) and not isinstance(content, bool | type(None)):
-            self._guard_number(holder, look, key, content, path)
-            self._guard(holder, look, key, "equals", content, path)
-        else:
-            self._guard(holder, look, key, "is", content, path)
-
-    def _guard_number(self, holder: Any, look: str, key: Any, x: Any, path: str) -> None:
-        """Numbers of several types are equal, and 0.0 is to -0.0: what is computed from them differs."""
-        if isinstance(x, int | float | np.number):
-            self._guard(holder, look, key, "has type", type(x), path)
-            if not x and not isinstance(x, int | np.integer):
-                self._guard(holder, look, key, "is shown", str(x), path)
+        known = isinstance(content, _PLAIN) and not isinstance(content, bool | type(None))
+        self._guard(holder, look, key, "same" if known else "is", content, path)
 
     def _guard_items(self, holder: Any, copy: Any, path: str, items: Any) -> None:
+        if self._crowd > CROWD and len(copy) == self._crowd:
+            self._guard(holder, "size", None, "equals", len(copy), path, crowd=0)
+        if self._crowd > MANY:
+            return
         self._guard(holder, "itself", None, "equals", copy, path)
+        self._guard_numbers(holder, path, items)
+
+    def _guard_numbers(self, holder: Any, path: str, items: Any) -> None:
+        """Parts that may be equal to others of another type, or to arrays."""
         for key, x in items:
-            self._guard_number(holder, "item", key, x, f"{path}.{key}")
-            if _may_equal_another(x):
-                self._guard(holder, "item", key, "is", x, f"{path}.{key}")
+            if isinstance(x, int | float | complex | np.number) or _may_equal_another(x):
+                self._guard_place(holder, "item", key, x, f"{path}.{key}")
+
+    def _guard_content(self, x: Any, path: str) -> None:
+        if memoryview(x).nbytes <= SMALL:
+            self._guard(x, "itself", None, "equals", x[:], path)
+        else:
+            self._guard(x, "size", None, "equals", len(x), path)
 
 
 class Memory:
@@ -292,43 +370,24 @@ class Memory:
 
     def __init__(self) -> None:
         self._prints: dict[int, tuple[Any, int, str]] = {}  # of each owner of memory
-        self.closely: set[int] = set()  # what NumPy alone may write into, and put back
-        self._written: set[int] = set()
-        self._moved: str | None = None
+        self._written: set[int] = set()  # by the program: the audit compares what it has written with the step
 
-    def watch(self, array: Array, path: str, closely: bool) -> None:
+    def watch(self, array: Array, path: str) -> None:
         """Notice what becomes of an array."""
         memory = owner(array)
         if id(memory) not in self._prints:
             self._prints[id(memory)] = (memory, _print(memory), path)
-        if closely:
-            self.closely.add(id(memory))
 
-    def reading(self, array: Array) -> None:
-        """The program reads an array: a replay finds there what the program has written, and nothing else."""
-        key = id(owner(array))
-        if key in self.closely:
-            memory, print_, path = self._prints[key]
-            if _print(memory) != print_:
-                self._moved = self._moved or path
-
-    @contextmanager
-    def writing(self, target: Array) -> Iterator[None]:
-        """The program writes into an array: that is no change that a replay would miss, one before it is."""
-        self.reading(target)
-        yield
-        key = id(owner(target))
-        self._written.add(key)
-        if key in self.closely:
-            memory, _, path = self._prints[key]
-            self._prints[key] = (memory, _print(memory), path)
+    def writing(self, target: Array) -> None:
+        """The program writes into an array: that is no change that a replay would miss."""
+        self._written.add(id(owner(target)))
 
     def changed(self) -> str | None:
         """What NumPy alone has written into."""
         for key, (memory, print_, path) in self._prints.items():
-            if (key in self.closely or key not in self._written) and _print(memory) != print_:
+            if key not in self._written and _print(memory) != print_:
                 return path
-        return self._moved
+        return None
 
 
 def _print(array: Any) -> int:
@@ -341,6 +400,13 @@ def _global_names(code: types.CodeType) -> tuple[str, ...]:
     own = [step.argval for step in dis.get_instructions(code) if step.opname in ("LOAD_GLOBAL", "LOAD_NAME")]
     inner = [name for part in code.co_consts if isinstance(part, types.CodeType) for name in _global_names(part)]
     return tuple(dict.fromkeys((*own, *inner)))
+
+
+@functools.lru_cache(maxsize=1024)
+def _names(code: types.CodeType) -> frozenset[str]:
+    """All names that a function reads, of attributes too."""
+    inner = [_names(part) for part in code.co_consts if isinstance(part, types.CodeType)]
+    return frozenset(code.co_names).union(*inner)
 
 
 def _may_equal_another(x: Any) -> bool:
@@ -356,21 +422,34 @@ _PACKAGE = __name__.partition(".")[0]
 
 def _ours(x: Any) -> bool:
     """Whether a function or class is of this package."""
-    return (x.__module__ or "").partition(".")[0] == _PACKAGE
+    return _package(x) == _PACKAGE
+
+
+def _package(x: Any) -> str:
+    """The package that a function or class comes from."""
+    module = x.__module__  # of a class written in C, this may be a descriptor
+    return module.partition(".")[0] if isinstance(module, str) else ""
 
 
 def _own(x: Any) -> bool:
     """Whether a class is of the program that is run, not of an installed library; true of what is no class."""
     if not isinstance(x, type):
         return True
-    module = x.__module__.partition(".")[0]
-    file = getattr(sys.modules.get(x.__module__), "__file__", None) or ""
-    return module not in ("builtins", _PACKAGE) and not file.startswith(_LIBRARIES)
+    return _package(x) not in ("builtins", _PACKAGE) and not _file(sys.modules.get(x.__module__)).startswith(_LIBRARIES)
+
+
+def _of_program(module: types.ModuleType) -> bool:
+    """Whether a module is of the program that is run."""
+    known = module.__name__ in sys.builtin_module_names or module.__name__.partition(".")[0] == _PACKAGE
+    return not known and not _file(module).startswith(_LIBRARIES)
+
+
+def _file(module: Any) -> str:
+    return getattr(module, "__file__", None) or ""
 
 
 def _foreign(x: Any) -> bool:
     """An object of a library that does not decide what a step computes."""
-    module = type(x).__module__.partition(".")[0]
-    return module in ("numpy", "builtins", "threading", "_thread", "logging", "weakref") or isinstance(
+    return _package(type(x)) in ("numpy", "builtins", "threading", "_thread", "logging", "weakref") or isinstance(
         x, types.CodeType
     )

@@ -195,6 +195,7 @@ class Guard:
     relation: str
     expected: Any
     path: str
+    crowd: int = 0  # the parts of the largest container that it looks into
 
 
 @dataclass(slots=True, eq=False)
@@ -210,9 +211,11 @@ class Trace:
     result: Any  # the step's result, with Values for Tensors
     returned: list[Value]
     structure: tuple[Any, Any]  # the arguments, with Values for arrays
+    same: tuple[int, ...]  # for each input the first that was given as the same array
     guards: list[Guard]
     state: State
     lock: Any
+    growing: list[list[Any]]  # lists of numbers: when one has grown, an audit is due
     audit: Any = None  # compares the program with the step, when a replay's turn comes
 
     def values(self) -> list[Value]:

@@ -20,6 +20,7 @@ from microgradnp.compiler.listing import Listing, listing
 from microgradnp.compiler.lower import lower
 from microgradnp.compiler.plan import Plan
 from microgradnp.compiler.source import Source, name_values, nested
+from microgradnp.compiler.trace import alike
 from microgradnp.engine.state import PLAIN, current
 from microgradnp.engine.tensor import Tensor, wrap
 
@@ -63,10 +64,15 @@ class Program:
             lines.append(f"if not ({' and '.join(f'{a} is {b}' for a, b in zip(given, seen, strict=True))}):")
             for a, v in zip(given, trace.inputs, strict=True):
                 lines.append(f"  if {a}.dtype != {source.constant(v.dtype)}: return MISS")
+            if len(given) > 1:
+                same = f"{source.constant(alike)}(({', '.join(given)}))"
+                lines.append(f"  if {same} != {trace.same}: return MISS")
             lines.append(f"  bind({', '.join(given)})")
         if trace.audit is not None:
             turn, audit = source.constant(trace.audit.turn), source.constant(trace.audit.run)
-            lines.append(f"if next({turn}[0], True): return {audit}(args, kwargs)")
+            limits = source.constant(trace.audit.limits)
+            grown = [f"len({source.constant(x)}) > {limits}[{i}] or " for i, x in enumerate(trace.growing)]
+            lines.append(f"if {''.join(grown)}next({turn}[0], True): return {audit}(args, kwargs)")
         lines.append("run()")
         for leaf, v in trace.gradients.items():
             lines.append(f"{source.constant(leaf)}._grad = {source.constant(plan.array(v))}")  # .grad: 0.2 us

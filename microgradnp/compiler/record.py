@@ -10,7 +10,6 @@ Tensor here, a *place*: what becomes of it is recorded, and what is written into
 
 from __future__ import annotations
 
-import pickle
 import random
 import sys
 import weakref
@@ -24,6 +23,7 @@ import numpy as np
 
 from microgradnp import tree
 from microgradnp.arrays import Array
+from microgradnp.compiler.generators import state_of
 from microgradnp.compiler.guards import Surroundings
 from microgradnp.compiler.ir import Operation, Part, Site, Value, assignment, copied, owner
 from microgradnp.engine.rules import Rule, Vjp
@@ -88,7 +88,7 @@ class Recorder(Machine):
         self._lifted: dict[int, tuple[Any, Tensor]] = {}  # arrays, and what stands for each
         self._shared: set[int] = set()  # results that lie in one memory with another
         self._kept_alive: list[Any] = []  # whose identity stands for something
-        self._watched = bool(surroundings.memory.closely)
+        self._failures: list[tuple[str, Exception]] = []  # errors of operations, which the step has not let through
         self._swept: Tensor | None = None  # whose rule is running
         self._errors: dict[str, Any] = dict(np.geterr())
         self.draws: dict[int, tuple[Any, Any]] = {}  # the generators drawn from, each with its state before
@@ -97,6 +97,23 @@ class Recorder(Machine):
             self._generators[id(generator)] = generator, state_of(generator)
 
     # -- Operations
+
+    def run(self, rule: Rule, values: list[Any], options: dict[str, Any]) -> Any:
+        """Compute a row of the table, and note that it fails."""
+        try:
+            return super().run(rule, values, options)
+        except Exception as error:
+            self._failures.append((rule.name, error))
+            raise
+
+    def check_failures(self) -> None:
+        """Raise if the step has caught an error of an operation: a replay would go the same way for ever."""
+        if self._failures:
+            name, error = self._failures[0]
+            raise RecordingError(
+                f"the step goes on after an error in {name} ({type(error).__name__}: {error}): a replay would go the "
+                "same way for ever. Let what may fail stand outside the step, or compile what cannot."
+            )
 
     def ran(self, t: Tensor, rule: Rule, inputs: tuple[Any, ...], arrays: list[Any], options: dict[str, Any]) -> None:
         """An operation of the table, that gave ``t``."""
@@ -270,14 +287,14 @@ class Recorder(Machine):
         operation.site = self._site()
         if id(place) not in self.before:
             self.before[id(place)] = place, array.copy()
-        with self.surroundings.memory.writing(array):
-            assignment(array, source)
+        self.surroundings.memory.writing(array)
+        assignment(array, source)
         self.operations.append(operation)
 
     def move(self, leaf: Tensor, array: Any) -> None:
         """No part of a program: a replay needs the array that was there when it was recorded."""
-        with self.surroundings.memory.writing(array):
-            super().move(leaf, array)
+        self.surroundings.memory.writing(array)
+        super().move(leaf, array)
 
     # -- Backward
 
@@ -361,8 +378,6 @@ class Recorder(Machine):
                 v = self.known[id(x)] = self._bound.setdefault(_place(x), Value(x, "bound"))
                 if v.array is not x:
                     self._kept_alive.append(x)
-            if v.kind == "bound" and self._watched:
-                self.surroundings.memory.reading(x)
             return v
         return Value(np.asarray(x), "constant") if isinstance(x, np.generic) else x
 
@@ -381,13 +396,13 @@ class Recorder(Machine):
 
     def _expand(self, t: Tensor, rule: Rule, arrays: list[Any], options: dict[str, Any]) -> bool:
         """Record, in place of one of the package's own operations, the NumPy calls that it is made of."""
-        count = len(self.operations)
+        count, failures = len(self.operations), len(self._failures)
         tensors = [wrap(a) if isinstance(a, np.ndarray) else a for a in arrays]
         try:
             with state(recording=False):
                 y = getattr(rule.forward, "_implementation", rule.forward)(*tensors, **options)
         except TypeError:  # written for arrays only: it stays one call
-            del self.operations[count:]
+            del self.operations[count:], self._failures[failures:]
             return False
         if type(y) is not Tensor or y.shape != t.shape or y.dtype != t.dtype:
             del self.operations[count:]
@@ -432,17 +447,3 @@ def _part(array: Array, index: Any) -> Array:
     """The view ``array[index]``, also of a single element."""
     parts = index if type(index) is tuple else (index,)
     return array[parts if any(part is ... for part in parts) else (*parts, ...)]
-
-
-def state_of(generator: Any) -> bytes:
-    """The state of a random generator, or of one of the two modules that have one."""
-    if generator is random:
-        return pickle.dumps(random.getstate())
-    if generator is np.random:
-        return pickle.dumps(np.random.get_state())  # noqa: NPY002  (to see whether the step has drawn from it)
-    return pickle.dumps(generator.bit_generator.state)
-
-
-def set_state(generator: Any, before: bytes) -> None:
-    """Put a random generator back to a state that it had."""
-    generator.bit_generator.state = pickle.loads(before)

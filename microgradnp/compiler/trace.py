@@ -6,7 +6,7 @@ results, the gradients, what is constant, and names.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,10 +14,11 @@ import numpy as np
 
 from microgradnp import tree
 from microgradnp.arrays import native, plain_array
-from microgradnp.compiler.guards import Surroundings
+from microgradnp.compiler.generators import set_state
+from microgradnp.compiler.guards import Surroundings, affordable
 from microgradnp.compiler.ir import Guard, Operation, Trace, Value, assignment, owner
 from microgradnp.compiler.optimise import mark_constants
-from microgradnp.compiler.record import Gradient, Recorder, RecordingError, set_state
+from microgradnp.compiler.record import Gradient, Recorder, RecordingError
 from microgradnp.engine.state import State, current, state
 from microgradnp.engine.tensor import Tensor, wrap
 from microgradnp.signatures import parameters_of
@@ -27,22 +28,40 @@ from microgradnp.transforms.graph import TRACKED
 def record(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Run:
     """Run a step, and write down what it computes."""
     now = current()
-    surroundings = Surroundings(function)
+    given = _named(function, args, kwargs)
+    surroundings = Surroundings(function, given)
     recorder = Recorder(surroundings)
-    structure = _structure(recorder, function, args, kwargs)
-    lifted = tree.map(lambda x: wrap(x.array) if type(x) is Value else x, structure)
+    structure = tree.like((args, kwargs), [_input(recorder, x, name) for name, x in given])
+    places: dict[int, Tensor] = {}  # what is given twice is one Tensor, so that `a is b` holds as it does in eager mode
+    values = [v for v in tree.leaves(structure) if type(v) is Value]
+    same = alike([x for (_, x), v in zip(given, tree.leaves(structure), strict=True) if type(v) is Value])
+    tensors = iter([places.setdefault(i, wrap(v.array)) for i, v in zip(same, values, strict=True)])
+    lifted = tree.map(lambda x: next(tensors) if type(x) is Value else x, structure)
+    before = [(path, id(x)) for path, x in tree.paths(lifted)]
     with state(machine=recorder):
         result = function(*lifted[0], **lifted[1])
+    recorder.check_failures()
+    if [(path, id(x)) for path, x in tree.paths(lifted)] != before:
+        raise RecordingError(
+            "the step changes a list or dict that it was given as an argument: in a replay nothing would become of it. "
+            "Return what is new, and change the list or dict outside the step."
+        )
     recorder.check_draws()
-    return Run(function, recorder, surroundings, structure, result, now)
+    return Run(function, recorder, surroundings, structure, same, result, now)
 
 
-def _structure(recorder: Recorder, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    """The arguments, with Values for arrays."""
+def _named(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[tuple[str, Any]]:
+    """All that the arguments hold, with its names."""
     names = [p.name for p in parameters_of(function)]
     named = [(names[i] if i < len(names) else f"argument_{i}", x) for i, x in enumerate(args)]
-    found = [leaf for name, x in (*named, *kwargs.items()) for leaf in tree.paths(x, name)]
-    return tree.like((args, kwargs), [_input(recorder, x, name) for name, x in found])
+    return [leaf for name, x in (*named, *kwargs.items()) for leaf in tree.paths(x, name)]
+
+
+def alike(arrays: Sequence[Any]) -> tuple[int, ...]:
+    """For each array or Tensor, the place of the first that is the same array."""
+    first: dict[int, int] = {}
+    found = [x._value if isinstance(x, Tensor) else x for x in arrays]
+    return tuple([i if isinstance(x, np.generic) else first.setdefault(id(x), i) for i, x in enumerate(found)])
 
 
 def _input(recorder: Recorder, x: Any, name: str) -> Any:
@@ -73,6 +92,7 @@ class Run:
     recorder: Recorder
     surroundings: Surroundings
     structure: Any
+    same: tuple[int, ...]
     result: Any
     state: State
 
@@ -131,9 +151,11 @@ class Run:
             result=result,
             returned=returned,
             structure=self.structure,
+            same=self.same,
             guards=guards,
             state=self.state,
             lock=lock,
+            growing=self.surroundings.growing,
         )
 
     def guards(self) -> list[Guard]:
@@ -148,7 +170,8 @@ class Run:
                 found.append(Guard(t, "attribute", "_value", "is", leaf.array, describe(t)))
                 found.append(Guard(t, "attribute", TRACKED, "is", leaf.tracked, describe(t)))
         used = {id(owner(v.array)) for v in self.recorder.known.values() if v.kind == "bound"}
-        return [*found, *self.surroundings.guards, *self.surroundings.contents(used)]
+        found += [*self.surroundings.guards, *self.surroundings.contents(used)]
+        return affordable(found, len(self.recorder.operations))
 
     def _results(self) -> tuple[Any, list[Value]]:
         """The step's result with Values for what it has computed, and these Values."""

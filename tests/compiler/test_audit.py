@@ -101,7 +101,6 @@ AT_EACH_CALL = (
     clock,
     iterator,
     generator,
-    line,
     attribute_of_a_module,
     array_of_which_numpy_makes_something,
     file_like,
@@ -119,6 +118,12 @@ def test_what_changes_at_each_call_is_found_at_the_second(make):
     assert seen[0].filename == __file__
     assert [compiled(X).item() for _ in range(3)] == [12.0, 16.0, 20.0]  # and no further warning
     assert "0 programs" in repr(compiled)
+
+
+def test_a_queue_is_seen_to_get_shorter():
+    compiled = mg.compile(line())
+    with pytest.warns(RuntimeWarning, match=r"changes numbers\.queue at every call"):
+        assert [compiled(X).item() for _ in range(5)] == [4.0, 8.0, 12.0, 16.0, 20.0]
 
 
 def test_a_real_clock_is_found_at_the_second_call():
