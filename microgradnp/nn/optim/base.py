@@ -199,6 +199,7 @@ class Optimizer(metaclass=_Complete):
     _dtype: np.dtype[Any] = np.dtype(np.float64)  # of the group that is being updated
 
     def __init__(self, parameters: Iterable[Tensor], lr: float) -> None:
+        self.__dict__.pop("_complete", None)  # it may be made anew in its place
         self.lr = lr
         self.parameters = _checked(parameters, type(self).__name__)
         groups: dict[np.dtype[Any], list[tuple[int, Tensor]]] = {}
