@@ -147,8 +147,9 @@ def _widths(context: click.Context, parameter: click.Parameter, text: str) -> li
         widths = [int(width) for width in text.split(",")]
     except ValueError:
         widths = [0]
-    if min(widths) < 1:
-        raise InputError(f"--hidden {text!r}: give the width of each hidden layer, such as 8 or 8,8.")
+    if min(widths) < 1 or len(widths) > 100:
+        many = f"{len(widths):,} hidden layers are more than will learn; " if len(widths) > 100 else ""
+        raise InputError(f"--hidden {text[:60]!r}: {many}give the width of each hidden layer, such as 8 or 8,8.")
     return widths
 
 
@@ -167,7 +168,7 @@ def _check_size(rows: int, inputs: int, hidden: Sequence[int]) -> None:
     widths = [inputs, *hidden, 1]
     weights = sum((a + 1) * b for a, b in pairwise(widths))
     size = 8 * (4 * weights + 4 * rows * sum(widths))  # a gradient and Adam's two means for each; values and gradients
-    if size > MEMORY or len(hidden) > 1000:
+    if size > MEMORY:
         raise InputError(
             f"--hidden {','.join(map(str, hidden))[:60]}: a network with {weights:,} weights, which takes some "
             f"{size // 10**9:,} GB on {rows:,} rows; give fewer or narrower layers, such as 8 or 32,32."

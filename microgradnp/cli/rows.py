@@ -41,6 +41,7 @@ NO_TEXT = {
     b"SQLite": "a database; write the table as CSV",
     b"%PDF": "a PDF document; save the table as CSV",
 }
+FORMS: tuple[Literal["NFC"], Literal["NFKC"]] = ("NFC", "NFKC")
 HEAD = 200  # lines among which the row of names must be
 
 
@@ -95,8 +96,7 @@ def source_of(path: str | Path) -> str:
 
 def places(header: Sequence[str], name: str) -> list[int]:
     """Where a column of this name stands: spelt the same or, failing that, the same but for the letters' forms."""
-    forms: tuple[Literal["NFC"], Literal["NFKC"]] = ("NFC", "NFKC")
-    for form in forms:
+    for form in FORMS:
         found = [i for i, cell in enumerate(header) if _spelt(cell, form) == _spelt(name, form)]
         if found:
             return found
@@ -187,7 +187,9 @@ def _layout(text: str, names: Sequence[str]) -> Layout:
         for top in filled:
             for header in _headers(rows[top], separator):
                 found = sum(bool(places(header, name)) for name in names)
-                fitting = [s for s in (separator, *SEPARATORS) if found and _fits_below(readings[s][top + 1 :], header)]
+                fitting = [
+                    s for s in (separator, *SEPARATORS) if found and _fits_below(readings[s][top + 1 :], header, names)
+                ]
                 score = (found, bool(fitting), top == first, len(header) > 1, -order)
                 layouts.append(Layout(score, top, header, fitting[0] if fitting else separator))
     return max(layouts, key=lambda layout: layout.score, default=Layout((0,), 0, [], ","))
@@ -209,9 +211,10 @@ def _headers(row: list[str], separator: str) -> list[list[str]]:
     return [row[1:] if separator == " " and not name else [name, *row[1:]], row]
 
 
-def _fits_below(rows: list[list[str]], header: list[str]) -> bool:
+def _fits_below(rows: list[list[str]], header: list[str], names: Sequence[str]) -> bool:
     row = next((row for row in rows if not _idle(row, header)), [])
-    return len(row) > 1 and fits(row, header)
+    again = all(places(row, name) for name in names)  # the names in a comment, and in a row of their own below it
+    return len(row) > 1 and fits(row, header) and not again
 
 
 def _comment(row: list[str]) -> bool:

@@ -39,9 +39,12 @@ def read_columns(path: str | Path, names: Sequence[str], *, gaps: bool = False) 
         raise TableError(f"{rows.source}: no rows of numbers below the column names.")
     for number, row in rows.body:
         if not fits(row, rows.header):
+            remedy = "fill it up or leave it out"
+            if len(row) > len(rows.header):
+                remedy = f"where a cell has a {rows.separator!r} in it, put double quotes around it, or separate by ';'"
             raise TableError(
                 f"{rows.source}, row {number}, column {rows.header[columns[0]]!r}: the row has {len(row)} "
-                f"cell{'s' * (len(row) != 1)}, but the header has {len(rows.header)}."
+                f"cell{'s' * (len(row) != 1)}, but the header has {len(rows.header)}; {remedy}."
             )
     cells = [[row[i] for i in columns] for _, row in rows.body]
     comma = _decimal_comma([cell for row in cells for cell in row], rows.separator)
@@ -104,10 +107,10 @@ def _number(where: str, cell: str, comma: bool) -> float:
     try:
         value = float(text.replace(",", ".") if comma else text)
     except ValueError:
-        hint = (
-            "; write numbers with one decimal sign, and no separator of thousands" if re.search(r"\d,\d", cell) else ""
-        )
-        raise TableError(f"{where}: {cell!r} is not a number{hint}.") from None
+        remedy = "mend it or leave the row out"
+        if re.search(r"\d,\d", cell):
+            remedy = "write numbers with one decimal sign, and no separator of thousands"
+        raise TableError(f"{where}: {cell!r} is not a number; {remedy}.") from None
     if not math.isfinite(value):
         raise TableError(f"{where}: {cell!r} is not a finite number; fill it in or leave the row out.")
     return value

@@ -84,6 +84,8 @@ def test_what_savetxt_writes_is_read_back(delimiter, header, comments, tmp_path)
 
 
 READ = {
+    "the names in a comment too": "# x y\nx,y\n1,2\n3,4\n",
+    "another table above": "a,b\n5,6\n\nx,y\n1,2\n3,4\n",
     "a table in Markdown": "| x | y |\n|---|:-:|\n| 1 | 2 |\n| 3 | 4 |\n",
     "a table of psql's": " x | y \n---+---\n 1 | 2\n 3 | 4\n",
     "a table of MySQL's": "+---+---+\n| x | y |\n+---+---+\n| 1 | 2 |\n| 3 | 4 |\n+---+---+\n",
@@ -141,7 +143,9 @@ REFUSED = {
     "x\ty\n1,234\t2\n5,678\t3\n": "row 2, column 'x': '1,234' is not a number; write numbers with one decimal sign",
     "x;y\n1,5;2.5\n": "'1,5' is not a number; write numbers with one decimal sign",
     "x;y\n1.234,5;2\n": "'1.234,5' is not a number; write numbers with one decimal sign",
-    "x,y\n1,5,2,5\n": "the row has 4 cells, but the header has 2",
+    "x,y\n1,5,2,5\n": "the row has 4 cells, but the header has 2; .* or separate by ';'",
+    "x,y\n1,2\n\nSource: me\n": "row 4, column 'x': the row has 1 cell, but the header has 2; fill it up",
+    "x,y\nseconds,cm\n1,2\n": "row 2, column 'x': 'seconds' is not a number; mend it or leave the row out",
     "0.0 1.0\n2.0 3.0\n": "no column 'x'; it has '0.0', '1.0'. Give the table a row of column names",
     "x,y\n12%,3\n": "'12%' is not a number",
     '"\n"\n': "the file is empty",
