@@ -193,8 +193,8 @@ class _Examination:
             judge_unchanged(sight.before, problem, "backward", faults)
             if hand is not None:
                 result = hand(*problem.args, **problem.options)
-                judge_unchanged(sight.before, problem, "hand", faults)
                 slopes["hand"] = by_hand(result, problem, sight.value, sight.weights, faults)
+                judge_unchanged(sight.before, problem, "hand", faults)
         return slopes
 
     # -- Compare
@@ -300,8 +300,25 @@ class _Examination:
         worst = verdict.worst
         if worst is not None and (verdict.failures or report.worst is None or worst.relative > report.worst.relative):
             report.worst = worst
-        if verdict.failures:
-            report.hint = hint(verdict)
+        # A mutant's is not asked for.
+        if verdict.failures and self.settings.machine is None and (others := self._elsewhere(verdict.where)):
+            report.hint = hint(verdict, others)
+
+    def _elsewhere(self, where: tuple[str, int]) -> list[Case]:
+        """The same entries at other points, for a factor may fit by chance at one."""
+        found: list[Case] = []
+        rng = np.random.default_rng(self.settings.seed)
+        for width in (-0.3, 1.0, 0.3, 0.1, 0.1):
+            try:
+                moved = self.problem.elsewhere(rng, width)
+                other = replace(self, problem=moved, report=Report(self.problem.name, self.problem.names), rng=rng)
+                if sight := other.look():
+                    found.append(other.compare(sight, other.differentiate(sight), other.directions()).case)
+            except Exception:  # outside the domain of the function, or of what is by hand
+                continue
+            if len(found) == 2:
+                break
+        return found
 
 
 def _in_float64(wide: Problem) -> Array | None:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from microgradnp.check.examine import Settings, examine
-from microgradnp.check.problem import Function, Problem
+from microgradnp.check.problem import Function, Problem, require_function
 from microgradnp.check.report import Report
 
 
@@ -90,6 +90,9 @@ def gradients(
       worst entry          x
     ...
     """
+    __tracebackhide__ = True  # a failing test shows the verdict and the user's line
+    if hand is not None:
+        require_function(hand)
     if strategy is not None:
         if args:
             raise TypeError("check.gradients takes the arguments themselves or a strategy that draws them, not both.")
@@ -108,9 +111,13 @@ assert_gradients = gradients
 def _over_draws(strategy: Any, f: Function, settings: dict[str, Any]) -> Report:
     from microgradnp.check.strategies import for_each
 
+    __tracebackhide__ = True
     reports: list[Report] = []
 
-    for_each(strategy, lambda *args: reports.append(gradients(f, *args, **settings)))
+    try:
+        for_each(strategy, lambda *args: reports.append(gradients(f, *args, **settings)))
+    except GradientError as error:
+        raise error.with_traceback(None) from None  # hypothesis's frames and ours say nothing
     report = max(reports, key=lambda r: r.worst.relative if r.worst else 0.0)
     report.draws = len(reports)
     report.entries = sum(r.entries for r in reports)

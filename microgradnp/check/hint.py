@@ -1,16 +1,21 @@
 """What a wrong gradient might be, from its ratio to the right one: a sign, a factor, a transposition."""
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
 from microgradnp.check.problem import Array
 
 
-def perhaps(returned: Array, reference: Array, shape: tuple[int, ...] = ()) -> str:
-    """What a wrong gradient might be, from the ratio to the right one; empty if nothing fits."""
-    if not np.isfinite(returned).all():
+def perhaps(points: Sequence[Array], references: Sequence[Array], shape: tuple[int, ...] = ()) -> str:
+    """What a wrong gradient might be, from the ratio to the right one at several points; empty if nothing fits.
+
+    The first point is the one that is talked of.
+    """
+    if not np.isfinite(points[0]).all():
         return "not a number: a division by zero, an overflow or 0 * inf on the way"
+    returned, reference = np.concatenate(points), np.concatenate(references)
     use = np.abs(reference) > 1e-9 * np.abs(reference).max(initial=0)
     if not use.any():
         return ""
@@ -21,13 +26,12 @@ def perhaps(returned: Array, reference: Array, shape: tuple[int, ...] = ()) -> s
     if np.allclose(ratio, factor, rtol=1e-5):
         if math.isclose(factor, -1, rel_tol=1e-5):
             return "the sign: it is minus the derivative"
-        simple = fraction(factor)
-        if simple or ratio.size > 1:
-            entries = f", in all {ratio.size} entries" if ratio.size > 1 else ""
-            return f"a factor: it is {simple or format(factor, '.6g')} times the derivative{entries}"
+        entries = f", in all {points[0].size} entries" if points[0].size > 1 else ""
+        return f"a factor: it is {fraction(factor) or format(factor, '.6g')} times the derivative{entries}"
     if np.allclose(np.abs(ratio), 1, rtol=1e-5):
         return "the sign, in some of the entries"
-    if len(shape) == 2 and shape[0] == shape[1] and np.allclose(returned.reshape(shape), reference.reshape(shape).T):
+    pairs = [(a.reshape(shape), b.reshape(shape)) for a, b in zip(points, references, strict=True) if len(shape) == 2]
+    if pairs and shape == shape[::-1] and all(np.allclose(a, b.T) for a, b in pairs):
         return "it is transposed"
     return ""
 
@@ -44,3 +48,25 @@ def fraction(ratio: float) -> str:
 
 def _is_whole(number: float) -> bool:
     return abs(number) < 1000.5 and round(number) != 0 and math.isclose(number, round(number), rel_tol=1e-6)
+
+
+def times(factor: float, sizes: dict[int, str]) -> tuple[str, str]:
+    """A factor in words, and what it says of the mistake; empty texts if it is no simple one."""
+    sign = "minus " if factor < 0 else ""
+    size = abs(factor)
+    for n, what in sizes.items():
+        if math.isclose(size, n, rel_tol=1e-6):
+            return f"{sign}{n} times", f"1/{what[0]} is missing, {what}"
+        if math.isclose(size * n, 1, rel_tol=1e-6):
+            mean = " (a mean over the classes)" if what[0] == "K" else ""
+            return f"{sign}1/{n} of", f"there is a 1/{what[0]} too many{mean}, {what}"
+    for n, what in sizes.items():
+        for m, other in sizes.items():
+            if n != m and math.isclose(size * m, n, rel_tol=1e-6):
+                return f"{sign}{n}/{m} of", f"it is divided by {m} instead of {n}, {other}, and {what}"
+    if math.isclose(size, 0.5, rel_tol=1e-6):
+        return f"{sign}half", "a factor 2 is missing"
+    if math.isclose(size, 2, rel_tol=1e-6):
+        return f"{sign}twice", "there is a factor 2 too many"
+    simple = fraction(factor)
+    return (f"{simple} times", "everywhere") if simple else ("", "")

@@ -41,6 +41,10 @@ class Leaf:
         index = np.unravel_index(i, self.array.shape)
         return f"{self.name}[{', '.join(map(str, index))}]" if index else self.name
 
+    def has(self, entry: int) -> bool:
+        """Whether one of all variables' entries is its own."""
+        return entry in range(self.part.start, self.part.stop)
+
     def holding(self, numbers: Array) -> Any:
         """A value of this kind, shape and dtype (but complex, if they are) that is made of these numbers."""
         kept = numbers.dtype.kind == "c"
@@ -171,7 +175,17 @@ class Problem:
         """The same function at a point so close by that nothing changes but that no two numbers are tied."""
         shift = self.scales * rng.uniform(2.0**-13, 2.0**-12, self.size) * rng.choice([-1.0, 1.0], self.size)
         x = self.x + shift
-        return self.moved(self.put([leaf.holding(x[leaf.part].copy()) for leaf in self.leaves]))
+        return self.moved(self.put([leaf.holding(x[leaf.part]) for leaf in self.leaves]))
+
+    def elsewhere(self, rng: "np.random.Generator", width: float) -> "Problem":
+        """The same function at another point: with a width of 1 far off, of 0.1 near by; a negative one mirrors it."""
+        x = self.x.copy()
+        for leaf in self.leaves:
+            own = x[leaf.part]
+            typical = np.abs(own).mean() if own.any() else 1.0
+            stretched = own * np.copysign(np.exp(0.5 * width * rng.standard_normal(own.shape)), width)
+            x[leaf.part] = stretched + width**2 * (np.abs(own) + typical) * rng.standard_normal(own.shape)
+        return self.moved(self.put([leaf.holding(x[leaf.part]) for leaf in self.leaves]))
 
     def widened(self) -> "Problem":
         """The same function at the same point, with all arrays in float64."""
@@ -211,16 +225,17 @@ class Problem:
 
     def leaf_of(self, entry: int) -> Leaf:
         """The array that an entry belongs to."""
-        return next(leaf for leaf in self.leaves if leaf.part.start <= entry < leaf.part.stop)
+        return next(leaf for leaf in self.leaves if leaf.has(entry))
 
     def snapshot(self) -> list[Any]:
         """What the arguments hold now."""
         return [np.array(x) if isinstance(x, np.ndarray) else x for x in self.everything]
 
-    def changed_since(self, before: list[Any]) -> Iterator[str]:
-        """The arguments that hold something else than they did."""
+    def put_back(self, before: list[Any]) -> Iterator[str]:
+        """Let the arguments hold what they held before, and say which of them did not."""
         for old, new in zip(before, self.everything, strict=True):
             if isinstance(old, np.ndarray) and not np.array_equal(old, new, equal_nan=old.dtype.kind == "f"):
+                np.copyto(new, old)
                 yield next((leaf.name for leaf in self.leaves if leaf.value is new), "a constant argument")
 
 
@@ -295,11 +310,27 @@ def flat(value: Any, keep: bool = False) -> Array:
     return out if keep else out.astype(np.float64, copy=False)
 
 
+# -- By hand -----------------------------------------------------------------------------------------------------------
+
+
+def require_function(hand: Any) -> None:
+    """Refuse a gradient where the function that computes it is meant."""
+    if not callable(hand):
+        shape = f" of shape {np.shape(hand)}" if isinstance(hand, np.ndarray | Tensor) else ""
+        raise TypeError(
+            f"hand must be a function that takes the same arguments and returns the gradients; got "
+            f"{type(hand).__name__}{shape}. It is called at several points."
+        )
+
+
 def hand_leaves(result: Any, problem: Problem) -> list[Any]:
     """What a gradient function returned, one array for each variable."""
     arguments = list(dict.fromkeys(leaf.argument for leaf in problem.leaves))
     parts = tuple(result) if isinstance(result, tuple | list) else (result,)
-    if len(arguments) == 1:
+    named = {problem.arguments[i]: problem.args[i] for i in arguments}
+    if isinstance(result, dict) and (len(named) > 1 or not isinstance(problem.args[arguments[0]], dict)):
+        parts = tuple(_by_key(result, named, problem.name).values())
+    elif len(arguments) == 1:
         nested = isinstance(problem.args[arguments[0]], tuple | list | dict)
         if nested or (isinstance(result, list) and len(parts) != 1):
             parts = (result if nested else np.array(result),)
@@ -314,7 +345,7 @@ def hand_leaves(result: Any, problem: Problem) -> list[Any]:
     for i, part in zip(arguments, parts, strict=True):
         own = [leaf for leaf in problem.leaves if leaf.argument == i]
         everything = tree.leaves(problem.args[i])
-        found = tree.leaves(part)
+        found = tree.leaves(_by_key(part, problem.args[i], problem.arguments[i]))
         if len(found) == len(everything) != len(own):
             first = len(tree.leaves(problem.args[:i]))
             found = [found[leaf.place - first] for leaf in own]
@@ -325,6 +356,24 @@ def hand_leaves(result: Any, problem: Problem) -> list[Any]:
             )
         out += map(plain, found)
     if any(g is None for g in out):
-        missing = ", ".join(leaf.name for leaf, g in zip(problem.leaves, out, strict=True) if g is None)
-        raise TypeError(f"hand returned None as the gradient by {missing}.")
+        missing = [leaf.name for leaf, g in zip(problem.leaves, out, strict=True) if g is None]
+        raise TypeError(f"hand returned None as the gradient by {', '.join(missing)}, or nothing under that key.")
     return out
+
+
+def _by_key(gradients: Any, argument: Any, name: str) -> Any:
+    """The same gradients, those in dicts in the order of the argument's keys; None where a key is missing."""
+    if isinstance(argument, tree.SEQUENCES) and isinstance(gradients, tree.SEQUENCES):
+        if len(argument) == len(gradients):
+            pairs = enumerate(zip(gradients, argument, strict=True))
+            return [_by_key(g, part, f"{name}[{i}]") for i, (g, part) in pairs]
+    elif isinstance(argument, dict) and isinstance(gradients, dict):
+        if unknown := [repr(key) for key in gradients if key not in argument]:
+            keys = ", ".join(map(repr, argument))
+            raise TypeError(f"hand returned a gradient for {name}[{unknown[0]}], but {name} has the keys {keys}.")
+        nothing = {key: tree.map(lambda _: None, part) for key, part in argument.items()}
+        return {
+            key: _by_key(gradients[key], part, f"{name}[{key!r}]") if key in gradients else nothing[key]
+            for key, part in argument.items()
+        }
+    return gradients

@@ -6,7 +6,6 @@ trust: it must agree with the differences wherever these settle.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import numpy as np
 
@@ -113,10 +112,10 @@ class View:
         return y if self.weights is None else self.weights @ y
 
 
-def gradient_by_differences(problem: Problem, variables: Sequence[Any]) -> list[Array]:
-    """The gradient of the sum of the outputs at another point, by the references alone, one array for each variable."""
-    moved = problem.moved(problem.put(variables)).widened()
-    middle = flat(moved.call([leaf.value for leaf in moved.leaves]))
-    view = View(moved, middle, EPS, np.ones((1, middle.size)))
-    value = view.along(moved.along(range(moved.size))).value
-    return [value[leaf.part, 0].reshape(leaf.array.shape) for leaf in moved.leaves]
+def gradient_by_differences(problem: Problem) -> list[Array]:
+    """The gradient of the sum of the outputs, by the references alone, one array for each variable."""
+    wide = problem.widened()
+    middle = flat(wide.call([leaf.value for leaf in wide.leaves]))
+    view = View(wide, middle, EPS, np.ones((1, middle.size)))
+    value = view.along(wide.along(range(wide.size))).value
+    return [value[leaf.part, 0].reshape(leaf.array.shape) for leaf in wide.leaves]

@@ -135,8 +135,8 @@ def by_hand(result: Any, problem: Problem, value: Any, weights: Array, faults: l
 
 
 def judge_unchanged(before: list[Any], problem: Problem, who: str, faults: list[str]) -> None:
-    """A fault for each argument that does not hold what it held before."""
-    faults += [f"{name}: {who} changes it in place" for name in problem.changed_since(before)]
+    """A fault for each argument that does not hold what it held before, which it is given back."""
+    faults += [f"{name}: {who} changes it in place" for name in problem.put_back(before)]
 
 
 def _judge_array(g: Any, leaf: Leaf, source: str, faults: list[str]) -> bool:

@@ -180,16 +180,20 @@ def _names(problem: Problem, direction: Direction) -> tuple[str, str]:
     return name, name
 
 
-def hint(verdict: Verdict) -> str:
-    """What the mistake might be, from the entries of the worst one's array."""
+def hint(verdict: Verdict, others: Sequence[Case]) -> str:
+    """What the mistake might be, from the entries of the worst one's array, at other points too; empty if unknown."""
     case = verdict.case
     source, i = verdict.where
     u = case.directions[i].entry
     if verdict.worst is None or not math.isfinite(verdict.worst.reference) or u is None:
         return ""
     leaf = case.problem.leaf_of(u)
-    same = [k for k, v in enumerate(case.directions) if v.entry is not None and case.problem.leaf_of(v.entry) is leaf]
-    got, value = case.returned[source], case.reference.value
-    known = got.given[same] & np.isfinite(value[same])
-    whole = known.shape == (leaf.array.size, 1) and bool(known.all())
-    return perhaps(got.values[same][known], value[same][known], leaf.array.shape if whole else ())
+    returned, right, whole = [], [], True
+    for each in (case, *others):
+        same = [k for k, v in enumerate(each.directions) if v.entry is not None and leaf.has(v.entry)]
+        got, value = each.returned[source], each.reference.value
+        known = got.given[same] & np.isfinite(value[same])
+        whole = whole and known.shape == (leaf.array.size, 1) and bool(known.all())
+        returned.append(got.values[same][known])
+        right.append(value[same][known])
+    return perhaps(returned, right, leaf.array.shape if whole else ())

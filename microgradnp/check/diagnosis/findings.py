@@ -15,11 +15,10 @@ from typing import Any
 import numpy as np
 
 from microgradnp import tree
-from microgradnp.check.diagnosis.mistakes import Candidate, Point, candidates, data_names
+from microgradnp.check.diagnosis.mistakes import Candidate, Point, candidates, sizes_of
 from microgradnp.check.diagnosis.program import Graph
-from microgradnp.check.hint import fraction
-from microgradnp.check.problem import Array, Function, Leaf, NotFiniteError, Problem
-from microgradnp.check.references import gradient_by_differences
+from microgradnp.check.hint import fraction, times
+from microgradnp.check.problem import Array, Function, Leaf, NotFiniteError, Problem, require_function
 from microgradnp.check.report import Outcome
 from microgradnp.engine.state import state
 from microgradnp.engine.tensor import wrap
@@ -132,34 +131,53 @@ def diagnose(
       b  the derivative of tanh(z) by z is missing: a factor of the chain rule
          certain: ...
     """
+    require_function(hand)
     problem = Problem(f, args, options, argnums)
     notes: list[str] = []
-    drawn = [_point(problem, hand, [leaf.value for leaf in problem.leaves], notes)]
+    first = _point(problem, notes)
+    notes += [f"hand changes {name} in place: work on a copy" for name in first.ask(hand)]
     rng = np.random.default_rng(seed)
-    for attempt in range(8 * points):
-        if len(drawn) == points:
-            break
-        gently = attempt > 4 * points
-        try:
-            drawn.append(_point(problem, hand, [_moved(leaf, rng, gently) for leaf in problem.leaves], notes))
-        except NotFiniteError:
-            continue
+    drawn = [first, *_elsewhere(problem, hand, points - 1, (0.3, 1.0), rng)]
+    further: list[Point] = []
     name = getattr(hand, "__name__", "hand")
-    report = Diagnosis(name, problem.name, tuple(leaf.name for leaf in problem.leaves), [], len(drawn), notes[:1])
+    report = Diagnosis(name, problem.name, tuple(leaf.name for leaf in problem.leaves), [], len(drawn), notes)
     rtol = 1e-3 if problem.singles.any() else 1e-6
+    largest = _largest(g for p in drawn for g in p.right)
     for k, leaf in enumerate(problem.leaves):
-        near = _Near(rtol, _largest(p.right[k] for p in drawn))
+        # What is nothing beside the other gradients is the rounding of their common computation.
+        near = _Near(rtol, max(1e-5 * largest, _largest(p.right[k] for p in drawn)))
         if all(near(p.hand[k], p.right[k]) for p in drawn):
             continue
         for p in drawn:
             p.look_closer()
         # Close to a minimum the data points' parts cancel, and their rounding does not: it is measured by the parts.
-        near = _Near(rtol, max(near.magnitude, _largest(term[k] for p in drawn for term in p.terms)))
+        parts = (term[k] for p in drawn for term in (*p.terms, *p.others.values()))
+        near = _Near(rtol, max(near.magnitude, _largest(parts)))
         wrong = [p for p in drawn if not near(p.hand[k], p.right[k])]
         if wrong:
+            further = further or _elsewhere(problem, hand, 4, (-0.5, 1.0, 3.0), rng)
             at = [wrong[0], *(p for p in drawn if p is not wrong[0])]
-            report.findings.append(_explain(problem, leaf, k, at, near))
+            report.findings.append(_explain(problem, leaf, k, at, further, near))
     return report
+
+
+def _elsewhere(
+    problem: Problem, hand: Function, n: int, widths: Sequence[float], rng: "np.random.Generator"
+) -> list[Point]:
+    """Points drawn around the given one, near by and far off in turn, where all is finite."""
+    drawn: list[Point] = []
+    for attempt in range(8 * n):
+        if len(drawn) == n:
+            break
+        width = widths[attempt % len(widths)] / 2 ** (attempt // (n + 1))
+        try:
+            point = _point(problem.elsewhere(rng, width), [])
+            point.ask(hand)
+        except Exception:  # outside the domain of one of the two
+            continue
+        if all(np.isfinite(g).all() for g in point.hand):
+            drawn.append(point)
+    return drawn
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,11 +187,11 @@ class _Near:
     rtol: float
     magnitude: float
 
-    def __call__(self, a: Array, b: Array, factor: float = 1.0) -> bool:
+    def __call__(self, a: Array, b: Array) -> bool:
         if a.shape != b.shape:
             return False
         with np.errstate(all="ignore"):
-            allowed = np.maximum(np.abs(a), np.abs(b)) + 1e-3 * self.magnitude * max(1.0, abs(factor))
+            allowed = np.maximum(np.abs(a), np.abs(b)) + 1e-3 * self.magnitude
             return bool(np.all(np.abs(a - b) <= self.rtol * allowed))
 
 
@@ -181,17 +199,8 @@ def _largest(arrays: Iterable[Array]) -> float:
     return max((float(np.abs(a).max(initial=0)) for a in arrays), default=0.0)
 
 
-def _moved(leaf: Leaf, rng: "np.random.Generator", gently: bool) -> Any:
-    """A point near the given one, of the same sign."""
-    x = leaf.array
-    size = np.abs(x) + (0.0 if gently else 0.1 * (np.abs(x).mean() if x.size and x.any() else 1.0))
-    stretch = np.exp((0.1 if gently else 0.3) * rng.standard_normal(x.shape))
-    return leaf.holding(np.ravel(x * stretch + 0.1 * size * rng.standard_normal(x.shape)))
-
-
-def _point(problem: Problem, hand: Function, leaves: list[Any], notes: list[str]) -> Point:
-    point = Point(problem, hand, leaves)
-    variables = [wrap(np.array(leaf)) for leaf in leaves]
+def _point(problem: Problem, notes: list[str]) -> Point:
+    variables = [wrap(np.array(leaf.value)) for leaf in problem.leaves]
     for v in variables:
         v.requires_grad = True
     results: list[Any] = []
@@ -201,69 +210,75 @@ def _point(problem: Problem, hand: Function, leaves: list[Any], notes: list[str]
             results = [r for r in tree.leaves(problem.call(variables)) if is_tracked(r)]
     except Exception as error:  # it is written in another library, or for plain arrays alone
         reason = shorten(f"{type(error).__name__}: {error}", 120)
+    graph = None
     if results:
         with state(recording=True):
             totals = [r if r.size == 1 else np.sum(r) for r in results]
-            point.use(Graph(problem, variables, sum(totals[1:], totals[0])))
+            graph = Graph(problem, variables, sum(totals[1:], totals[0]))
     else:
         notes.append(f"only the numbers were looked at: {problem.name} does not run on Tensors ({reason})")
-        point.right = gradient_by_differences(problem, leaves)
+    point = Point(problem, graph)
     if not all(np.isfinite(g).all() for g in point.right):
         raise NotFiniteError(f"the gradient of {problem.name} is not finite at the given arguments.")
     return point
 
 
-def _explain(problem: Problem, leaf: Leaf, k: int, points: list[Point], near: _Near) -> Finding:
-    """The plainest of the mistakes that explain the gradient by hand; it is wrong at the first of the points."""
+def _explain(problem: Problem, leaf: Leaf, k: int, points: list[Point], further: list[Point], near: _Near) -> Finding:
+    """The plainest of the mistakes that explain the gradient by hand, which is wrong at the first of the points.
+
+    What explains it at the points, by a factor chosen there, must do so at further ones.
+    """
     bad = points[0]
-    plain: list[tuple[Candidate, float]] = []
-    scaled: list[tuple[Candidate, float]] = []
-    """Those that explain it together with a factor."""
-    for candidate in candidates(problem, bad, k):
-        factor = _fit(candidate, k, points, near)
-        if factor and candidate.kind == "right" and factor != 1.0:
-            plain.append((candidate, factor))
-        elif factor and candidate.kind != "right":
-            (plain if factor == 1.0 else scaled).append((candidate, factor))
+    sizes = sizes_of(problem, bad)
+    found = [(c, factor) for c in candidates(problem, bad, k) if (factor := _fit(c, k, points, near))]
+    if found:
+        for p in further:
+            p.look_closer()
+            wide = _Near(near.rtol, max(near.magnitude, _largest([p.right[k], *(term[k] for term in p.terms)])))
+            found = [(c, f) for c, f in found if (made := _made(c, p, k)) is not None and wide(p.hand[k], f * made)]
+    plain = [(c, factor) for c, factor in found if (factor == 1.0) != (c.kind == "right")]
+    # A factor beside another mistake counts if it is a simple one: any other is a number that was chosen to fit.
+    moving = any(not np.array_equal(p.hand[k], bad.hand[k]) for p in points)
+    scaled = [(c, factor) for c, factor in found if factor != 1.0 and c.kind != "right" and times(factor, sizes)[0]]
+    scaled = scaled if moving else []
     numbers = sum(p.right[k].size for p in points)
     example = _example(leaf, bad, k)
     if not plain and not scaled:
         text, evidence = "none of the known patterns explains it", f"{numbers} numbers compared"
         return Finding(leaf.name, "unknown", text, "unknown", evidence, example)
-    (kind, text), *words = (_words(candidate, factor, problem, bad) for candidate, factor in plain or scaled)
+    (kind, text), *words = (_words(candidate, factor, sizes) for candidate, factor in plain or scaled)
     # Another text of the same kind says the same again, unless it names other data.
     shifted = "it computes with"
     others = [t for other, t in words if other != kind or (shifted in t and shifted in text)]
     rivals = [t for other, t in words if other != kind]
     evidence = f"this explains {'all ' if numbers > 1 else ''}{numbers} numbers at {len(points)} points"
     evidence += ", but it is not the only mistake that does" if rivals else ", and no other known mistake does"
-    sure = "certain" if not rivals and numbers > 1 else "likely"
+    candidate, factor = (plain or scaled)[0]
+    # One number that is the same at every point is explained by any factor.
+    several = numbers > 1 and (moving or bad.hand[k].size > 1 or not bad.hand[k].any())
+    proven = bool(plain) and not rivals and not candidate.fitted and several
+    sure = "certain" if proven else "likely"
     return Finding(leaf.name, kind, text, sure, evidence, example, list(dict.fromkeys(others))[:3])
 
 
 def _fit(candidate: Candidate, k: int, points: list[Point], near: _Near) -> float | None:
     """The factor with which a candidate explains the gradient by hand at every point, or None."""
-    factor: float | None = None
+    close = _Near(near.rtol, min(near.magnitude, _largest(p.hand[k] for p in points)))
+    pairs: list[tuple[Array, Array]] = []
     for p in points:
         made = _made(candidate, p, k)
-        if made is None:
+        if made is None or not (near(p.hand[k], made) or close(p.hand[k], _share(p.hand[k], made) * made)):
             return None
-        if factor is None:
-            factor = 1.0 if near(p.hand[k], made) else _share(p.hand[k], made)
-        if not factor or not near(p.hand[k], factor * made, factor):
-            return None
-    return factor
-
-
-def _made(candidate: Candidate, p: Point, k: int) -> Array | None:
-    """The gradient that a mistake leads to; None if it cannot be made, or leads to another shape or no number."""
-    try:
-        with np.errstate(all="ignore"):
-            made = candidate.make(p, k)
-    except (ValueError, TypeError, IndexError):
+        pairs.append((p.hand[k], made))
+    if all(near(hand, made) for hand, made in pairs):
+        return 1.0
+    # What is nothing but rounding, times a large factor, would explain anything.
+    largest = _largest(made for _, made in pairs)
+    if largest <= 1e-6 * near.magnitude:
         return None
-    usable = made is not None and np.shape(made) == p.hand[k].shape and np.isfinite(made).all()
-    return np.asarray(made) if usable else None
+    stacked = [np.concatenate([np.ravel(each[i]) for each in pairs]) for i in (0, 1)]
+    factor = _share(*stacked)
+    return factor if 1e-6 < abs(factor) < 1e6 and close(stacked[0], factor * stacked[1]) else None
 
 
 def _share(a: Array, b: Array) -> float:
@@ -272,27 +287,28 @@ def _share(a: Array, b: Array) -> float:
     return float(np.vdot(b, a)) / length if length else 0.0
 
 
-def _words(candidate: Candidate, factor: float, problem: Problem, point: Point) -> tuple[str, str]:
+def _made(candidate: Candidate, p: Point, k: int) -> Array | None:
+    """The gradient that a mistake leads to; None if it cannot be made, or leads to another shape or no number."""
+    try:
+        with np.errstate(all="ignore"):
+            made = candidate.make(p, k)
+    except (ValueError, TypeError, IndexError, KeyError):
+        return None
+    usable = made is not None and np.shape(made) == p.hand[k].shape and np.isfinite(made).all()
+    return np.asarray(made) if usable else None
+
+
+def _words(candidate: Candidate, factor: float, sizes: dict[int, str]) -> tuple[str, str]:
     """What to say of a mistake and the factor beside it."""
     if candidate.kind != "right":
-        if factor == 1.0:
-            return candidate.kind, candidate.text
-        return candidate.kind, f"{candidate.text}; and a factor of {fraction(factor) or f'{factor:.6g}'} beside it"
+        beside = f"; and a factor of {fraction(factor) or f'{factor:.6g}'} beside it" if factor != 1.0 else ""
+        return candidate.kind, candidate.text + beside
     if math.isclose(factor, -1, rel_tol=1e-6):
         return "sign", "the sign is wrong: it is minus the gradient"
-    sign = "minus " if factor < 0 else ""
-    size = abs(factor)
-    for n in dict.fromkeys([len(point.terms), *map(len, data_names(problem).values())]):
-        what = f"N = {n} being the number of data points"
-        if n > 2 and math.isclose(size, n, rel_tol=1e-6):
-            return "factor", f"it is {sign}{n} times the gradient: 1/N is missing, {what}"
-        if n > 2 and math.isclose(size * n, 1, rel_tol=1e-6):
-            return "factor", f"it is {sign}1/{n} of the gradient: there is a 1/N too many, {what}"
-    if math.isclose(size, 0.5, rel_tol=1e-6):
-        return "factor", f"it is {sign}half the gradient: a factor 2 is missing"
-    if math.isclose(size, 2, rel_tol=1e-6):
-        return "factor", f"it is {sign}twice the gradient: there is a factor 2 too many"
-    return "factor", f"it is {fraction(factor) or f'{factor:.6g}'} times the gradient, everywhere"
+    amount, why = times(factor, sizes)
+    if why == "everywhere" or not amount:
+        return "factor", f"it is {amount or f'{factor:.6g} times'} the gradient, everywhere"
+    return "factor", f"it is {amount} the gradient: {why}"
 
 
 def _example(leaf: Leaf, p: Point, k: int) -> str:

@@ -7,13 +7,17 @@ to. Most are made in a backward pass over the function's own program.
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
 
+from microgradnp import tree
+from microgradnp.check.diagnosis.classes import Scores, class_mistakes, scores_of
 from microgradnp.check.diagnosis.program import Gradients, Graph, Passing, Segment, formula, segments
+from microgradnp.check.hint import times
 from microgradnp.check.problem import Array, Function, Problem, hand_leaves, plain
+from microgradnp.check.references import gradient_by_differences
 from microgradnp.engine.sweep import fitted, vjp_of
 from microgradnp.engine.tensor import Tensor
 from microgradnp.transforms.graph import Operation, is_tracked, operation
@@ -25,25 +29,32 @@ Make = Callable[..., Any]
 class Point:
     """One drawn point: the right gradients there, the gradients by hand, and the program."""
 
-    def __init__(self, problem: Problem, hand: Function, leaves: list[Any]) -> None:
-        self.values = [np.asarray(leaf) for leaf in leaves]
-        with np.errstate(all="ignore"):
-            returned = hand_leaves(hand(*problem.put(leaves), **problem.options), problem)
-        self.hand = [np.asarray(g, np.float64) for g in returned]
-        self.right: Gradients = []
-        self.graph: Graph | None = None
+    def __init__(self, problem: Problem, graph: Graph | None) -> None:
+        self.problem, self.graph = problem, graph
+        self.values = [leaf.array for leaf in problem.leaves]
+        self.right: Gradients = graph.gradients() if graph else gradient_by_differences(problem)
+        self.hand: Gradients = []
         self.terms: list[Gradients] = []
+        self.others: dict[str, Gradients] = {}
         self.segments: dict[tuple[int, int], list[Segment]] = {}
 
-    def use(self, graph: Graph) -> None:
-        """Look into the function's program."""
-        self.graph = graph
-        self.right = graph.gradients()
+    def ask(self, hand: Function) -> list[str]:
+        """Compute the gradients by hand; which of the arguments that changes in place, which are given back."""
+        given = self.problem.moved(tree.map(lambda x: x.copy() if isinstance(x, np.ndarray) else x, self.problem.args))
+        before = given.snapshot()
+        with np.errstate(all="ignore"):
+            self.hand = [np.array(g, np.float64) for g in hand_leaves(hand(*given.args, **given.options), given)]
+        return list(given.put_back(before))
+
+    @cached_property
+    def scores(self) -> tuple[int, Scores] | None:
+        """The scores of a classification, after their line of the program."""
+        return scores_of(self.graph) if self.graph else None
 
     def look_closer(self) -> None:
         """Find the parts of the program, once they are needed."""
         if self.graph is not None and not self.segments:
-            self.terms = self.graph.terms()
+            self.terms, self.others = self.graph.terms()
             self.segments = segments(self.graph)
 
 
@@ -54,6 +65,8 @@ class Candidate:
     kind: str
     text: str
     make: Make
+    fitted: bool = False
+    """Whether a number in it was chosen so that it fits."""
 
 
 def candidates(problem: Problem, point: Point, k: int) -> Iterator[Candidate]:
@@ -61,16 +74,23 @@ def candidates(problem: Problem, point: Point, k: int) -> Iterator[Candidate]:
     shape = point.right[k].shape
     if point.hand[k].shape != shape:
         yield from _shape_mistakes(point, k)
+        others = [j for j in range(len(point.right)) if point.right[j].shape == point.hand[k].shape]
+        yield from (_swapped(problem, j) for j in others)
         return
     yield Candidate("right", "", lambda p, k: p.right[k])
+    yield from _penalty_mistakes(point, k, sizes_of(problem, point))
     yield from _term_mistakes(point, k)
     yield from _entry_mistakes(problem, point, k)
     # Two that stand in each other's place are swapped; one alone may just as well lack what tells them apart.
     others = [j for j in range(len(point.right)) if j != k and point.right[j].shape == shape]
-    swapped = [j for j in others if np.allclose(point.hand[j], point.right[k], rtol=1e-6)]
+    swapped = [
+        j for j in others if point.hand[j].shape == shape and np.allclose(point.hand[j], point.right[k], rtol=1e-6)
+    ]
     yield from (_swapped(problem, j) for j in swapped)
     if point.graph is not None:
         data = data_names(problem)
+        if point.scores is not None:
+            yield from (Candidate(*mistake) for mistake in class_mistakes(point.scores[0]))
         yield from _chain_mistakes(problem, point, point.graph, data)
         yield from _operand_mistakes(point, point.graph, data)
         yield from _data_mistakes(point.graph, data)
@@ -115,6 +135,34 @@ def _repaired(repair: Callable[..., Any], p: Point, k: int) -> Any:
     return p.hand[k] / factor if factor and close else None
 
 
+def sizes_of(problem: Problem, point: Point) -> dict[int, str]:
+    """What a factor may be that stands for a number of something."""
+    rows = [len(point.terms), *map(len, data_names(problem).values())]
+    sizes = dict.fromkeys(rows, "N = {} being the number of data points")
+    if point.scores is not None:
+        sizes.setdefault(point.scores[1].z.shape[-1], "K = {} being the number of classes")
+    return {n: what.format(n) for n, what in sizes.items() if n > 2}
+
+
+def _penalty_mistakes(point: Point, k: int, sizes: dict[int, str]) -> Iterator[Candidate]:
+    """A term of the result that is forgotten, or counts with a wrong factor."""
+    rest = point.hand[k] - point.right[k]
+    for name, term in point.others.items():
+        length = float(np.vdot(term[k], term[k]))
+        if not length:
+            continue
+        count = 1 + float(np.vdot(term[k], rest)) / length
+        amount, why = times(count, sizes)
+        kind, words = "factor", f"is {amount or f'{count:.6g} times'} what it should be: {why or 'everywhere'}"
+        for exact, *special in ((0.0, "left out", "is forgotten"), (-1.0, "sign", "has the wrong sign")):
+            if math.isclose(count, exact, rel_tol=1e-6, abs_tol=1e-6):
+                count, amount, (kind, words) = exact, "exactly", special
+        if math.isclose(count, 2, rel_tol=1e-6) and name.startswith("the penalty"):
+            kind, words = "counted twice", "is counted twice: doubled"
+        make = lambda p, k, name=name, count=count: p.right[k] + (count - 1) * p.others[name][k]
+        yield Candidate(kind, f"{name} {words}", make, fitted=not amount)
+
+
 def _term_mistakes(point: Point, k: int) -> Iterator[Candidate]:
     """Data points that are not added up as they should be."""
     n = len(point.terms)
@@ -142,8 +190,12 @@ def _entry_mistakes(problem: Problem, point: Point, k: int) -> Iterator[Candidat
         yield Candidate("zero", "it is always 0: the term is missing, or never written", lambda p, k: blank * 0.0)
     elif blank.any():
         places = ", ".join(str(tuple(i)) if len(i) > 1 else str(i[0]) for i in np.argwhere(blank)[:4].tolist())
-        text = f"an index is off by one: entry {places} is never written"
-        yield Candidate("shifted index", text, lambda p, k: np.where(blank, 0, p.right[k]))
+        at_end = any(
+            blank.sum() * n == blank.size and np.take(blank, (0, -1), axis).any() for axis, n in enumerate(shape)
+        )
+        kind, why = ("shifted index", "an index is off by one: ") if at_end else ("zero", "")
+        text = f"{why}entry {places} is never written, and the others are right"
+        yield Candidate(kind, text, lambda p, k: np.where(blank, 0, p.right[k]))
     if len(shape) == 2 and shape[0] == shape[1] > 1:
         yield Candidate("transposed", "it is transposed", lambda p, k: p.right[k].T)
     for axis, n in enumerate(shape):

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from microgradnp import tree
 from microgradnp.check.problem import Array, Function, Problem, plain
 from microgradnp.engine.rules import SYMBOLS
 from microgradnp.engine.state import no_grad
@@ -96,26 +97,52 @@ class Graph:
 
         return _differentiated(program, values)[1]
 
-    def terms(self) -> list[Gradients]:
-        """What each data point adds to the gradients: the parts of the sum that the result is."""
-        scalars = self._scalars()
-        if 1 < len(scalars) <= _MOST_TERMS:
-            return [self.gradients({scalar: np.full(scalar.shape, factor)}) for scalar, factor in scalars]
-        total, factor = scalars[0]
+    def gradient_at(self, node: Tensor) -> Array:
+        """The gradient by one result."""
+        found = _swept({self.root: np.ones(self.root.shape, self.root.dtype)}, {node})
+        return found.get(node, np.zeros(node.shape))
+
+    def terms(self) -> tuple[list[Gradients], dict[str, Gradients]]:
+        """What each data point adds to the gradients; and by name what the other terms of the result do.
+
+        Terms made by the same line of the program are data points, and so are the rows of a sum that is computed from
+        constant arrays. A term that is computed from the variables alone, beside these, is a penalty.
+        """
+        lines: dict[int, list[tuple[Tensor, float]]] = {}
+        for scalar, factor in self._scalars():
+            lines.setdefault(self.lines[scalar], []).append((scalar, factor))
+        points: list[list[Gradients]] = []
+        others: dict[str, Gradients] = {}
+        for group in lines.values():
+            seeds = [{scalar: np.full(scalar.shape, factor)} for scalar, factor in group]
+            rows = seeds if len(group) > 1 else self._rows(*group[0])
+            if 1 < len(rows) <= _MOST_TERMS:
+                points.append([self.gradients(seed) for seed in rows])
+            elif len(lines) > 1:
+                within = operations([group[0][0]])
+                names = [self.names[v] for v in leaves_of(within) if v in self.names]
+                what = "a term" if _data_of(within) else "the penalty"
+                name = f"{what} that depends on {', '.join(names)}"
+                others[name + " (another)" * (name in others)] = self.gradients(seeds[0])
+        if len({len(found) for found in points}) > 1:  # no data of one kind
+            return [], others
+        joined = [[np.array(sum(g)) for g in zip(*same, strict=True)] for same in zip(*points, strict=True)]
+        if joined and others:
+            others["the part of the data"] = [np.array(sum(g)) for g in zip(*joined, strict=True)]
+        return joined, others
+
+    def _rows(self, total: Tensor, factor: float) -> list[dict[Tensor, Array]]:
+        """Seeds for the rows of the array of data that a scalar is the sum or the mean of; none if it is neither."""
         o = self.made.get(total)
-        if len(scalars) > 1 or o is None or o.name not in ("np.sum", "np.mean") or total.size != 1:
+        if o is None or o.name not in ("np.sum", "np.mean") or not _data_of(operations([total])):
             return []
         summed = o.tracked[0]
         if not summed.ndim or len(summed) > _MOST_TERMS:
             return []
-        if o.name == "np.mean":
-            factor /= summed.size
-        out = []
-        for k in range(len(summed)):
-            seed = np.zeros(summed.shape)
-            seed[k] = factor
-            out.append(self.gradients({summed: seed}))
-        return out
+        seeds = [np.zeros(summed.shape) for _ in range(len(summed))]
+        for k, seed in enumerate(seeds):
+            seed[k] = factor / (summed.size if o.name == "np.mean" else 1)
+        return [{summed: seed} for seed in seeds]
 
     def _scalars(self) -> list[tuple[Tensor, float]]:
         """The scalars that add up to the result, each with a constant factor."""
@@ -132,6 +159,12 @@ class Graph:
 
 _MOST_TERMS = 512
 """Up to so many data points each is looked at by itself."""
+
+
+def _data_of(within: list[Operation]) -> bool:
+    """Whether some operations compute with constant arrays."""
+    constants = [x for o in within for x in (*o.inputs, *tree.leaves(o.options.get("index"))) if not is_tracked(x)]
+    return any(np.size(x) > 1 for x in constants)
 
 
 def _swept(seeds: Mapping[Tensor, Array], targets: set[Tensor]) -> dict[Tensor, Array]:
@@ -157,8 +190,9 @@ def _parts(o: Operation | None) -> list[tuple[Tensor, float]]:
         return []
     if len(inside) == 2 and o.name in ("np.add", "np.subtract"):
         return [(inside[1], 1.0 if o.name == "np.add" else -1.0), (inside[0], 1.0)]
-    if len(inside) == 1 and o.name in ("np.add", "np.positive", "np.reshape"):
-        return [(inside[0], 1.0)]
+    if len(inside) == 1 and o.name in ("np.add", "np.subtract", "np.positive", "np.negative", "np.reshape"):
+        minus = o.name == "np.negative" or (o.name == "np.subtract" and o.inputs[1] is inside[0])
+        return [(inside[0], -1.0 if minus else 1.0)]
     if len(inside) == 1 and (o.name == "np.multiply" or (o.name == "np.divide" and o.inputs[0] is inside[0])):
         constant = np.asarray(plain(next(x for x in o.inputs if not is_tracked(x))))
         if constant.size == 1:
