@@ -410,8 +410,8 @@ class Tensor(Operators):
         if self._tracked:
             raise TypeError(
                 f"this Tensor of shape {self._value.shape} is part of a graph; turning it into an ndarray would detach "
-                "it without a word. To combine Tensors use np.stack or np.concatenate (not np.array([...]), not a[i] "
-                "= t), and np.dot(a, t) or a @ t (not a.dot(t)). For the plain value use t.detach() or t.data."
+                "it without a word. To combine Tensors use np.stack or np.concatenate, like=t or microgradnp.numpy "
+                "(not np.array([...]), a[i] = t), and np.dot(a, t), a @ t or df.to_numpy() @ t; for values t.detach()."
             )
         return np.array(current().machine.read(self, "__array__"), dtype=dtype, copy=copy)
 

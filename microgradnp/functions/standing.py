@@ -27,6 +27,8 @@ def _named(names: str, module: Any = np) -> list[Any]:
     return [getattr(module, name) for name in names.split() if hasattr(module, name)]
 
 
+Tensor.__pandas_priority__ = 5000  # type: ignore[attr-defined]  # above a DataFrame's: df.y - t is a Tensor's to compute
+
 # -- Piecewise constant ------------------------------------------------------------------------------------------------
 
 _COMPARISONS = _named("equal not_equal less less_equal greater greater_equal")
