@@ -75,7 +75,7 @@ defvjp(np.absolute,     lambda g, y, x: g * np.sign(x))
 
 # fmt: off
 defvjp(np.exp,          lambda g, y, x: g * y)
-defvjp(np.expm1,        lambda g, y, x: g * (y + 1))
+defvjp(np.expm1,        lambda g, y, x: g * np.exp(x))
 defvjp(np.log,          lambda g, y, x: g / x)
 defvjp(np.log1p,        lambda g, y, x: g / (1 + x))
 # fmt: on

@@ -116,10 +116,17 @@ def _below_top(x: Any, axis: Axis) -> Any:
         return np.where(x == top, 0, x - top)
 
 
+@composed
+def rise(x: Any) -> Any:
+    """`sigmoid` as the slope of `softplus`: its own slope is right at the far right too, where 1 - y would be 0."""
+    return sigmoid(x)
+
+
 # fmt: off
+defvjp(rise,       lambda g, y, x: g * (y * rise(-x)))
 defvjp(sigmoid,     lambda g, y, x: g * (y * (1 - y)))
 defvjp(relu,        lambda g, y, x: g * (x > 0))
-defvjp(softplus,    lambda g, y, x: g * sigmoid(x))
+defvjp(softplus,    lambda g, y, x: g * rise(x))
 defvjp(softmax,     lambda g, y, x, axis=-1: y * (g - np.sum(g * y, axis=axis, keepdims=True)))
 defvjp(log_softmax, lambda g, y, x, axis=-1: g - np.exp(y) * np.sum(g, axis=axis, keepdims=True))
 defvjp(logsumexp,   lambda g, y, x, axis=None, keepdims=False:

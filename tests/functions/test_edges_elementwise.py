@@ -8,6 +8,7 @@ import pytest
 from helpers import both_dtypes, gradient, same_as_numpy, second
 
 import microgradnp as mg
+from microgradnp.nn import functional
 
 
 @both_dtypes
@@ -174,3 +175,15 @@ def test_whole_numbers_in_a_power_cost_no_precision(dtype: Any) -> None:
         assert zero.tolist() == [0, 0, 0]
     got = gradient(lambda b: np.float_power(np.float32(3), b), 2.0)
     np.testing.assert_allclose(got, 9 * math.log(3), rtol=1e-15)
+
+
+def test_slopes_that_are_small_are_right() -> None:
+    """Far out, where 1 - y and y + 1 have no digit left: held against the exponentials that they are."""
+    x = np.array([-700.0, -100.0, -40.0, -1.0, 0.0, 1e-8])
+    np.testing.assert_allclose(gradient(np.expm1, x), np.exp(x), rtol=1e-14)
+    np.testing.assert_allclose(second(np.expm1, x), np.exp(x), rtol=1e-14)
+    x = np.array([-700.0, -40.0, -3.0, 0.0, 3.0, 20.0, 40.0, 300.0, 700.0])
+    bell = np.exp(-np.abs(x)) / (1 + np.exp(-np.abs(x))) ** 2
+    np.testing.assert_allclose(second(functional.softplus, x), bell, rtol=1e-13)
+    third = gradient(mg.grad(lambda x: np.sum(mg.grad(lambda x: np.sum(functional.softplus(x)))(x))), x)
+    np.testing.assert_allclose(third, -bell * np.tanh(x / 2), rtol=1e-12, atol=1e-320)
