@@ -418,7 +418,7 @@ def install() -> None:
     for name, function in arithmetic.items():
         methods[f"__{name}__"] = _method(f"__{name}__", binary, RULES[function], _arrays)
         methods[f"__r{name}__"] = _reflected(f"__r{name}__", RULES[function])
-    for name, function in {"neg": np.negative, "pos": np.positive, "abs": np.absolute}.items():
+    for name, function in {"neg": np.negative, "pos": np.positive}.items():
         methods[f"__{name}__"] = _method(f"__{name}__", unary, RULES[function], NONE)
     for name, function in {"lt": np.less, "le": np.less_equal, "gt": np.greater, "ge": np.greater_equal}.items():
         method = _comparison(function, getattr(Tensor, f"__{name}__"))

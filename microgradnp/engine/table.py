@@ -68,7 +68,6 @@ defvjp(np.conjugate,    lambda g, y, x: g)
 defvjp(np.square,       lambda g, y, x: g * (x + x))
 defvjp(np.reciprocal,   lambda g, y, x: -g * (y * y))
 defvjp(np.sqrt,         lambda g, y, x: g * (0.5 / y))
-defvjp(np.absolute,     lambda g, y, x: g * np.sign(x))
 # fmt: on
 
 # -- Exponentials and logarithms ---------------------------------------------------------------------------------------

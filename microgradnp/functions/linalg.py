@@ -20,7 +20,7 @@ from microgradnp.engine.rules import RULES, defvjp, primitive
 from microgradnp.engine.tensor import apply, constant
 from microgradnp.functions.common import as_numpy_writes, detached, fixed, lift
 from microgradnp.functions.reductions import product_of_others
-from microgradnp.functions.statistics import safe_sqrt
+from microgradnp.functions.special import root
 
 # mypy: allow-untyped-defs, allow-untyped-calls
 
@@ -412,15 +412,17 @@ def vector_norm(x, /, *, axis=None, keepdims=False, ord=2):
     if ord == 1:
         return np.sum(np.absolute(x), **over)
     if ord == 2:
-        return safe_sqrt(np.sum(x * x, **over))
+        return root(np.sum(x * x, **over))
     ord = float(ord)  # a NumPy number would decide the dtype
     if ord < 1:  # the derivative of a power is infinite at 0, times that of abs, which is 0
         powers = np.where(x == 0, 0.0 if ord > 0 else math.inf, np.where(x == 0, 1, np.absolute(x)) ** ord)
     else:
         powers = np.absolute(x) ** ord
     total = np.sum(powers, **over)
-    zero = total == 0
-    return np.where(zero, 0, np.where(zero, 1, total) ** (1 / ord))
+    if ord < 0:
+        zero = total == 0
+        return np.where(zero, 0, np.where(zero, 1, total) ** (1 / ord))
+    return root(total, order=ord)
 
 
 @implements(np.linalg.matrix_norm)
@@ -428,7 +430,7 @@ def matrix_norm(x, /, *, keepdims=False, ord="fro"):
     """Norm of matrices; the Frobenius norm of 0 has gradient 0."""
     x = _matrices(x, "np.linalg.matrix_norm")
     if ord in ("f", "fro"):
-        return safe_sqrt(np.sum(x * x, axis=(-2, -1), keepdims=keepdims))
+        return root(np.sum(x * x, axis=(-2, -1), keepdims=keepdims))
     if ord in ("nuc", 2, -2):
         s = np.linalg.svdvals(x)
         s = np.where(s == 0, 0, s)  # which has a kink there, as the absolute value has

@@ -9,13 +9,61 @@ from typing import Any
 
 import numpy as np
 
-from microgradnp.engine.rules import defvjp
+from microgradnp.engine.rules import composed, defvjp, primitive
 from microgradnp.engine.table import but_zero, less_one, log_of, won
+
+# -- Slopes by convention ----------------------------------------------------------------------------------------------
+
+# At a kink, the root of 0 say, the slope is 0 by convention, and so is the slope of that slope. But `norm(x)**2` is
+# smooth at 0, and to differentiate the convention would make its second derivative 0 without a word. It is NaN instead:
+# wherever the gradient that comes in depends on the argument too, as that of the square does.
+
+
+@composed
+def held(slope: Any, flat: Any) -> Any:
+    """A slope, and where ``flat`` says so 0, by convention."""
+    return np.where(flat, 0, slope)
+
+
+@primitive
+def signed(g: Any, x: Any) -> Any:
+    """A gradient times the sign of ``x``: what passes an absolute value."""
+    return g * np.sign(x)
+
+
+@primitive
+def root(x: Any, *, order: float = 2.0) -> Any:
+    """The root of a sum of powers: its slope at 0 is 0."""
+    return np.sqrt(x) if order == 2 else x ** (1 / order)
+
+
+# fmt: off
+defvjp(held,            lambda g, y, slope, flat: g * np.where(flat, math.nan, np.ones_like(g)),           None)
+defvjp(signed,          lambda v, y, g, x: v * np.sign(x),
+                        lambda v, y, g, x: v * np.where((x == 0) & (g == 0), math.nan, np.zeros_like(v)))
+defvjp(root,            lambda g, y, x, order=2.0: _passed_by_slope(g, y / (order * but_zero(x)), x == 0))
+defvjp(np.absolute,     lambda g, y, x: _passed_by_sign(g, x))
+# fmt: on
+
+
+def _passed_by_sign(g: Any, x: Any) -> Any:
+    return signed(g, x) if _depends(g) else g * np.sign(x)
+
+
+def _passed_by_slope(g: Any, slope: Any, flat: Any) -> Any:
+    """Here the slope is 0 where it is flat."""
+    return g * (held(slope, flat) if _depends(g) else slope)
+
+
+def _depends(g: Any) -> bool:
+    return bool(getattr(g, "requires_grad", False))
+
 
 # -- Triangles and their inverses -------------------------------------------------------------------------------------
 
 # fmt: off
-defvjp(np.hypot,        lambda g, y, a, b: g * (a / but_zero(y)),          lambda g, y, a, b: g * (b / but_zero(y)))
+defvjp(np.hypot,        lambda g, y, a, b: _passed_by_slope(g, a / but_zero(y), y == 0),
+                        lambda g, y, a, b: _passed_by_slope(g, b / but_zero(y), y == 0))
 defvjp(np.arctan2,      lambda g, y, a, b: g * _quarter(a, b),             lambda g, y, a, b: -g * _quarter(b, a))
 defvjp(np.arcsin,       lambda g, y, x: g / np.sqrt((1 - x) * (1 + x)))
 defvjp(np.arccos,       lambda g, y, x: -g / np.sqrt((1 - x) * (1 + x)))
@@ -38,7 +86,7 @@ def _quarter(a: Any, b: Any) -> Any:
 
 # fmt: off
 defvjp(np.cbrt,         lambda g, y, x: g / (3 * y * y))
-defvjp(np.fabs,         lambda g, y, x: g * np.sign(x))
+defvjp(np.fabs,         lambda g, y, x: _passed_by_sign(g, x))
 defvjp(np.deg2rad,      lambda g, y, x: g * (math.pi / 180))
 defvjp(np.rad2deg,      lambda g, y, x: g * (180 / math.pi))
 defvjp(np.radians,      lambda g, y, x: g * (math.pi / 180))

@@ -10,16 +10,11 @@ from microgradnp.engine.dispatch import implements
 from microgradnp.engine.state import current
 from microgradnp.functions.common import axes_of, fixed, lift, weakly
 from microgradnp.functions.reductions import count
+from microgradnp.functions.special import root
 
 # mypy: allow-untyped-defs, allow-untyped-calls
 
 # -- Means and variances -----------------------------------------------------------------------------------------------
-
-
-def safe_sqrt(x):
-    """Square root with gradient 0 at 0, for a root of a sum of squares."""
-    zero = x == 0
-    return np.where(zero, 0, np.sqrt(np.where(zero, 1, x)))
 
 
 @implements(np.var)
@@ -44,7 +39,7 @@ def _ddof(ddof, correction):
 def std(a, axis=None, dtype=None, *, ddof=0, keepdims=False, where=True, mean=None, correction=None):
     """Standard deviation; of constants the gradient is 0."""
     ddof = _ddof(ddof, correction)
-    return safe_sqrt(var(a, axis, dtype, ddof=ddof, keepdims=keepdims, where=where, mean=mean))
+    return root(var(a, axis, dtype, ddof=ddof, keepdims=keepdims, where=where, mean=mean))
 
 
 @implements(np.average)
@@ -296,7 +291,7 @@ def nanvar(a, axis=None, dtype=None, *, ddof=0, keepdims=False, where=True, mean
 def nanstd(a, axis=None, dtype=None, *, ddof=0, keepdims=False, where=True, mean=None, correction=None):
     """Standard deviation of what is not NaN; of constants the gradient is 0."""
     options = {"keepdims": keepdims, "where": where, "mean": mean, "correction": correction}
-    return safe_sqrt(nanvar(a, axis, dtype, ddof=ddof, **options))
+    return root(nanvar(a, axis, dtype, ddof=ddof, **options))
 
 
 @implements(np.nanquantile)

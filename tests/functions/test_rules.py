@@ -16,6 +16,7 @@ from recipes import BUILT_IN, RECIPES, Case
 import microgradnp as mg
 from microgradnp import check, tree
 from microgradnp.engine.rules import RULES
+from microgradnp.functions.special import signed
 from microgradnp.signatures import name_of
 
 PROFILE = settings.get_profile(settings.get_current_profile_name())
@@ -34,7 +35,7 @@ EQUIVALENT = {
     (np.copysign, 0, "stale output"): "only the sign of the output is used",
     (np.fmod, 1, "stale output"): "only the whole quotient that it leaves is used",
 }
-ZERO = {(np.copysign, 1), (np.heaviside, 0)}
+ZERO = {(np.copysign, 1), (np.heaviside, 0), (signed, 1)}
 
 functions = pytest.mark.parametrize("function", RECIPES, ids=name_of)
 

@@ -8,6 +8,7 @@ from hypothesis.extra import numpy as hnp
 
 from microgradnp.check.strategies import LAYOUTS, dtypes, lay
 from microgradnp.engine import table
+from microgradnp.functions import special
 from microgradnp.nn import functional
 from recipes.drawing import Case, array, booleans, group, numpy_has, recipe, telling
 
@@ -24,6 +25,7 @@ UNARY: dict[Any, dict[str, Any]] = {
     np.arcsin: {"low": -0.75, "high": 0.75}, np.arccos: {"low": -0.75, "high": 0.75},
     np.arctanh: {"low": -0.75, "high": 0.75}, np.arccosh: {"low": 1.25},
     functional.sigmoid: {}, functional.rise: {}, functional.softplus: {}, functional.relu: {"away_from": 0.0},
+    special.root: {"low": 0.25},
     np.modf: {"low": -0.9375, "high": 1.9375, "away_from": (0.0, 1.0)}, np.frexp: {"low": 1.125, "high": 1.875},
 }
 BINARY: dict[Any, tuple[dict[str, Any], dict[str, Any]]] = {
@@ -45,6 +47,16 @@ def _unary(draw, f):
     if draw(st.integers(0, 3)) == 0:  # entries of which none stands for another, so that no change of order is lost
         return Case(f, array(draw, (2, 3), distinct=True, **UNARY[f]))
     return Case(f, array(draw, **UNARY[f]))
+
+
+@recipe(special.signed)
+def _signed(draw, f):
+    return Case(f, *telling(draw, {}, {"away_from": 0.0}))
+
+
+@recipe(special.held)
+def _held(draw, f):
+    return Case(lambda slope: f(slope, np.zeros(slope.shape, np.bool)), array(draw))
 
 
 @recipe(*BINARY)
