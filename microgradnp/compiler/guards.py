@@ -29,15 +29,16 @@ from microgradnp.compiler.generators import has_state
 from microgradnp.compiler.ir import Guard, Trace, Value, owner
 from microgradnp.engine.state import PLAIN
 from microgradnp.engine.tensor import Tensor
+from microgradnp.tree import NESTED, leaves
 
 SMALL = 1024
 """Up to so many bytes, an array that only NumPy may have read is compared at each replay (0.2 us)."""
 
-CROWD = 32
-"""What stands in a container of more parts is compared at each replay as far as its program pays for that."""
+CROWD = 16
+"""What stands among more parts, of a container or of several in one another, is compared as far as a program pays."""
 
-MANY = 4096
-"""What stands in a container of more parts is left to the audit, but for how many there are."""
+MANY = 10_000
+"""What stands among more parts is left to the audit, but for how many there are."""
 
 # -- Conditions --------------------------------------------------------------------------------------------------------
 
@@ -90,14 +91,21 @@ def condition(guard: Guard, name: Callable[[Any], str]) -> str:
 
 def affordable(guards: list[Guard], operations: int) -> list[Guard]:
     """All guards but those in crowds for which a program of so many operations does not pay: the smallest stay."""
-    left = 2 * operations
+    left = 32 + 2 * operations
     dropped: set[int] = set()
     for guard in sorted(guards, key=lambda guard: guard.crowd):
         if guard.crowd > CROWD:
-            left -= 1 + (len(guard.expected) // 4 if guard.relation == "equals" else 0)
+            left -= _cost(guard)
             if left < 0:
                 dropped.add(id(guard))
     return [guard for guard in guards if id(guard) not in dropped]
+
+
+def _cost(guard: Guard) -> int:
+    """How many comparisons of a number a guard takes as long as."""
+    if guard.look == "content":
+        return 5
+    return 1 + len(guard.expected) // 4 if guard.look in ("itself", "order", "start") else 1
 
 
 def what_changed(guards: list[Guard]) -> str | None:
@@ -131,6 +139,9 @@ def _check_argument(x: Any, place: str, counter: Iterator[int], name: Callable[[
         yield f"    {a} = unwrap({a})"
         yield f"    if {a} is MISS: return MISS"
         yield f"if {a}.shape != {x.shape}: return MISS"
+    elif isinstance(x, NESTED) and len(parts := leaves(x)) > CROWD and {type(part) for part in parts} <= _COMMON:
+        order = f" or [*{place}] != [*{name(x)}]" if isinstance(x, dict) else ""
+        yield f"if type({place}) is not {name(type(x))} or {place} != {name(x)}{order}: return MISS"
     elif isinstance(x, tuple | list):
         yield f"if type({place}) is not {name(type(x))} or len({place}) != {len(x)}: return MISS"
         for i, part in enumerate(x):
@@ -158,7 +169,7 @@ class Found(NamedTuple):
     content: Any
     path: str  # that leads to it
     ours: bool = False  # held by an object of this package
-    crowd: int = 0  # the parts of the largest container on the way
+    crowd: int = 1  # how many stand there: the product of the parts of all containers on the way
 
 
 class Surroundings:
@@ -174,7 +185,7 @@ class Surroundings:
         self._plain: list[Found] = []  # arrays that NumPy alone may read
         self._names: dict[int, list[str]] = {}
         self._seen: dict[int, Any] = {}  # kept, so that an identity stays one's own
-        self._crowd = 0  # of what is looked into
+        self._crowd = 1  # of what is looked into
         given = [Found(x, path) for path, x in arguments if not isinstance(x, np.ndarray | Tensor)]
         waiting = [*reversed(given), Found(function, "")]
         while waiting:
@@ -189,7 +200,7 @@ class Surroundings:
             self._seen[id(x)] = x
             ours, self._crowd = found.ours, found.crowd
             if isinstance(x, list | tuple | dict | set | frozenset | deque):
-                self._crowd = max(self._crowd, len(x))
+                self._crowd *= max(len(x), 1)
             else:
                 ours = _ours(type(x))
             inside = [Found(part, path, ours, self._crowd) for part, path in self._inside(x, found.path)]
@@ -290,16 +301,19 @@ class Surroundings:
             self._guard_items(x, dict(x), path, x.items())
         elif isinstance(x, set):
             self._guard_items(x, set(x), path, ())
-        elif isinstance(x, list) and simple and self._crowd <= CROWD:  # a list of numbers may be a log: it may grow
+        elif isinstance(x, list) and simple and self._crowd <= CROWD * max(len(x), 1):
+            # A list of numbers may be a log: it may grow.
             self._lengths.append(Guard(x, "size", None, "equals", len(x), path))
             self.growing.append(x)
-            if x:
+            if x and self._crowd <= MANY:
                 self._guard(x, "start", len(x), "equals", list(x), path)
                 self._guard_numbers(x, path, enumerate(x))
         elif isinstance(x, list | deque):
             self._guard_items(x, type(x)(x), path, enumerate(x))
         if not simple:
-            parts = x.items() if isinstance(x, dict) else enumerate(x)
+            parts: Iterable[tuple[Any, Any]] = x.items() if isinstance(x, dict) else enumerate(x)
+            if self._crowd > MANY:
+                parts = ((key, part) for key, part in parts if isinstance(part, Tensor))
             yield from ((part, f"{path}[{key!r}]") for key, part in parts)
 
     def _in_object(self, x: Any, path: str) -> Iterator[tuple[Any, str]]:
@@ -345,8 +359,8 @@ class Surroundings:
         self._guard(holder, look, key, "same" if known else "is", content, path)
 
     def _guard_items(self, holder: Any, copy: Any, path: str, items: Any) -> None:
-        if self._crowd > CROWD and len(copy) == self._crowd:
-            self._guard(holder, "size", None, "equals", len(copy), path, crowd=0)
+        if len(copy) > CROWD and self._crowd > CROWD:
+            self._guard(holder, "size", None, "equals", len(copy), path, self._crowd // len(copy))
         if self._crowd > MANY:
             return
         self._guard(holder, "itself", None, "equals", copy, path)

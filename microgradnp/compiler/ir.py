@@ -195,7 +195,7 @@ class Guard:
     relation: str
     expected: Any
     path: str
-    crowd: int = 0  # the parts of the largest container that it looks into
+    crowd: int = 1  # how many stand where it looks
 
 
 @dataclass(slots=True, eq=False)
