@@ -117,6 +117,8 @@ def split(text: str, separator: str) -> list[list[str]]:
 
 def fits(row: Sequence[str], header: Sequence[str]) -> bool:
     """Whether a row has a cell for each name, and no more but empty ones."""
+    if len(row) == len(header):
+        return True
     named = len(header) - next((i for i, name in enumerate(reversed(header)) if name), 0)
     filled = len(row) - next((i for i, cell in enumerate(reversed(row)) if cell), len(row))
     return len(row) >= named and filled <= len(header)
@@ -192,6 +194,8 @@ def _layout(text: str, names: Sequence[str]) -> Layout:
                 ]
                 score = (found, bool(fitting), top == first, len(header) > 1, -order)
                 layouts.append(Layout(score, top, header, fitting[0] if fitting else separator))
+                if found == len(names) and fitting:
+                    return layouts[-1]
     return max(layouts, key=lambda layout: layout.score, default=Layout((0,), 0, [], ","))
 
 
@@ -225,8 +229,9 @@ def _idle(row: list[str], header: list[str]) -> bool:
     """Whether a row is blank, a comment, or the line ruled below the names of a table set as text."""
     if not any(row):
         return len(row) < 2
-    numbered = re.match(r"[#%]\w", row[0]) and fits(row, header)  # #1, #2: the names of samples
-    return (_comment(row) and not numbered) or all(re.fullmatch(r"[-+:=]{3,}", cell) for cell in row)
+    if _comment(row):
+        return not (re.match(r"[#%]\w", row[0]) and fits(row, header))  # #1, #2: the names of samples
+    return all(len(cell) > 2 and not cell.strip("-+:=") for cell in row)
 
 
 def _spelt(name: str, form: Literal["NFC", "NFKC"]) -> str:

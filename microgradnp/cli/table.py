@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 
 from microgradnp.cli.rows import Rows, TableError, fits, places, read_rows
 
-MISSING = {"", "na", "n/a", "#n/a", "#na", "<na>", "nan", "-nan", "null", "none", "-", "--", "?", "."}
+MISSING = ("", "na", "n/a", "#n/a", "#na", "<na>", "nan", "null", "none", "-", "--", "?", ".")
+WORDS = {**dict.fromkeys(MISSING, math.nan), "true": 1.0, "false": 0.0}
 COMMA = re.compile(r"[+-]?\d*,\d+([eE][+-]?\d+)?")
 GROUPED = re.compile(r"[+-]?[1-9]\d{0,2}(,\d{3})+")  # 1,234 may be a thousand and some, or one and some
 
@@ -48,23 +49,21 @@ def read_columns(path: str | Path, names: Sequence[str], *, gaps: bool = False) 
             )
     cells = [[row[i] for i in columns] for _, row in rows.body]
     comma = _decimal_comma([cell for row in cells for cell in row], rows.separator)
-    numbers = np.array(
-        [
-            [
-                _number(f"{rows.source}, row {number}, column {name!r}", cell, comma)
-                for name, cell in zip(names, row, strict=True)
-            ]
-            for (number, _), row in zip(rows.body, cells, strict=True)
-        ]
-    )
+    numbers = np.empty((len(cells), len(names)))
+    for k, row in enumerate(cells):
+        for j, cell in enumerate(row):
+            try:
+                numbers[k, j] = _number(cell, comma)
+            except ValueError as error:
+                raise TableError(f"{rows.source}, row {rows.body[k][0]}, column {names[j]!r}: {error}") from None
     missing = np.argwhere(np.isnan(numbers))
     if len(missing) and not gaps:
-        row, column = missing[0]
-        text = cells[row][column]
+        k, j = missing[0]
+        text = cells[k][j]
         what = f"{text!r} is not a finite number" if text else "the cell is empty"
         count = f"{len(missing)} value{'s' * (len(missing) > 1)} in {len(set(missing[:, 0]))} of {len(cells)} rows"
         raise TableError(
-            f"{rows.source}, row {rows.body[row][0]}, column {names[column]!r}: {what}; fill it in or leave the row "
+            f"{rows.source}, row {rows.body[k][0]}, column {names[j]!r}: {what}; fill it in or leave the row "
             f"out. All told, {count}: --missing drop leaves them out."
         )
     return numbers
@@ -92,27 +91,25 @@ def _decimal_comma(cells: list[str], separator: str) -> bool:
     Semicolons between the columns are there because the comma is the decimal sign.
     """
     with_comma = [cell for cell in cells if COMMA.fullmatch(cell)]
-    if any("." in cell and cell.casefold() not in MISSING for cell in cells):
+    if any("." in cell and cell != "." for cell in cells):
         return False
     return any(separator == ";" or not GROUPED.fullmatch(cell) for cell in with_comma)
 
 
-def _number(where: str, cell: str, comma: bool) -> float:
-    word = cell.casefold()
-    if word in MISSING:
-        return math.nan
-    if word in ("true", "false"):
-        return float(word == "true")
+def _number(cell: str, comma: bool) -> float:
     text = cell.replace("_", "?").replace("−", "-")  # Python reads 1_000 as a number; in a table it is a slip
     try:
         value = float(text.replace(",", ".") if comma else text)
     except ValueError:
+        word = cell.casefold()
+        if word in WORDS:
+            return WORDS[word]
         remedy = "mend it or leave the row out"
         if re.search(r"\d,\d", cell):
             remedy = "write numbers with one decimal sign, and no separator of thousands"
-        raise TableError(f"{where}: {cell!r} is not a number; {remedy}.") from None
-    if not math.isfinite(value):
-        raise TableError(f"{where}: {cell!r} is not a finite number; fill it in or leave the row out.")
+        raise ValueError(f"{cell!r} is not a number; {remedy}.") from None
+    if math.isinf(value):
+        raise ValueError(f"{cell!r} is not a finite number; fill it in or leave the row out.")
     return value
 
 
