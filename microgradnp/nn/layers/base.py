@@ -1,22 +1,29 @@
 """What all layers share: a `Layer` is a function that carries its own parameters.
 
-A `Layer` holds Tensors, other layers, or lists, tuples and dicts of these as plain attributes; everything else (naming
-parameters, saving, counting, showing the structure) is one walk over these attributes. A Tensor that requires a
+A `Layer` holds Tensors, other layers, or lists, tuples, dicts, deques, namespaces and dataclasses of these as plain
+attributes; everything else (naming parameters, saving, counting, showing the structure) is one walk over these
+attributes, and `elsewhere` finds what it missed. A Tensor that requires a
 gradient is a parameter; one that does not (a frozen weight, a running mean) is saved with the rest and not trained.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+import warnings
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import fields, is_dataclass
+from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from microgradnp.arrays import plain_array
 from microgradnp.engine.state import no_grad
 from microgradnp.engine.tensor import Tensor, plain
 from microgradnp.nn.checkpoint import load_into
+from microgradnp.nn.layers.elsewhere import missed_by
 from microgradnp.nn.layers.summary import print_summary
 from microgradnp.tree import NESTED
 
@@ -60,6 +67,23 @@ class Layer:
     training: bool = True
     """Whether the layer is being trained: layers that behave differently then (dropout) look here."""
 
+    def __init_subclass__(cls) -> None:
+        for name, value in vars(cls).items():
+            if not isinstance(value, classmethod | staticmethod):
+                _check_name(cls, name, value)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        _check_name(type(self), name, value)
+        before = vars(self).get(name)
+        parameter = type(before) is Tensor and before.is_leaf and before.requires_grad
+        if parameter and isinstance(value, np.ndarray | np.generic | int | float | list | tuple):
+            raise TypeError(
+                f"{type(self).__name__}'s {name} is a parameter, and {type(value).__name__} in its place would not be "
+                f"trained: set its values, {name}.data[...] = values, or before the optimizer is made put "
+                "Tensor(values, requires_grad=True) there."
+            )
+        super().__setattr__(name, value)
+
     def forward(self, *inputs: Any, **options: Any) -> Any:
         """Compute the output; a subclass must define it."""
         raise NotImplementedError(f"{type(self).__name__} has no forward(): a Layer must define forward(self, x).")
@@ -85,8 +109,14 @@ class Layer:
         return named_tensors(self, walk(self))
 
     def named_parameters(self) -> list[tuple[str, Tensor]]:
-        """The Tensors that require a gradient, each once, under their places: ``"0.weight"``."""
-        return named_parameters(self, walk(self))
+        """The Tensors that require a gradient, each once, under their places: ``"0.weight"``.
+
+        Warns of those that are kept where they are not looked for: in an object that is no layer, or a closure.
+        """
+        parts = walk(self)
+        for said in missed_by(self, parts):
+            warnings.warn(said, RuntimeWarning, stacklevel=3)
+        return named_parameters(self, parts)
 
     def parameters(self) -> list[Tensor]:
         """The Tensors that require a gradient, each once."""
@@ -121,7 +151,7 @@ class Layer:
         array([[0., 2.]])
         """
         with no_grad(), self.mode(training=False):
-            y = self(as_input(x, dtype_of(self.parameters())))
+            y = self(as_input(x, dtype_of(tensor for _, tensor in named_parameters(self, walk(self)))))
         return plain(y)  # type: ignore[no-any-return]  # nested as y is
 
     # -- Saving
@@ -168,14 +198,14 @@ class Layer:
         head = f"{type(self).__name__}({self.extra_repr()}"
         return "\n".join([head, *inside, ")"]) if inside else f"{head})"
 
-    def summary(self, input_shape: tuple[int, ...] | None = None) -> None:
+    def summary(self, input_shape: tuple[int, ...] | Sequence[tuple[int, ...]] | None = None) -> None:
         """Print a table of the layers in the order in which they run: output shape and number of parameters.
 
         Parameters
         ----------
         input_shape
             The shape of one input, without the batch axis; by default that of the first layer that knows its own, such
-            as a `Linear`.
+            as a `Linear`. For a model of several inputs a shape for each: ``((3,), (2,))``.
 
         Raises
         ------
@@ -201,8 +231,21 @@ class Layer:
 
 # -- What is inside ----------------------------------------------------------------------------------------------------
 
-HOLDERS = (Layer, *NESTED)
-"""What may hold layers and Tensors."""
+_NO_METHOD = {"training", "forward"}
+
+
+def _check_name(kind: type, name: str, value: Any) -> None:
+    """Raise if an attribute of this name would hide what every layer can do, or have no effect."""
+    if name == "requires_grad":
+        raise AttributeError(
+            f"{kind.__name__}.requires_grad would have no effect: a layer is frozen by its parameters, "
+            "for p in layer.parameters(): p.requires_grad = False."
+        )
+    hides = name not in _NO_METHOD and not name.startswith("_") and callable(getattr(Layer, name, None))
+    if hides and (isinstance(value, Layer) or not callable(value)):
+        raise AttributeError(
+            f"{kind.__name__}.{name} would hide a method of that name, which every Layer has: choose another name."
+        )
 
 
 def walk(value: Any, name: str = "", above: tuple[int, ...] = ()) -> list[tuple[str, Any]]:
@@ -219,15 +262,28 @@ def walk(value: Any, name: str = "", above: tuple[int, ...] = ()) -> list[tuple[
         if type(part) is Tensor:
             if part.is_leaf:
                 found.append((place, part))
-        elif isinstance(part, HOLDERS):
+        elif holds(part):
             found += walk(part, place, above)
     return found
 
 
+HOLDERS = (Layer, SimpleNamespace, deque, *NESTED)
+"""What may hold layers and Tensors, beside dataclasses."""
+
+
+def holds(value: Any) -> bool:
+    """Whether layers and Tensors are looked for inside ``value``."""
+    return isinstance(value, HOLDERS) or (is_dataclass(value) and not isinstance(value, type))
+
+
 def _inside(value: Any) -> Iterable[tuple[str, Any]]:
-    """What a layer, a list, a tuple or a dict holds directly, by name."""
+    """What a layer, a list, a dict or a dataclass holds directly, by name."""
     if isinstance(value, Layer):
         return value._members()
+    if isinstance(value, SimpleNamespace):
+        return vars(value).items()
+    if is_dataclass(value):
+        return [(field.name, getattr(value, field.name, None)) for field in fields(value)]
     if isinstance(value, dict):
         return [(str(key), part) for key, part in value.items()]
     return [(str(i), part) for i, part in enumerate(value)]
@@ -237,7 +293,7 @@ def _outermost(name: str, value: Any) -> Iterator[tuple[str, Layer]]:
     """The layers directly in ``value``: itself, or those in its lists, tuples and dicts."""
     if isinstance(value, Layer):
         yield name, value
-    elif isinstance(value, HOLDERS):
+    elif holds(value):
         for key, part in _inside(value):
             yield from _outermost(f"{name}.{key}", part)
 

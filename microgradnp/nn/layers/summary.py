@@ -3,6 +3,7 @@
 It needs no class of a layer, only what every layer has: `named_layers`, `parameters`, `default_input_shape`.
 """
 
+from inspect import signature
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ import numpy as np
 from microgradnp.engine.state import no_grad
 
 
-def print_summary(model: Any, input_shape: tuple[int, ...] | None) -> None:
+def print_summary(model: Any, input_shape: Any) -> None:
     """Print the layers that run, in order, with their output shapes and numbers of parameters."""
     try:
         from rich.console import Console
@@ -28,7 +29,8 @@ def print_summary(model: Any, input_shape: tuple[int, ...] | None) -> None:
 
     table = Table("layer", "output shape", show_footer=True)
     table.add_column("parameters", justify="right")
-    for name, layer, shape in _run(model, input_shape):
+    several = bool(input_shape) and not isinstance(input_shape[0], int | np.integer)
+    for name, layer, shape in _run(model, input_shape if several else (input_shape,)):
         inner = layer.named_layers()[1:]
         own = _own_parameters(layer)
         if own or not inner:
@@ -44,10 +46,11 @@ def _own_parameters(layer: Any) -> list[Any]:
     return [p for p in layer.parameters() if p not in inner]
 
 
-def _run(model: Any, input_shape: tuple[int, ...]) -> list[tuple[str, Any, str]]:
+def _run(model: Any, input_shapes: Any) -> list[tuple[str, Any, str]]:
     """Run the model once on zeros and note what each layer gives; one that does not run comes last, with a dash."""
     layers = {id(layer): (name, layer) for name, layer in reversed(model.named_layers())}
     ran: list[tuple[str, Any, str]] = []
+    _check_number(model, len(input_shapes))
 
     def listen(layer: Any) -> Any:
         forward = layer.forward
@@ -66,11 +69,24 @@ def _run(model: Any, input_shape: tuple[int, ...]) -> list[tuple[str, Any, str]]
         for _, layer in everyone:
             layer.__dict__["forward"] = listen(layer)
         with no_grad(), model.mode(training=False):
-            model(np.zeros((1, *input_shape)))
+            model(*(np.zeros((1, *shape)) for shape in input_shapes))
     finally:
         for _, layer in everyone:
             layer.__dict__.pop("forward", None)
     return ran + [(name, layer, "-") for name, layer in reversed(list(layers.values()))]
+
+
+def _check_number(model: Any, given: int) -> None:
+    """Raise if the model's forward() does not take so many inputs."""
+    try:
+        signature(model.forward).bind(*range(given))
+    except TypeError:
+        names = [p.name for p in signature(model.forward).parameters.values() if p.default is p.empty]
+        raise TypeError(
+            f"summary() runs {type(model).__name__}.forward({', '.join(names)}), but has the shape of {given} input"
+            f"{'s' * (given != 1)}: give one for each, without the batch axis, such as "
+            f"summary(input_shape=({', '.join(['(3,)'] * len(names))},))."
+        ) from None
 
 
 def _shape(output: Any) -> str:

@@ -4,6 +4,7 @@ A training step belongs to a model, a loss and an optimizer. The optimizer holds
 the loss by weak references: so nothing lives on because it was trained once.
 """
 
+import warnings
 from collections.abc import Callable
 from typing import Any
 from weakref import ref
@@ -16,14 +17,21 @@ class Programs:
     the original from then on: a replay may add up in another order, and both are to go on alike to the last bit.
     """
 
-    __slots__ = ("_kept",)
+    __slots__ = ("_kept", "_told")
 
     def __init__(self) -> None:
         self._kept: dict[tuple[int, ...], tuple[Any, Any]] = {}
+        self._told: set[str] = set()
 
     def __reduce__(self) -> tuple[Any, ...]:
         self._kept.clear()
         return Programs, ()
+
+    def tell(self, message: str) -> None:
+        """Warn, once: a step that is recorded runs again now and then, to be compared with its program."""
+        if message not in self._told:
+            self._told.add(message)
+            warnings.warn(message, RuntimeWarning, stacklevel=6)
 
     def get(self, *parts: Any) -> Any:
         """What is kept for these objects, or None."""

@@ -16,6 +16,7 @@ from microgradnp.engine.tensor import Tensor
 from microgradnp.nn.layers import Layer
 from microgradnp.nn.optim import Optimizer
 from microgradnp.nn.optim.programs import weakly
+from microgradnp.nn.train.watch import check_graph
 
 Loss: TypeAlias = Callable[[Any, Any], Any]
 Run: TypeAlias = Callable[[Any, Any], Tensor]
@@ -23,7 +24,10 @@ Run: TypeAlias = Callable[[Any, Any], Tensor]
 
 def eager(model: Layer, loss: Loss, optimizer: Optimizer) -> tuple[Run, Run]:
     """Two functions of inputs and targets: a step, which returns the loss before it; and the loss alone."""
-    return partial(_step, lambda: model, lambda: loss, optimizer), partial(_loss, lambda: model, lambda: loss)
+    run = partial(_step, lambda: model, lambda: loss, optimizer)
+    first = iter([run])
+    later = partial(run, watched=False)
+    return lambda x, y: next(first, later)(x, y), partial(_loss, lambda: model, lambda: loss, None)
 
 
 def recorded(model: Layer, loss: Loss, optimizer: Optimizer) -> tuple[Run, Run]:
@@ -37,23 +41,26 @@ def recorded(model: Layer, loss: Loss, optimizer: Optimizer) -> tuple[Run, Run]:
         return _step(its_model, its_loss, optimizer, x, y)
 
     def loss_alone(x: Any, y: Any) -> Tensor:
-        return _loss(its_model, its_loss, x, y)
+        return _loss(its_model, its_loss, None, x, y)
 
     run = _loud(compiled(step))
     optimizer.programs.keep((run, _loud(compiled(loss_alone))), model, loss)
     return run, loss_alone  # needed once after each training: not worth recording for one
 
 
-def _step(model: Callable[[], Layer], loss: Callable[[], Loss], optimizer: Optimizer, x: Any, y: Any) -> Tensor:
+def _step(
+    model: Callable[[], Layer], loss: Callable[[], Loss], optimizer: Optimizer, x: Any, y: Any, watched: bool = True
+) -> Tensor:
     optimizer.zero_grad()
-    value = _loss(model, loss, x, y)
+    value = _loss(model, loss, optimizer if watched else None, x, y)
     value.backward()
     optimizer.step()
     return value
 
 
-def _loss(model: Callable[[], Layer], loss: Callable[[], Loss], x: Any, y: Any) -> Tensor:
-    value = loss()(model()(x), y)
+def _loss(model: Callable[[], Layer], loss: Callable[[], Loss], watched_by: Optimizer | None, x: Any, y: Any) -> Tensor:
+    prediction = model()(x)
+    value = loss()(prediction, y)
     if not isinstance(value, Tensor):
         raise TypeError(
             f"the loss returned {type(value).__name__}, not a Tensor: it must be computed from the predictions with "
@@ -63,6 +70,8 @@ def _loss(model: Callable[[], Layer], loss: Callable[[], Loss], x: Any, y: Any) 
         raise ValueError(
             f"the loss returned shape {value.shape}: it must end in one number, such as np.sum or np.mean of it."
         )
+    if watched_by is not None:
+        check_graph(model(), loss(), watched_by, prediction, value, len(y))
     return value
 
 
