@@ -21,6 +21,9 @@ CONSTANTS: set[Callable[..., Any]] = set()
 REFUSED: dict[Callable[..., Any] | str, str] = {}
 """Functions, and by name whole modules, that Tensors refuse, each with the reason and what to use instead."""
 
+# Asked for the row of a function that has none: each registers another library's rows, once that library is there.
+LATER: list[Callable[[Callable[..., Any]], Any]] = []
+
 
 def implements(*functions: Callable[..., Any]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Register how NumPy's ``functions`` are computed on Tensors: a decorator of their front."""
@@ -30,6 +33,11 @@ def implements(*functions: Callable[..., Any]) -> Callable[[Callable[..., Any]],
         return front
 
     return register
+
+
+def learned(function: Callable[..., Any]) -> Any:
+    """The row that a function has got only now, from one of ``LATER``; None where there is none."""
+    return next(filter(None, (learn(function) for learn in LATER)), None)
 
 
 def reason_against(function: Callable[..., Any]) -> str | None:
@@ -49,8 +57,8 @@ def unsupported(function: Callable[..., Any], options: dict[str, Any]) -> str:
             "np.moveaxis."
         )
     known = {name_of(f): f for f in (*FUNCTIONS, *RULES)}
-    short = {known_name.rpartition(".")[2]: known_name for known_name in known}
-    near = difflib.get_close_matches(name.rpartition(".")[2], short, n=1)
+    short = {known_name.removeprefix("np."): known_name for known_name in known}
+    near = difflib.get_close_matches(name.removeprefix("np."), short, n=1, cutoff=0.8)
     nearest = f"; the nearest supported function is {short[near[0]]}" if near else ""
     return (
         f"{name} has no derivative rule for Tensors{nearest}. Give it one with microgradnp.defvjp or "

@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike, DTypeLike
 
 from microgradnp import tree
 from microgradnp.arrays import READY, REAL, Array, castable, constant_array, native, plain_array
-from microgradnp.engine.dispatch import CONSTANTS, FUNCTIONS, unsupported
+from microgradnp.engine.dispatch import CONSTANTS, FUNCTIONS, learned, unsupported
 from microgradnp.engine.operators import Operators
 from microgradnp.engine.rules import RULES, Rule
 from microgradnp.engine.state import current, state
@@ -86,7 +86,7 @@ def call(function: Callable[..., Any], args: tuple[Any, ...], options: dict[str,
             if (named := by_name(function, front, args, options, error)) is None:
                 raise
         return call(function, *named)
-    rule = RULES.get(function)
+    rule = RULES.get(function) or learned(function)
     if rule is not None and not (options and isinstance(function, np.ufunc)):
         return apply(rule, args, options)
     if function in CONSTANTS or not (current().machine.traces or any(t._tracked for t in tensors_in((args, options)))):

@@ -59,7 +59,9 @@ def scan(ufunc, a):
     return a
 
 
-def _ufunc_methods(ufunc: np.ufunc) -> None:
+def ufunc_methods(ufunc: np.ufunc) -> None:
+    """Register the methods of a ufunc of two arguments that has a row."""
+
     def reduce(array, axis=0, dtype=None, *, keepdims=False, initial=None, where=True):
         a = lift(array, dtype)
         axes = axes_of(axis, a.ndim)
@@ -111,4 +113,4 @@ def _ufunc_methods(ufunc: np.ufunc) -> None:
 
 
 for _ufunc in [f for f in RULES if isinstance(f, np.ufunc) and f.nin == 2 and f.signature is None]:
-    _ufunc_methods(_ufunc)
+    ufunc_methods(_ufunc)
