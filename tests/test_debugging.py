@@ -318,7 +318,8 @@ def test_the_rows_keep_float32(monkeypatch):
     x = mg.Tensor(np.array([0.3, 0.6], np.float32), requires_grad=True)
     with mg.debug():
         for function, rule in RULES.items():
-            if isinstance(function, np.ufunc) and function.nin == 1 and function not in (np.arccosh,):
+            numpys = isinstance(function, np.ufunc) and getattr(np, function.__name__, None) is function
+            if numpys and function.nin == 1 and function is not np.arccosh:
                 np.sum(function(x)).backward()
                 assert x.grad.dtype == np.float32, rule.name
 

@@ -58,7 +58,7 @@ def unsupported(function: Callable[..., Any], options: dict[str, Any]) -> str:
         )
     known = {name_of(f): f for f in (*FUNCTIONS, *RULES)}
     short = {known_name.removeprefix("np."): known_name for known_name in known}
-    near = difflib.get_close_matches(name.removeprefix("np."), short, n=1, cutoff=0.8)
+    near = difflib.get_close_matches(name.removeprefix("np."), short, n=1, cutoff=0.85)
     nearest = f"; the nearest supported function is {short[near[0]]}" if near else ""
     return (
         f"{name} has no derivative rule for Tensors{nearest}. Give it one with microgradnp.defvjp or "

@@ -6,7 +6,6 @@ order (of a Bessel function, say) or a shape by which there is no elementary der
 """
 
 import math
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -26,7 +25,6 @@ def _row(name: str, *rules: Vjp | None) -> None:
     function = getattr(sp, name, None)
     if isinstance(function, np.ufunc) and function not in RULES:
         defvjp(function, *rules)
-        RULES[function] = replace(RULES[function], pointwise=True)
         if function.nin == 2:
             ufunc_methods(function)
 
@@ -36,7 +34,6 @@ def _row(name: str, *rules: Vjp | None) -> None:
 # fmt: off
 _row("expit",        lambda g, y, x: g * (y * sp.expit(-x)))
 _row("log_expit",    lambda g, y, x: g * sp.expit(-x))
-_row("softplus",     lambda g, y, x: g * sp.expit(x))
 _row("logit",        lambda g, y, x: g / (x * (1 - x)))
 _row("exp2",         lambda g, y, x: g * (y * math.log(2)))
 _row("exp10",        lambda g, y, x: g * (y * math.log(10)))
@@ -92,7 +89,7 @@ _row("owens_t",      lambda g, y, h, a: -g * (np.exp(-0.5 * h * h) * sp.erf(a * 
 
 def _inverse_mills(x: Any) -> Any:
     """The density of the normal distribution over its distribution function, right in both tails."""
-    low, high = np.minimum(x, 0), np.maximum(x, 0)
+    low, high = np.where(x < 0, x, 0), np.where(x < 0, 0, x)
     below = math.sqrt(2 / math.pi) / sp.erfcx(low * -math.sqrt(0.5))
     return np.where(x < 0, below, np.exp(-0.5 * high * high) / (_ROOT_TAU * sp.ndtr(high)))
 
@@ -161,7 +158,6 @@ _row("stdtrit",      None,                                           lambda g, y
 _ZETA: Any = sp._ufuncs._zeta
 if _ZETA not in RULES:
     defvjp(_ZETA, None, lambda g, y, s, x: -g * (s * _ZETA(s + 1, x)))
-    RULES[_ZETA] = replace(RULES[_ZETA], pointwise=True)
 
 
 def _gamma_density(a: Any, x: Any) -> Any:

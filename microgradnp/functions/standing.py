@@ -106,7 +106,7 @@ _refuse([np.nextafter], "it is the identity but for one unit of the last place. 
 _refuse([f for f in vars(umath).values() if isinstance(f, np.ufunc) and not f.types], STRINGS)
 
 # Whole modules, most of which NumPy imports only when they are asked for.
-_refuse(["numpy.strings"], STRINGS)
+_refuse(["numpy.char", "numpy.strings"], STRINGS)
 _refuse(
     ["numpy.fft"],
     "its results are complex, which Tensors do not hold. Use np.convolve, or multiply by the matrices "
@@ -162,8 +162,9 @@ def classify(function: Function) -> Coverage:
 
 def overridable() -> set[Function]:
     """NumPy's own list of the ufuncs and functions that let other arrays take over, all its modules included."""
+    import numpy.char
     import numpy.fft
-    import numpy.polynomial  # noqa: F401  (its functions are listed once it is imported)
+    import numpy.polynomial  # noqa: F401  (the functions of each are listed once it is imported)
     from numpy.testing import overrides
 
     return overrides.get_overridable_numpy_ufuncs() | overrides.get_overridable_numpy_array_functions()

@@ -8,6 +8,9 @@ away from kinks and poles, which ``test_edges_*.py`` visit on purpose. A row or 
 
 from typing import Any
 
+import numpy as np
+from numpy._core import umath
+
 from microgradnp.engine import rules
 from microgradnp.engine.dispatch import FUNCTIONS
 from microgradnp.functions.shapes import CREATION, LIKENESS
@@ -22,5 +25,14 @@ def _from_a_test(f: Any) -> bool:
     return str(getattr(f, "__module__", "")).startswith("test_")
 
 
-BUILT_IN = [f for f in {**rules.RULES, **FUNCTIONS} if f not in (*CREATION, *LIKENESS) and not _from_a_test(f)]
+def _for_scipy(f: Any) -> bool:
+    """Whether it is one of SciPy's, which are tried in tests of their own."""
+    owner = getattr(f, "__self__", f)  # of a ufunc's method
+    if isinstance(owner, np.ufunc):
+        return vars(umath).get(owner.__name__) is not owner
+    return "scipy" in str(getattr(f, "__module__", ""))
+
+
+_ALL = [f for f in {**rules.RULES, **FUNCTIONS} if f not in (*CREATION, *LIKENESS)]
+BUILT_IN = [f for f in _ALL if not _from_a_test(f) and not _for_scipy(f)]
 """What needs a recipe: every row and every function, but those that make arrays out of nothing."""
