@@ -369,3 +369,18 @@ def test_what_the_function_captures_may_want_a_gradient_too() -> None:
     assert check.gradients(loss, x, order=2).ok
     assert check.mutants(loss, x).ok  # what flows to the weights alone is not asked for
     assert w.grad is None
+
+
+@pytest.mark.parametrize("at", [0.0, np.zeros(2), np.array([0.0, 1.0, -2.0])])
+@pytest.mark.parametrize(
+    "bent",
+    [
+        lambda x: np.sum(x * np.abs(x)),
+        lambda x: np.sum(np.where(x > 0, x**2, 0 * x)),
+        lambda x: np.sum(3 * x + np.maximum(x, 0) ** 2 - np.sin(x) * np.abs(x)),
+    ],
+)
+def test_a_derivative_that_has_a_corner_is_no_false_alarm(bent: Any, at: Any) -> None:
+    assert check.gradients(bent, at).ok
+    with pytest.raises(check.GradientError):
+        check.gradients(bent, at, hand=lambda x: mg.grad(bent)(x) + 1e-5)
