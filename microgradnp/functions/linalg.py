@@ -20,7 +20,7 @@ from microgradnp.engine.rules import RULES, defvjp, primitive
 from microgradnp.engine.tensor import apply, constant
 from microgradnp.functions.common import as_numpy_writes, detached, fixed, lift
 from microgradnp.functions.reductions import product_of_others
-from microgradnp.functions.special import root
+from microgradnp.functions.special import over_gaps, root
 
 # mypy: allow-untyped-defs, allow-untyped-calls
 
@@ -86,14 +86,9 @@ def _reciprocal(x: Any) -> Any:
     return np.where(zero, 0, 1 / np.where(zero, 1, x))
 
 
-def _gaps(w: Any) -> Any:
-    """1 / (w[j] - w[i]), and 0 where the two are equal."""
-    return _reciprocal(w[..., None, :] - w[..., :, None])
-
-
 def _eigh_vjp(g: Any, y: Any) -> Any:
     w, v = y[..., 0, :], y[..., 1:, :]
-    middle = _gaps(w) * np.matmul(v.mT, g[..., 1:, :]) + g[..., :1, :] * np.eye(w.shape[-1], dtype=y.dtype)
+    middle = over_gaps(np.matmul(v.mT, g[..., 1:, :]), w) + g[..., :1, :] * np.eye(w.shape[-1], dtype=y.dtype)
     return _symmetric(np.matmul(np.matmul(v, middle), v.mT))
 
 
@@ -102,9 +97,12 @@ def _svd_vjp(g: Any, y: Any, x: Any) -> Any:
     u, s, v = y[..., :m, :], y[..., m, :], y[..., m + 1 :, :]
     gu, gs, gv = g[..., :m, :], g[..., m : m + 1, :], g[..., m + 1 :, :]
     row, column = s[..., None, :], s[..., :, None]
-    f = _gaps(s * s)
     uu, vv = np.matmul(u.mT, gu), np.matmul(v.mT, gv)
-    middle = f * (uu - uu.mT) * row + column * (f * (vv - vv.mT)) + gs * np.eye(s.shape[-1], dtype=y.dtype)
+    middle = (
+        over_gaps(uu - uu.mT, s * s) * row
+        + column * over_gaps(vv - vv.mT, s * s)
+        + gs * np.eye(s.shape[-1], dtype=y.dtype)
+    )
     gx = np.matmul(np.matmul(u, middle), v.mT)
     if m > s.shape[-1]:
         gx = gx + np.matmul((gu - np.matmul(u, uu)) * _reciprocal(row), v.mT)

@@ -4,6 +4,7 @@ Rows that belong to one family (products, running sums, places, linear algebra) 
 """
 
 import math
+import warnings
 from functools import cache
 from typing import Any
 
@@ -58,6 +59,34 @@ def _passed_by_slope(g: Any, slope: Any, flat: Any) -> Any:
 def _depends(g: Any) -> bool:
     return bool(getattr(g, "requires_grad", False))
 
+
+@primitive
+def over_gaps(m: Any, w: Any) -> Any:
+    """m[i, j] / (w[j] - w[i]); where the two are equal, to rounding, 0 / 0 is 0 and all else NaN, with a warning.
+
+    What depends on w alone has 0 there; what depends on the vectors has a slope that their choice leaves undetermined.
+    """
+    gaps = w[..., None, :] - w[..., :, None]
+    equal = (
+        np.abs(gaps) <= 8 * w.shape[-1] * np.finfo(w.dtype).eps * np.max(np.abs(w), axis=-1, initial=0)[..., None, None]
+    )
+    lost = equal & (m != 0) & ~np.eye(w.shape[-1], dtype=np.bool)
+    if np.any(lost):
+        warnings.warn(
+            "the derivative of eigenvectors or singular vectors that belong to equal values is undetermined, and NaN "
+            "here: use a function of the values alone (eigvalsh, svdvals), or one that needs no decomposition.",
+            RuntimeWarning,
+            stacklevel=2,
+        )
+    return np.where(lost, math.nan, np.where(equal, 0, m / np.where(equal, 1, gaps))).astype(m.dtype)
+
+
+def _over_gaps_vjp(g: Any, y: Any, w: Any) -> Any:
+    t = over_gaps(g * y, w)
+    return np.sum(t, axis=-1) - np.sum(t, axis=-2)
+
+
+defvjp(over_gaps, lambda g, y, m, w: over_gaps(g, w), lambda g, y, m, w: _over_gaps_vjp(g, y, w))
 
 # -- Triangles and their inverses -------------------------------------------------------------------------------------
 

@@ -69,3 +69,50 @@ def test_products_of_too_few_axes_are_errors_as_numpys(name: str) -> None:
     for a in shapes:
         for b in shapes:
             same_as_numpy(f, np.ones(a), np.ones(b))
+
+
+# -- Equal eigenvalues and singular values -----------------------------------------------------------------------------
+
+Q = np.linalg.qr(np.array([[1.0, 2.0, 3.0], [-1.0, 1.0, 0.5], [0.0, 2.0, -1.0]]))[0]
+EQUAL = [np.eye(3), np.diag([2.0, 2.0, 5.0]), Q @ np.diag([2.0, 2.0, 5.0]) @ Q.T]
+C = np.array([[1.0, 2.0, -1.0], [0.5, 1.0, 3.0], [2.0, 0.0, 1.0]])
+
+
+def _by_eigh(f):
+    def of_a_matrix(x):
+        w, v = np.linalg.eigh((x + x.T) / 2)
+        return np.sum(C * ((v * f(w)) @ v.T))
+
+    return of_a_matrix
+
+
+def _by_svd(x):
+    u, s, vt = np.linalg.svd(x, full_matrices=False)
+    return np.sum(C * ((u * s**2) @ vt))
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+@pytest.mark.parametrize("x", EQUAL)
+@pytest.mark.parametrize(
+    "f", [_by_eigh(np.sqrt), _by_eigh(np.exp), _by_eigh(lambda w: w), _by_eigh(lambda w: 1 / w), _by_svd]
+)
+def test_a_gradient_through_vectors_of_equal_values_is_nan_with_a_warning(f, x):
+    with pytest.warns(RuntimeWarning, match="belong to equal values is undetermined"):
+        assert np.isnan(mg.grad(f)(x)).any()
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+@pytest.mark.parametrize("x", EQUAL)
+def test_second_derivatives_by_equal_values_are_right_or_nan(x):
+    def cubes(x):
+        return np.sum(np.linalg.eigvalsh((x + x.T) / 2) ** 3)
+
+    direction = (C + C.T) / 2
+    expected = 3 * (x @ direction + direction @ x)
+    np.testing.assert_allclose(mg.grad(cubes)(x), 3 * x @ x, atol=1e-12)
+    by_rows = np.tensordot(mg.hessian(cubes)(x), direction)
+    for got in (mg.hvp(cubes, (x,), (direction,))[0], by_rows):
+        finite = np.isfinite(got)
+        np.testing.assert_allclose(got[finite], expected[finite], atol=1e-10)
+    lone = np.linalg.eigvalsh
+    np.testing.assert_allclose(mg.grad(lambda x: np.sum(lone((x + x.T) / 2)))(x), np.eye(3), atol=1e-12)

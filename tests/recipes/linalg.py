@@ -284,3 +284,8 @@ def _norm_of(draw, f):
     x = array(draw, (3, 2), away_from=0.0, distinct=True) + np.eye(3, 2, dtype=np.float32) * 8
     keepdims = draw(booleans)
     return Case(lambda x: f(x, ord=order, keepdims=keepdims), x)
+
+
+@recipe(linalg.over_gaps)
+def _over_gaps(draw, f):
+    return Case(f, array(draw, (3, 3), dtype=np.float64), np.array([1.0, -2.0, 0.5]))
