@@ -12,6 +12,7 @@ import warnings
 from collections.abc import Callable
 from contextlib import nullcontext
 from functools import update_wrapper
+from types import MethodType
 from typing import Any
 
 import numpy as np
@@ -25,7 +26,8 @@ from microgradnp.compiler.program import MISS, Program
 from microgradnp.compiler.record import Recorder
 from microgradnp.compiler.trace import record
 from microgradnp.engine.state import Machine, current, state
-from microgradnp.engine.tensor import wrap
+from microgradnp.engine.tensor import plain, wrap
+from microgradnp.transforms.pullback import ARRAYS
 
 PATIENCE = 8
 """After so many recordings in a row a compiled step complains."""
@@ -54,11 +56,17 @@ class Compiled:
         self._moved: str | None = None  # what the last recording has changed by itself
         self._nested = False  # another compiled step was called within
         self._run: Callable[[tuple[Any, ...], dict[str, Any]], Any] = _miss
+        self._plain = getattr(function, ARRAYS, False)
         update_wrapper(self, function, updated=())
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         result = self._run(args, kwargs)
-        return self._find(args, kwargs) if result is MISS else result
+        result = self._find(args, kwargs) if result is MISS else result
+        return plain(result) if self._plain and not current().machine.traces else result
+
+    def __get__(self, owner: Any, kind: Any = None) -> Any:
+        """A compiled method of ``owner``, which is the first argument of the step."""
+        return self if owner is None else MethodType(self, owner)
 
     @property
     def program(self) -> Program:
@@ -193,7 +201,8 @@ def compile(step: Callable[..., Any]) -> Compiled:
     step
         Called with arrays, or nested tuples, lists and dicts of arrays; other arguments (numbers, strings, objects) are
         part of what is recorded. While it is recorded, arrays arrive as Tensors. Everything that it returns as a Tensor
-        comes back as a Tensor outside any graph, in memory of its own.
+        comes back as a Tensor outside any graph, in memory of its own; what `grad`, its kin or a model's ``predict``
+        returns as an array is an array. In a class it is a method.
 
     Returns
     -------

@@ -29,11 +29,11 @@ from microgradnp.compiler.ir import Operation, Part, Site, Value, assignment, co
 from microgradnp.engine.rules import Rule, Vjp
 from microgradnp.engine.state import Machine, current, state
 from microgradnp.engine.sweep import fitted
-from microgradnp.engine.table import getitem, identity, is_basic
+from microgradnp.engine.table import getitem, identity, is_basic, setitem
 from microgradnp.engine.tensor import Tensor, wrap
 from microgradnp.functions.places import put
 from microgradnp.signatures import name_of
-from microgradnp.transforms.graph import operation
+from microgradnp.transforms.graph import is_tracked, operation
 from microgradnp.transforms.pullback import vjp as pullback_of
 
 SHAPES: set[Callable[..., Any]] = {np.shape, np.ndim, np.size, np.result_type, np.iscomplexobj, np.isrealobj}
@@ -131,8 +131,14 @@ class Recorder(Machine):
         if rule.composed and self._expand(t, rule, arrays, options):
             return
         arguments = tuple(map(self.value, arrays))
-        if options:
-            options = tree.map(self.value, options)
+        if options:  # an index of NumPy's integers is one of numbers
+            options = tree.map(lambda x: int(x) if isinstance(x, np.integer) else self.value(x), options)
+        places = tree.leaves(options["index"]) if rule.function is setitem and is_tracked(inputs[1]) else []
+        if any(isinstance(v, Value) and v.kind in ("input", "result") for v in places):
+            raise RecordingError(
+                "t[i] = v at computed places, where v wants a gradient: a program would keep which values stay where i "
+                "names a place twice. Choose with np.where, look up (v[j]), or leave that line outside the step."
+            )
         self._add(Operation(rule.function, arguments, options, None, rule=rule), t._value)
 
     def _is_view(self, y: Array, x: Array) -> bool:
@@ -217,6 +223,8 @@ class Recorder(Machine):
                 "a Tensor cannot become an ndarray while a program is recorded: its value would be frozen into the "
                 "program. Use NumPy functions on the Tensor itself."
             )
+        if what == "indexing with a computed Tensor" and t.dtype.kind in "iu":
+            return t._value  # known to the program, which looks the places up anew at each replay
         raise RecordingError(
             f"{what} asks for a Tensor's value while a program is recorded; the program would keep the value of the "
             "first call for ever. Write the choice with np.where, np.maximum or np.clip, or leave that line outside "

@@ -11,7 +11,7 @@ from microgradnp import tree
 from microgradnp.arrays import Array
 from microgradnp.engine.tensor import Tensor
 from microgradnp.transforms.arguments import Function, array_of, chosen_by, directions_for, pick
-from microgradnp.transforms.pullback import Pullback, grad, pull_back
+from microgradnp.transforms.pullback import Pullback, grad, pull_back, returns_arrays
 
 
 def jvp(f: Function, args: Sequence[Any], tangents: Sequence[Any]) -> tuple[Any, Any]:
@@ -68,7 +68,7 @@ def jacobian(f: Function, argnums: int | Sequence[int] = 0) -> Function:
             nested.append(parts[0] if isinstance(chosen, int) else parts)
         return tree.like(value, nested)
 
-    return jacobian_of
+    return returns_arrays(jacobian_of)
 
 
 def _by_rows(back: Pullback, results: list[Array], arguments: list[Array]) -> list[list[Any]]:

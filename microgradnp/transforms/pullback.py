@@ -34,6 +34,9 @@ from microgradnp.transforms.graph import variables as leaves_of
 Pullback = Callable[[list[Any]], tuple[Any, ...]]
 """From a list with an array for each result, or None for zeros, to the gradients of the arguments."""
 
+ARRAYS = "returns_arrays"
+"""The attribute of a function that returns arrays, though as a part of a program they are Tensors."""
+
 _runs = count()
 
 
@@ -177,7 +180,7 @@ def value_and_grad(f: Function, argnums: int | Sequence[int] = 0, *, has_aux: bo
     >>> float(value), gradient
     (5.0, array([2., 4.]))
     """
-    return wraps(f, updated=())(_both(f, argnums, has_aux))
+    return returns_arrays(wraps(f, updated=())(_both(f, argnums, has_aux)))
 
 
 def grad(f: Function, argnums: int | Sequence[int] = 0, *, has_aux: bool = False) -> Function:
@@ -220,7 +223,13 @@ def grad(f: Function, argnums: int | Sequence[int] = 0, *, has_aux: bool = False
         value, gradients = both(*args, **options)
         return (gradients, value[1]) if has_aux else gradients
 
-    return gradient
+    return returns_arrays(gradient)
+
+
+def returns_arrays(f: Function) -> Function:
+    """Mark a function as one that returns arrays."""
+    setattr(f, ARRAYS, True)
+    return f
 
 
 def _both(f: Function, argnums: int | Sequence[int], has_aux: bool) -> Function:

@@ -20,11 +20,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from microgradnp.arrays import plain_array
-from microgradnp.engine.state import no_grad
+from microgradnp.engine.state import current, no_grad
 from microgradnp.engine.tensor import Tensor, plain
 from microgradnp.nn.checkpoint import load_into
 from microgradnp.nn.layers.elsewhere import missed_by
 from microgradnp.nn.layers.summary import print_summary
+from microgradnp.transforms.pullback import returns_arrays
 from microgradnp.tree import NESTED
 
 
@@ -138,6 +139,7 @@ class Layer:
         """Training or prediction mode for a while; afterwards each layer is back in its own."""
         return mode_of([layer for _, layer in self.named_layers()], training)
 
+    @returns_arrays
     def predict(self, x: ArrayLike) -> NDArray[Any]:
         """Compute the output as an ndarray, in prediction mode and outside any graph.
 
@@ -152,7 +154,7 @@ class Layer:
         """
         with no_grad(), self.mode(training=False):
             y = self(as_input(x, dtype_of(tensor for _, tensor in named_parameters(self, walk(self)))))
-        return plain(y)  # type: ignore[no-any-return]  # nested as y is
+        return y if current().machine.traces else plain(y)  # type: ignore[no-any-return]  # nested as y is
 
     # -- Saving
 
@@ -343,5 +345,5 @@ def dtype_of(parameters: Iterable[Tensor]) -> Any:
 
 def as_input(x: ArrayLike, dtype: Any) -> NDArray[Any]:
     """``x`` as an array, floating data in ``dtype``, unless that is None."""
-    array: NDArray[Any] = x.data if isinstance(x, Tensor) else plain_array(x)
-    return array if dtype is None or array.dtype.kind != "f" else array.astype(dtype, copy=False)
+    array: Any = plain_array(x) if not isinstance(x, Tensor) else x.detach() if current().machine.traces else x.data
+    return array if dtype is None or array.dtype.kind != "f" else array.astype(dtype, copy=False)  # type: ignore[no-any-return]
