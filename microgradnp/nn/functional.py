@@ -103,7 +103,14 @@ def logsumexp(x: Any, *, axis: Axis = None, keepdims: bool = False) -> Any:
 
 
 def floating(x: Any) -> Any:
-    """``x`` as an array or Tensor of floating numbers: ``-x`` of an unsigned integer would start from the other end."""
+    """``x`` as an array or Tensor of floating numbers: ``-x`` of an unsigned integer would start from the other end.
+
+    Examples
+    --------
+    >>> from microgradnp.nn import functional
+    >>> functional.floating(np.array([1, 2], np.uint8))
+    array([1., 2.])
+    """
     x = x if isinstance(x, Tensor) else plain_array(x)
     return x.astype(np.float64) if x.dtype.kind in "biu" else x
 
@@ -118,7 +125,14 @@ def _below_top(x: Any, axis: Axis) -> Any:
 
 @composed
 def rise(x: Any) -> Any:
-    """`sigmoid` as the slope of `softplus`: its own slope is right at the far right too, where 1 - y would be 0."""
+    """`sigmoid` as the slope of `softplus`: its own slope is right at the far right too, where 1 - y would be 0.
+
+    Examples
+    --------
+    >>> from microgradnp.nn import functional
+    >>> functional.rise(np.array([-1000.0, 0.0, 1000.0]))
+    array([0. , 0.5, 1. ])
+    """
     return sigmoid(x)
 
 
