@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import builtins
 import keyword
-import linecache
 import operator
 import re
 import types
-import weakref
+import zlib
 from collections.abc import Callable, Iterable
 from itertools import count
 from typing import Any
@@ -19,7 +18,6 @@ from microgradnp.compiler.ir import Call, Value, Variable
 from microgradnp.compiler.lower import load
 from microgradnp.engine.rules import SYMBOLS
 
-_numbers = count(1)
 _TAKEN = frozenset({"np", *keyword.kwlist, *dir(builtins)})
 
 
@@ -50,13 +48,12 @@ class Source:
         return name
 
     def compiled(self) -> Callable[..., Any]:
-        """The function, with its lines known to tracebacks for as long as it lives."""
+        """The function, whose lines a traceback gets by asking its module's loader."""
         text = str(self)
-        file = f"<compiled step {next(_numbers)}>"
-        exec(compile(text, file, "exec"), self.space)
+        self.space |= {"__name__": "a program", "__loader__": types.SimpleNamespace(get_source=lambda name: text)}
+        # Tracebacks keep lines by the file's name, and Python keeps names: the same lines have the same.
+        exec(compile(text, f"compiled step {zlib.crc32(text.encode()):08x}", "exec"), self.space)
         function: Callable[..., Any] = self.space[self.name]
-        linecache.cache[file] = (len(text), None, text.splitlines(True), file)
-        weakref.finalize(function, linecache.cache.pop, file, None).atexit = False
         return function
 
 
