@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from microgradnp.compiler.functions import known
-from microgradnp.compiler.ir import Call, Operation, Trace, Value, Variable, owner
-from microgradnp.compiler.plan import Plan, same_place
+from microgradnp.compiler.ir import Call, Operation, Trace, Value, Variable, owner, same_place
+from microgradnp.compiler.plan import Plan
 from microgradnp.engine.table import astype
 
 

@@ -1,8 +1,8 @@
 """From what was recorded to what must be computed: `Trace` to `Trace`, the same results in fewer operations.
 
-The passes stand in their order: `fold` what is known or changes nothing, `share` what is computed twice (the rules
-recompute a lot), `settle` where gradients and results go, `drop` what nothing needs, `fuse` sums of squares. The order
-of what remains is never changed, so a replay computes what the step computed.
+Three passes: `fold` lets go what is known, changes nothing or was computed before (the rules recompute a lot), `settle`
+says where gradients and results go, `drop` takes out what nothing needs. The order of what remains is never changed, so
+a replay computes what the step computed.
 """
 
 from __future__ import annotations
@@ -17,15 +17,12 @@ import numpy as np
 
 from microgradnp import tree
 from microgradnp.compiler.functions import contiguous, known, summed_at_once
-from microgradnp.compiler.ir import Operation, Trace, Value, assignment, copied, owner, sum_of_squares
-from microgradnp.engine.table import identity, is_basic
+from microgradnp.compiler.ir import Operation, Trace, Value, assignment, copied, owner, same_place, sum_of_squares
 
 
 def optimise(trace: Trace) -> Trace:
     """All passes, in order."""
-    for step in (fold, share, settle, drop, fuse):
-        trace = step(trace)
-    return trace
+    return drop(settle(fold(trace)))
 
 
 def mark_constants(values: list[Value]) -> None:
@@ -41,6 +38,34 @@ def mark_constants(values: list[Value]) -> None:
             v.kind = "constant"
 
 
+# -- What is known, changes nothing, or was computed before
+
+
+def fold(trace: Trace) -> Trace:
+    """Find the views; let go what gives its argument back, depends on constants alone, or is computed twice."""
+    changing = {id(owner(array)) for array in trace.written()}  # a copy of what the program writes stays a copy
+    versions: Counter[int] = Counter()  # how often the memory of a bound array was written so far
+    seen: dict[Any, Value] = {}
+    kept = []
+    for operation in trace.operations:
+        _look_again(operation)
+        y = operation.result
+        if y is None:
+            versions[id(owner(operation.writes.array))] += 1
+        elif operation.pure:
+            if known(operation).is_view and y.array.size and np.may_share_memory(y.array, operation.arguments[0].array):
+                y.base = operation.arguments[0]
+            _fuse(operation, y, versions)
+            if all(v.kind == "constant" for v in operation.reads):
+                y.kind, y.operation, y.base = "constant", None, None
+                continue
+            y.same_as = _given_back(operation, y, changing) or _computed_before(operation, y, seen, versions)
+            if y.same_as is not None:
+                continue
+        kept.append(operation)
+    return replace(trace, operations=kept)
+
+
 def replaced(x: Any) -> Any:
     """What a value was found to be the same as."""
     while type(x) is Value and x.same_as is not None:
@@ -50,62 +75,43 @@ def replaced(x: Any) -> Any:
 
 def _look_again(operation: Operation) -> None:
     """Take what arguments were found to be the same as."""
-    for v in operation.reads:
-        if v.same_as is not None:
-            operation.arguments = tree.map(replaced, operation.arguments)
-            operation.options = tree.map(replaced, operation.options)
-            operation.find_reads()
-            break
-    if operation.result is not None and operation.result.base is not None:
-        operation.result.base = operation.arguments[0]
-
-
-# -- What is known, or changes nothing
-
-
-def fold(trace: Trace) -> Trace:
-    """Find the views; let go what gives its argument back, and what depends on constants alone."""
-    changing = {id(owner(array)) for array in trace.written()}  # a copy of what the program writes stays a copy
-    kept = []
-    for operation in trace.operations:
+    if any(v.same_as is not None for v in operation.find_reads()):
+        operation.arguments = tree.map(replaced, operation.arguments)
+        operation.options = tree.map(replaced, operation.options)
         operation.find_reads()
-        result = operation.result
-        if result is not None and known(operation).is_view and _overlap(result, operation.arguments[0]):
-            result.base = operation.arguments[0]
-        _look_again(operation)
-        if result is None or not operation.pure:
-            kept.append(operation)
-        elif (same := _same_as(operation, result, changing)) is not None:
-            result.same_as = same
-        elif all(v.kind == "constant" for v in operation.reads):
-            result.kind, result.operation, result.base = "constant", None, None
-        else:
-            kept.append(operation)
-    return replace(trace, operations=kept)
 
 
-def _overlap(a: Value, b: Any) -> bool:
-    return type(b) is Value and bool(a.array.size) and np.may_share_memory(a.array, b.array)
+def _fuse(operation: Operation, y: Value, versions: Counter[int]) -> None:
+    """Make a sum or mean of squares one operation: a scalar product, with no array for the squares."""
+    f, x = operation.function, operation.arguments[0] if operation.arguments else None
+    if (
+        f not in (np.sum, np.mean)
+        or type(x) is not Value
+        or x.operation is None
+        or x.operation.function is not np.square
+    ):
+        return
+    z = x.operation.arguments[0]
+    written = versions and z.root.kind == "bound"  # perhaps since it was squared
+    if y.array.size == 1 and summed_at_once(z) and z.dtype == y.dtype and not written:
+        operation.function, operation.arguments, operation.rule = sum_of_squares, (z,), None
+        operation.options = {"count": z.array.size if f is np.mean else None}
+        operation.find_reads()
 
 
-def _same_as(operation: Operation, result: Value, changing: set[int]) -> Value | None:
+def _given_back(operation: Operation, y: Value, changing: set[int]) -> Value | None:
     """The argument that the result is the same as, if it is."""
     f, arguments = operation.function, operation.arguments
-    if result.base is not None:
-        x = arguments[0]
-        if x.shape == result.shape and (f in (np.reshape, np.broadcast_to, identity) or _whole(operation)):
-            return x  # type: ignore[no-any-return]  # what a view shows is a Value
-        return None
-    candidates: tuple[Any, ...] = ()
+    x: Any = None
+    if y.base is not None:
+        return y.base if contiguous(y.base) and same_place(y.base.array, y.array) else None
     if f is np.positive or (f in (np.multiply, np.divide) and _is_one(arguments[1])):
-        candidates = arguments[:1]
+        x = arguments[0]
     elif f is np.multiply and _is_one(arguments[0]):
-        candidates = arguments[1:]
-    for x in candidates:
-        if type(x) is Value and _alike(x, result):
-            lasts = x.root.kind != "bound" or id(owner(x.root.array)) not in changing
-            return x if lasts else None
-    return None
+        x = arguments[1]
+    if type(x) is not Value or not _alike(x, y):
+        return None
+    return x if x.root.kind != "bound" or id(owner(x.root.array)) not in changing else None
 
 
 def _alike(x: Value, y: Value) -> bool:
@@ -115,52 +121,27 @@ def _alike(x: Value, y: Value) -> bool:
     return same and a.shape == b.shape and a.dtype == b.dtype
 
 
-def _whole(operation: Operation) -> bool:
-    if operation.function is np.transpose:
-        axes = operation.options["axes"]
-        return tuple(axes) == tuple(range(len(axes)))
-    index = operation.options.get("index")
-    parts = index if type(index) is tuple else (index,)
-    return is_basic(index) and all(p is Ellipsis or (type(p) is slice and p == slice(None)) for p in parts)
-
-
 def _is_one(x: Any) -> bool:
     if type(x) is Value:
         return x.kind == "constant" and bool(x.array.size) and x.array.dtype.kind == "f" and bool(np.all(x.array == 1))
     return type(x) in (int, float) and x == 1
 
 
-# -- What is computed twice
+def _computed_before(operation: Operation, y: Value, seen: dict[Any, Value], versions: Counter[int]) -> Value | None:
+    """The result of the same function of the same values, if there is one."""
+    key = (operation.function, _frozen(operation.arguments, versions), _frozen(operation.options, versions))
+    try:
+        first = seen.setdefault(key, y)
+    except TypeError:  # an option that cannot be hashed: taken as it is
+        return None
+    return first if first is not y else None
 
 
-def share(trace: Trace) -> Trace:
-    """Compute once what is computed twice from the same values."""
-    kept = []
-    seen: dict[Any, Value] = {}
-    versions: dict[int, int] = {}  # how often the memory of a bound array was written
-    for operation in trace.operations:
-        _look_again(operation)
-        if operation.result is None:
-            memory = id(owner(operation.writes.array))
-            versions[memory] = versions.get(memory, 0) + 1
-        elif operation.pure:
-            key = (operation.function, _frozen(operation.arguments, versions), _frozen(operation.options, versions))
-            try:
-                first = seen.setdefault(key, operation.result)
-            except TypeError:  # an option that cannot be hashed: taken as it is
-                first = operation.result
-            if first is not operation.result:
-                operation.result.same_as = first
-                continue
-        kept.append(operation)
-    return replace(trace, operations=kept)
-
-
-def _frozen(x: Any, versions: dict[int, int]) -> Any:
+def _frozen(x: Any, versions: Counter[int]) -> Any:
     """A hashable key for nested arguments: the same key, the same result."""
     if type(x) is Value:
         if versions and x.root.kind == "bound":
-            return id(x), versions.get(id(owner(x.root.array)), 0)
+            return id(x), versions[id(owner(x.root.array))]
         return id(x)
     if type(x) in (tuple, list):
         return tuple([_frozen(part, versions) for part in x])
@@ -218,38 +199,4 @@ def drop(trace: Trace) -> Trace:
         if not operation.pure or id(operation.result) in wanted:
             kept.append(operation)
             wanted.update(map(id, operation.reads))
-            wanted.add(id(operation.writes))
     return replace(trace, operations=kept[::-1])
-
-
-# -- What goes into one call
-
-
-def fuse(trace: Trace) -> Trace:
-    """Make each sum of squares one operation: a scalar product, with no array for the squares."""
-    uses = Counter(id(v) for o in trace.operations for v in o.reads)
-    uses.update(map(id, trace.kept()))
-    gone: set[int] = set()
-    fused: list[Operation] = []
-    for operation in trace.operations:
-        x = operation.arguments[0] if operation.arguments else None
-        if operation.function in (np.sum, np.mean) and type(x) is Value and x.operation is not None:
-            squares, y = x.operation, operation.result
-            z = squares.arguments[0]
-            if (
-                squares.function is np.square
-                and uses[id(x)] == 1
-                and y is not None
-                and y.array.size == 1
-                and summed_at_once(z)
-                and z.dtype == y.dtype
-            ):
-                gone.add(id(x))
-                count = z.array.size if operation.function is np.mean else None
-                operation = replace(
-                    operation, function=sum_of_squares, arguments=(z,), options={"count": count}, rule=None
-                )
-                operation.find_reads()
-                y.operation = operation
-        fused.append(operation)
-    return replace(trace, operations=[o for o in fused if o.result is None or id(o.result) not in gone])

@@ -14,7 +14,7 @@ import numpy as np
 
 from microgradnp.arrays import Array
 from microgradnp.compiler.functions import known
-from microgradnp.compiler.ir import Operation, Trace, Value, View, owner, values_in
+from microgradnp.compiler.ir import Operation, Trace, Value, View, owner, same_place, values_in
 
 ALIGNMENT = 64  # bytes: a cache line
 
@@ -256,16 +256,6 @@ def formed(array: Array, form: Any) -> Array:
     axis, start, stop = form
     part: Array = array[(slice(None),) * axis + (slice(start, stop),)]
     return part
-
-
-def same_place(a: Array, b: Array) -> bool:
-    """Whether two arrays show the same elements in the same order."""
-    if a is b:
-        return True
-    if a.shape != b.shape or a.dtype != b.dtype or a.ctypes.data != b.ctypes.data:
-        return False
-    steps = zip(a.shape, a.strides, b.strides, strict=True)
-    return a.strides == b.strides or all(n == 1 or i == j for n, i, j in steps)  # one element is found by any step
 
 
 def _lies_like(array: Array, operation: Operation, there: list[Value]) -> bool:

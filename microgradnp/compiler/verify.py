@@ -13,9 +13,9 @@ import numpy as np
 
 from microgradnp import tree
 from microgradnp.compiler.functions import FUNCTIONS, OTHER
-from microgradnp.compiler.ir import Call, Trace, Value, Variable, View, owner
+from microgradnp.compiler.ir import Call, Trace, Value, Variable, View, owner, same_place
 from microgradnp.compiler.lower import is_runtime
-from microgradnp.compiler.plan import Plan, same_place
+from microgradnp.compiler.plan import Plan
 from microgradnp.signatures import name_of
 
 BOUND = 0  # what stands for any value that was there before: its memory holds whatever was written there last

@@ -207,3 +207,18 @@ def test_a_copy_of_what_the_step_writes_keeps_the_old_values(copied):
         return step, [w]
 
     run_alike(make, *FRESH)
+
+
+@pytest.mark.parametrize("summed", [np.sum, np.mean])
+def test_what_was_squared_before_it_is_written_is_summed_so(summed):
+    def make():
+        w = mg.Tensor([1.0, 2.0, 3.0])
+
+        def step(x):
+            squares = np.square(w)  # squared and summed in one call where nothing is written in between
+            w.data += x
+            return summed(squares)
+
+        return step, [w]
+
+    run_alike(make, *FRESH)
