@@ -220,16 +220,8 @@ class Trace:
 
     def values(self) -> list[Value]:
         """All values, in the order of their first use."""
-        found: dict[int, Value] = {id(v): v for v in self.inputs}
-        for operation in self.operations:
-            for v in (*operation.reads, *operation.arguments[:1]):
-                if type(v) is Value:
-                    found.setdefault(id(v), v)
-            if operation.result is not None:
-                found.setdefault(id(operation.result), operation.result)
-        for v in (*self.returned, *self.gradients.values()):
-            found.setdefault(id(v), v)
-        return list(found.values())
+        used = [v for operation in self.operations for v in (*operation.reads, operation.writes)]
+        return list(dict.fromkeys([*self.inputs, *used, *self.kept()]))
 
     def kept(self) -> list[Value]:
         """The values that a replay leaves behind: results and gradients."""

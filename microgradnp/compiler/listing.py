@@ -63,7 +63,7 @@ def _names(plan: Plan) -> Callable[[Any], str]:
 
     def text(x: Any) -> str:
         if isinstance(x, Value):
-            return plan.target.get(id(x), x).name
+            return plan.target(x).name
         if isinstance(x, ir.Variable) or (isinstance(x, ir.View) and isinstance(x.form, str)):
             return text(x.value)
         if isinstance(x, ir.View):

@@ -58,33 +58,31 @@ def is_scalar(operation: Operation) -> bool:
 
 def in_variables(calls: list[Call], trace: Trace, plan: Plan) -> list[Call]:
     """The calls with single numbers in local variables, and moved to and from arrays where arrays are needed."""
-    scalars = {id(operation) for operation in plan.steps if is_scalar(operation)}
+    scalars = {operation for operation in plan.steps if is_scalar(operation)}
     if not scalars:
         return calls
-    in_arrays = {id(v.root) for v in trace.kept()}
-    in_arrays.update(id(v.root) for o in plan.steps if id(o) not in scalars for v in o.reads)
+    in_arrays = {v.root for v in trace.kept()}.union(v.root for o in plan.steps if o not in scalars for v in o.reads)
     moved: list[Call] = []
-    variables: dict[int, Variable] = {}  # of single numbers
+    variables: dict[Value, Variable] = {}  # of single numbers
     for call in calls:
         y, operation = call.out, call.operation
-        if operation is not None and id(operation) in scalars:
+        if operation in scalars:
             for v in operation.reads:
-                if id(v) not in variables:
-                    variables[id(v)] = Variable(v)
-                    moved.append(Call(load, (v,), variables[id(v)]))
-            variables[id(y)] = Variable(y)
-            operands = tuple(variables[id(x)] if type(x) is Value else x for x in operation.arguments)
-            moved.append(Call(_on_numbers(operation), operands, variables[id(y)], operation=operation))
-            if id(y) in in_arrays or id(y) in plan.bound:
-                moved.append(Call(np.copyto, (y, variables[id(y)]), y))
+                if v not in variables:
+                    variables[v] = Variable(v)
+                    moved.append(Call(load, (v,), variables[v]))
+            variables[y] = Variable(y)
+            operands = tuple(variables[x] if type(x) is Value else x for x in operation.arguments)
+            moved.append(Call(_on_numbers(operation), operands, variables[y], operation=operation))
+            if y in in_arrays or plan.target(y) is not y:
+                moved.append(Call(np.copyto, (y, variables[y]), y))
         else:
             moved.append(call)
-        target = y if type(y) is Value and y.kind == "bound" else plan.target.get(id(y))
-        if target is not None:  # what was read from there is no longer so
+        target = plan.target(y) if type(y) is Value else None
+        if target is not None and target.kind == "bound":  # what was read from there is no longer so
             memory = owner(target.array)
-            gone = [v for v in (x.value for x in variables.values()) if v.kind == "bound" and owner(v.array) is memory]
-            for v in gone:
-                del variables[id(v)]
+            for v in [v for v in variables if v.kind == "bound" and owner(v.array) is memory]:
+                del variables[v]
     return moved
 
 
