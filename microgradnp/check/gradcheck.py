@@ -4,7 +4,7 @@ Here is the public call. What it does stands in `examine`, in four steps; what a
 `references`; and how a difference is judged, in `verdict`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from microgradnp.check.examine import Settings, examine
@@ -93,14 +93,22 @@ def gradients(
     __tracebackhide__ = True  # a failing test shows the verdict and the user's line
     if hand is not None:
         require_function(hand)
-    if strategy is not None:
-        if args:
-            raise TypeError("check.gradients takes the arguments themselves or a strategy that draws them, not both.")
-        settings = {"hand": hand, "order": order, "argnums": argnums, "rtol": rtol, "atol": atol, "seed": seed}
-        return _over_draws(strategy, f, settings | options)
-    report = examine(Problem(f, args, options, argnums), Settings(hand, order, rtol, atol, seed))
-    if not report.ok:
-        raise GradientError(report)
+    settings = Settings(hand, order, rtol, atol, seed)
+    reports: list[Report] = []
+
+    def on(*drawn: Any) -> None:
+        reports.append(examine(Problem(f, drawn, options, argnums), settings))
+        if not reports[-1].ok:
+            raise GradientError(reports[-1])
+
+    try:
+        over("gradients", args, strategy, on)
+    except GradientError as error:
+        raise error.with_traceback(None) from None  # hypothesis's frames and ours say nothing
+    report = max(reports, key=lambda r: r.worst.relative if r.worst else 0.0)
+    report.draws = 0 if strategy is None else len(reports)
+    report.entries = sum(r.entries for r in reports)
+    report.kinks = [kink for r in reports for kink in r.kinks]
     return report
 
 
@@ -108,18 +116,13 @@ assert_gradients = gradients
 """`gradients` under the name that reads well in a test."""
 
 
-def _over_draws(strategy: Any, f: Function, settings: dict[str, Any]) -> Report:
+def over(who: str, args: tuple[Any, ...], strategy: Any, test: Callable[..., None]) -> None:
+    """Run a test on the arguments that were given, or on all that a strategy draws."""
+    if strategy is None:
+        test(*args)
+        return
+    if args:
+        raise TypeError(f"check.{who} takes the arguments themselves or a strategy that draws them, not both.")
     from microgradnp.check.strategies import for_each
 
-    __tracebackhide__ = True
-    reports: list[Report] = []
-
-    try:
-        for_each(strategy, lambda *args: reports.append(gradients(f, *args, **settings)))
-    except GradientError as error:
-        raise error.with_traceback(None) from None  # hypothesis's frames and ours say nothing
-    report = max(reports, key=lambda r: r.worst.relative if r.worst else 0.0)
-    report.draws = len(reports)
-    report.entries = sum(r.entries for r in reports)
-    report.kinks = [kink for r in reports for kink in r.kinks]
-    return report
+    for_each(strategy, test)

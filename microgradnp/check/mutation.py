@@ -14,57 +14,59 @@ from typing import Any
 import numpy as np
 
 from microgradnp.check.examine import Settings, examine
-from microgradnp.check.gradcheck import GradientError
+from microgradnp.check.gradcheck import GradientError, over
 from microgradnp.check.problem import Function, NotFiniteError, Problem
 from microgradnp.check.report import Outcome
 from microgradnp.debugging import Watch
 from microgradnp.engine.rules import RULES, Rule, Vjp
+from microgradnp.engine.sweep import fitted
 from microgradnp.engine.tensor import Tensor
-
-
-class NotAMutantError(Exception):
-    """This change leaves the rule as it is, whatever the numbers: there is nothing to catch."""
-
 
 # -- The ways to be wrong ----------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One use of a rule: what it was called with, and the argument's value, whose shape its result must get."""
+    """One use of a rule, for argument ``i``: what it was called with."""
 
     vjp: Callable[..., Any]
+    rule: Rule
+    i: int
     g: Any
     y: Any
     arguments: tuple[Any, ...]
     options: dict[str, Any]
-    value: Any
 
-    def run(self, y: Any = None, **options: Any) -> Any:
-        """The rule's result, with another output or other options if given."""
-        return self.vjp(self.g, self.y if y is None else y, *self.arguments, **(self.options | options))
+    def run(self, **options: Any) -> Any:
+        """What the rule gives, with other options if given."""
+        return self.vjp(self.g, self.y, *self.arguments, **(self.options | options))
 
-    def elsewhere(self) -> Any:
-        """The rule's result where neither its floating arguments nor its output are uniform."""
-        y, *arguments = map(_uneven, (self.y, *self.arguments))
-        with np.errstate(all="ignore"):
-            return self.vjp(self.g, y, *arguments, **self.options)
+    def fitted(self, gx: Any) -> Any:
+        """A result in the argument's shape, as the sweep brings it there: summed where it was broadcast."""
+        return fitted(gx, np.asarray(self.arguments[self.i]), self.rule, self.i)
 
     def summed_axes(self, gx: Any) -> tuple[int, ...]:
         """The axes of the result along which broadcasting is undone."""
-        shape = np.shape(self.value)
+        shape = np.shape(self.arguments[self.i])
         extra = np.ndim(gx) - len(shape)
         return tuple(i for i, n in enumerate(np.shape(gx)) if i < extra or (shape[i - extra] == 1 and n != 1))
+
+    def elsewhere(self) -> "Call":
+        """The same where no floating argument is uniform, nor the output, and the gradient is not zero."""
+        g = self.g if np.any(self.g) else np.ones_like(self.g)
+        return replace(self, g=g, y=_uneven(self.y), arguments=tuple(map(_uneven, self.arguments)))
+
+    def is_changed_by(self, mutate: Callable[["Call"], Any]) -> bool:
+        """Whether a change of the rule makes a difference, be it here or at other numbers."""
+        with np.errstate(all="ignore"):
+            pairs = [(each.fitted(mutate(each)), each.fitted(each.run())) for each in (self, self.elsewhere())]
+        return not all(np.array_equal(wrong, right, equal_nan=True) for wrong, right in pairs)
 
 
 def _uneven(x: Any) -> Any:
     if not isinstance(x, np.ndarray) or x.dtype.kind != "f":
         return x
     return x + np.linspace(0.01, 0.02, x.size, dtype=x.dtype).reshape(x.shape)
-
-
-def _uniform(x: Any) -> bool:
-    return bool(np.all(x == np.ravel(x)[:1]))
 
 
 def _scaled(factor: float) -> Callable[[Call], Any]:
@@ -74,66 +76,30 @@ def _scaled(factor: float) -> Callable[[Call], Any]:
 def _dropped_sum(call: Call) -> Any:
     gx = call.run()
     axes = call.summed_axes(gx)
-    if math.prod(np.shape(gx)[i] for i in axes) <= 1:
-        raise NotAMutantError("the argument is not broadcast, so nothing is summed")
     return gx[tuple(slice(0, 1) if i in axes else slice(None) for i in range(gx.ndim))]
 
 
 def _doubled_sum(call: Call) -> Any:
     gx = call.run()
-    n = math.prod(np.shape(gx)[i] for i in call.summed_axes(gx))
-    if n <= 1:
-        raise NotAMutantError("the argument is not broadcast, so nothing is summed")
-    return gx * n
+    return gx * math.prod(np.shape(gx)[i] for i in call.summed_axes(gx))
 
 
 def _transposed(call: Call) -> Any:
-    gx = call.run()
-    axes = call.summed_axes(gx)
-    gx = np.sum(gx, axis=axes).reshape(np.shape(call.value)) if axes else gx
-    order = np.arange(gx.size).reshape(gx.shape)
-    if np.array_equal(order.T.reshape(gx.shape), order):
-        raise NotAMutantError("the argument has but one axis longer than 1, so it is its own transpose")
-    if all(map(_uniform, (gx, call.g, call.elsewhere()))):  # a sum's, say
-        raise NotAMutantError("all entries of the gradient are one and the same number")
+    gx = call.fitted(call.run())
     return gx.T.reshape(gx.shape)
 
 
 def _wrong_axis(call: Call) -> Any:
-    ndim = np.ndim(call.value)
-    for key, old in call.options.items():
-        if key not in ("axis", "axes") or old is None:
-            continue
+    ndim = np.ndim(call.arguments[call.i])
+    changed: dict[str, Any] = {}
+    for key in {"axis", "axes"} & call.options.keys():
+        old = call.options[key]
         if isinstance(old, int):
-            new: Any = (old + 1) % max(ndim, 1)
-        elif sorted(old) == list(range(ndim)) and key == "axes":
-            new = (*old[1:], *old[:1])
-        else:
-            new = tuple(sorted((i + 1) % max(ndim, 1) for i in old))
-        if new != old:
-            return call.run(**{key: new})
-    raise NotAMutantError("there is no axis that could be another one")
-
-
-class _Unread(np.ndarray[Any, Any]):
-    """An output that may be asked for its shape, and raises if a value is used."""
-
-    def _read(self, *_: Any, **__: Any) -> Any:
-        raise _ReadError
-
-    __array_ufunc__ = __array_function__ = __getitem__ = __iter__ = __float__ = dot = item = _read
-
-
-class _ReadError(Exception):
-    """The rule looks at a value of its output."""
-
-
-def _stale_output(call: Call) -> Any:
-    try:
-        call.run(y=call.y.view(_Unread))
-    except _ReadError:
-        return call.run(y=1.125 * call.y + 0.125)
-    raise NotAMutantError("the rule makes no use of the output's values")
+            changed[key] = (old + 1) % max(ndim, 1)
+        elif old is not None:
+            all_of_them = key == "axes" and sorted(old) == list(range(ndim))
+            changed[key] = (*old[1:], *old[:1]) if all_of_them else tuple(sorted((i + 1) % max(ndim, 1) for i in old))
+    return call.run(**changed)
 
 
 MUTATIONS: dict[str, Callable[[Call], Any]] = {
@@ -145,49 +111,20 @@ MUTATIONS: dict[str, Callable[[Call], Any]] = {
     "doubled sum": _doubled_sum,
     "transposed": _transposed,
     "wrong axis": _wrong_axis,
-    "stale output": _stale_output,
+    "stale output": lambda call: replace(call, y=1.125 * call.y + 0.125).run(),
 }
 """Each way to make a rule wrong, by name."""
 
 
-# -- Machines that run them --------------------------------------------------------------------------------------------
+class _Changing(Watch):
+    """Debug mode in which a backward pass runs other rules: what ``change`` makes of each, for each argument."""
 
-
-class _Listening(Watch):
-    """Debug mode that notes which rules a backward pass runs, and for which arguments."""
-
-    def __init__(self) -> None:
+    def __init__(self, change: Callable[[Rule, int, Vjp], Vjp]) -> None:
         super().__init__(finite=False)
-        self.heard: dict[tuple[Rule, int], None] = {}
+        self.change = change
 
     def passed(self, node: Tensor, i: int, vjp: Vjp, g: Any, y: Any, arguments: Any) -> Any:
-        self.heard[self.passing.rule, i] = None
-        return super().passed(node, i, vjp, g, y, arguments)
-
-
-class _Broken(Watch):
-    """Debug mode in which one rule is wrong for one argument."""
-
-    def __init__(self, rule: Rule, i: int, mutate: Callable[[Call], Any]) -> None:
-        super().__init__(finite=False)
-        self.rule, self.i, self.mutate = rule, i, mutate
-        self.applied = False
-        self.reason = ""
-
-    def passed(self, node: Tensor, i: int, vjp: Vjp, g: Any, y: Any, arguments: Any) -> Any:
-        if i == self.i and self.passing.rule is self.rule:
-            vjp = partial(self._wrong, vjp)
-        return super().passed(node, i, vjp, g, y, arguments)
-
-    def _wrong(self, vjp: Vjp, g: Any, y: Any, *arguments: Any, **options: Any) -> Any:
-        call = Call(vjp, g, y, arguments, options, arguments[self.i])
-        try:
-            gx = self.mutate(call)
-        except NotAMutantError as reason:
-            self.reason = str(reason)
-            return call.run()
-        self.applied = True
-        return gx
+        return super().passed(node, i, self.change(self.passing.rule, i, vjp), g, y, arguments)
 
 
 # -- The report --------------------------------------------------------------------------------------------------------
@@ -202,7 +139,7 @@ class Mutant:
     mutation: str
     outcome: str = "no mutant"
     """``caught``, ``survived``, or ``no mutant`` if the change changes nothing."""
-    how: str = ""
+    how: str = "it leaves the rule as it is"
 
 
 @dataclass(slots=True, repr=False)
@@ -281,7 +218,7 @@ def mutants(
     6 of 6 wrong versions of tanh are caught, with 1 input
       np.tanh argument 0  sign          caught     wrong at x[...] of output[...]
       ...
-      np.tanh argument 0  wrong axis    no mutant  there is no axis that could be another one
+      np.tanh argument 0  wrong axis    no mutant  it leaves the rule as it is
       np.tanh argument 0  stale output  caught     wrong at x[1, 0] of output[1, 0]
     """
     f = function.function if isinstance(function, Rule) else function
@@ -291,43 +228,52 @@ def mutants(
     found: dict[tuple[Rule, int, str], Mutant] = {}
 
     def on(*drawn: Any) -> None:
-        problem, listening = Problem(f, drawn, options, None), _Listening()
-        first = examine(problem, replace(settings, machine=listening))
+        problem = Problem(f, drawn, options, None)
+        heard: dict[tuple[Rule, int], None] = {}
+
+        def hear(rule: Rule, i: int, vjp: Vjp) -> Vjp:
+            heard[rule, i] = None
+            return vjp
+
+        first = examine(problem, replace(settings, machine=_Changing(hear)))
         if not first.ok:
             raise GradientError(first)
         report.draws += 1
-        its_own = [(rule, i) for rule, i in listening.heard if rule is own or rule.function is f]
-        for rule, i in its_own or listening.heard:
-            for name, mutate in MUTATIONS.items():
+        its_own = [(rule, i) for rule, i in heard if rule is own or rule.function is f]
+        for rule, i in its_own or heard:
+            for name in MUTATIONS:
                 mutant = found.setdefault((rule, i, name), Mutant(rule.name, i, name))
                 if mutant.outcome != "caught":
-                    _try(mutant, problem, settings, _Broken(rule, i, mutate))
+                    _try(mutant, rule, problem, settings)
 
-    if strategy is not None:
-        if args:
-            raise TypeError("check.mutants takes the arguments themselves or a strategy that draws them, not both.")
-        from microgradnp.check.strategies import for_each
-
-        for_each(strategy, on)
-    else:
-        on(*args)
+    over("mutants", args, strategy, on)
     report.mutants = list(found.values())
     return report
 
 
-def _try(mutant: Mutant, problem: Problem, settings: Settings, broken: _Broken) -> None:
-    """Examine a problem with one rule wrong, and write down what became of it."""
+def _try(mutant: Mutant, broken: Rule, problem: Problem, settings: Settings) -> None:
+    """Examine a problem with one rule wrong for one argument, and write down what became of it."""
+    mutate = MUTATIONS[mutant.mutation]
+    applied = []
+
+    def wrong(vjp: Vjp, g: Any, y: Any, *arguments: Any, **options: Any) -> Any:
+        call = Call(vjp, broken, mutant.argument, g, y, arguments, options)
+        applied.append(call.is_changed_by(mutate))
+        return mutate(call) if applied[-1] else call.run()
+
+    def change(rule: Rule, i: int, vjp: Vjp) -> Vjp:
+        return partial(wrong, vjp) if rule is broken and i == mutant.argument else vjp
+
     try:
-        report = examine(problem, replace(settings, machine=broken))
+        report = examine(problem, replace(settings, machine=_Changing(change)))
     except (NotFiniteError, RecursionError, MemoryError):
         raise
     except Exception as error:
         mutant.outcome, mutant.how = "caught", f"raises {type(error).__name__}"
         return
-    if not broken.applied:
-        if mutant.outcome == "no mutant":
-            mutant.how = broken.reason
-    elif report.ok:
+    if not any(applied):
+        return
+    if report.ok:
         mutant.outcome, mutant.how = "survived", "the gradients pass for right"
     else:
         mutant.outcome = "caught"
