@@ -4,14 +4,13 @@ By the scores z the gradient is ``c (p - y)``, with ``y`` one-hot and p the soft
 So the scores are found by their gradient, and each mistake is another one in its place.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import numpy as np
 
-from microgradnp.check.diagnosis.program import Graph
+from microgradnp.check.diagnosis.program import Gradients, Graph
 from microgradnp.check.problem import Array
 from microgradnp.engine.tensor import Tensor
 
@@ -71,57 +70,54 @@ def scores_at(graph: Graph, node: Tensor) -> Scores | None:
 Delta = Callable[[Scores], Any]
 """The gradient by the scores that a mistake leads to."""
 
-# What is said of each, and what it makes of c (p - y).
-MISTAKES: dict[str, tuple[str, Delta]] = {
-    "softmax axis": (
+# The kind, what is said of it, and what it makes of c (p - y).
+MISTAKES: tuple[tuple[str, str, Delta], ...] = (
+    (
+        "softmax axis",
         "the softmax is taken over the whole batch: it is divided by the sum of all, not by that of each data point",
         lambda s: s.c * (softmax(s.z, axis=None) - s.y),
     ),
-    "softmax axis 0": (
+    (
+        "softmax axis",
         "the softmax is taken along axis 0, over the data points instead of the classes",
         lambda s: s.c * (softmax(s.z, axis=0) - s.y),
     ),
-    "one-hot": (
+    (
+        "one-hot",
         "the labels themselves are subtracted where one-hot ones are meant: p - y[:, None]",
         lambda s: s.c * (s.p - s.labels),
     ),
-    "one-hot 2": (
+    (
+        "one-hot",
         "the labels themselves are subtracted where one-hot ones are meant: p - y, one label for each column",
-        lambda s: s.c * (s.p - s.labels[..., 0]) if s.p.shape[0] == s.p.shape[-1] else None,
+        lambda s: s.c * (s.p - s.labels[..., 0]),
     ),
-    "one-hot 3": (
+    (
+        "one-hot",
         "1 is subtracted in the columns of all labels: p[:, y] -= 1 where p[np.arange(N), y] -= 1, one-hot, is meant",
         lambda s: s.c * (s.p - s.y.max(axis=0)),
     ),
-    "missing term": ("the one-hot labels are not subtracted: p stands for p - y", lambda s: s.c * s.p),
-    "missing function": ("the softmax is missing: z - y stands for p - y", lambda s: s.c * (s.z - s.y)),
-    "missing normalisation": (
+    ("missing term", "the one-hot labels are not subtracted: p stands for p - y", lambda s: s.c * s.p),
+    ("missing function", "the softmax is missing: z - y stands for p - y", lambda s: s.c * (s.z - s.y)),
+    (
+        "missing normalisation",
         "the softmax is not divided by its sum: exp(z) - y stands for p - y",
         lambda s: s.c * (np.exp(s.z) - s.y),
     ),
-    "softmax element-wise": (
+    (
+        "softmax element-wise",
         "the derivative of the softmax is taken element-wise, as p (1 - p): it is a full matrix, and this its diagonal",
         lambda s: -s.c * s.y * (1 - s.p),
     ),
-    "extra derivative": (
+    (
+        "extra derivative",
         "there is a factor p (1 - p) too many: p - y holds the derivative of the softmax already",
         lambda s: s.c * (s.p - s.y) * s.p * (1 - s.p),
     ),
-}
+)
 
 
-def class_mistakes(line: int) -> Iterator[tuple[str, str, Callable[..., Any]]]:
-    """The kind of each mistake in the gradient by the scores, what to say about it, and how to make it."""
-    for name, (text, delta) in MISTAKES.items():
-        yield name.rstrip(" 0123456789"), text, partial(_made, line, delta)
-
-
-def _made(line: int, delta: Delta, p: Any, k: int) -> Any:
-    """The gradient that a mistake in the gradient by the scores leads to, at a point of `mistakes.Point`."""
-    if p.graph is None or line not in p.graph.groups:
-        return None
-    found = scores_at(p.graph, p.graph.groups[line][0].result)
-    if found is None:
-        return None
-    changed = delta(found)
-    return None if changed is None else p.graph.passing({found.node: lambda g: [(found.node, changed)]})[k]
+def gradients_with(line: int, delta: Delta, graph: Graph) -> Gradients:
+    """The gradients that a mistake in the gradient by the scores leads to, which stand at a line of the program."""
+    (scores,) = filter(None, (scores_at(graph, o.result) for o in graph.groups[line]))
+    return graph.gradients({scores.node: lambda g: [(scores.node, delta(scores))]})

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from microgradnp import tree
-from microgradnp.check.diagnosis.mistakes import Candidate, Point, candidates, sizes_of
+from microgradnp.check.diagnosis.mistakes import Candidate, Point, candidates
 from microgradnp.check.diagnosis.program import Graph
 from microgradnp.check.hint import fraction, times
 from microgradnp.check.problem import Array, Function, Leaf, NotFiniteError, Problem, require_function
@@ -148,16 +148,14 @@ def diagnose(
         near = _Near(rtol, max(1e-5 * largest, _largest(p.right[k] for p in drawn)))
         if all(near(p.hand[k], p.right[k]) for p in drawn):
             continue
-        for p in drawn:
-            p.look_closer()
         # Close to a minimum the data points' parts cancel, and their rounding does not: it is measured by the parts.
-        parts = (term[k] for p in drawn for term in (*p.terms, *p.others.values()))
+        parts = (term[k] for p in drawn for term in (*p.graph.terms.points, *p.graph.terms.others.values()))
         near = _Near(rtol, max(near.magnitude, _largest(parts)))
         wrong = [p for p in drawn if not near(p.hand[k], p.right[k])]
         if wrong:
             further = further or _elsewhere(problem, hand, 4, (-0.5, 1.0, 3.0), rng)
             at = [wrong[0], *(p for p in drawn if p is not wrong[0])]
-            report.findings.append(_explain(problem, leaf, k, at, further, near))
+            report.findings.append(_explain(leaf, k, at, further, near))
     return report
 
 
@@ -205,48 +203,44 @@ def _point(problem: Problem, notes: list[str]) -> Point:
         v.requires_grad = True
     results: list[Any] = []
     reason = "its result does not depend on them"
-    try:
-        with state(recording=True), np.errstate(all="ignore"):
+    with state(recording=True), np.errstate(all="ignore"):
+        try:
             results = [r for r in tree.leaves(problem.call(variables)) if is_tracked(r)]
-    except Exception as error:  # it is written in another library, or for plain arrays alone
-        reason = shorten(f"{type(error).__name__}: {error}", 120)
-    graph = None
-    if results:
-        with state(recording=True):
-            totals = [r if r.size == 1 else np.sum(r) for r in results]
-            graph = Graph(problem, variables, sum(totals[1:], totals[0]))
-    else:
+        except Exception as error:  # it is written in another library, or for plain arrays alone
+            reason = shorten(f"{type(error).__name__}: {error}", 120)
+        totals = [r if r.size == 1 else np.sum(r) for r in results] or [wrap(np.zeros(()))]
+        root = sum(totals[1:], totals[0])
+    if not results:
         notes.append(f"only the numbers were looked at: {problem.name} does not run on Tensors ({reason})")
-    point = Point(problem, graph)
+    point = Point(problem, Graph(problem, variables, root))
     if not all(np.isfinite(g).all() for g in point.right):
         raise NotFiniteError(f"the gradient of {problem.name} is not finite at the given arguments.")
     return point
 
 
-def _explain(problem: Problem, leaf: Leaf, k: int, points: list[Point], further: list[Point], near: _Near) -> Finding:
+def _explain(leaf: Leaf, k: int, points: list[Point], further: list[Point], near: _Near) -> Finding:
     """The plainest of the mistakes that explain the gradient by hand, which is wrong at the first of the points.
 
     What explains it at the points, by a factor chosen there, must do so at further ones.
     """
     bad = points[0]
-    sizes = sizes_of(problem, bad)
-    found = [(c, factor) for c in candidates(problem, bad, k) if (factor := _fit(c, k, points, near))]
+    found = [(c, factor) for c in candidates(bad, k) if (factor := _fit(c, k, points, near))]
     if found:
         for p in further:
-            p.look_closer()
-            wide = _Near(near.rtol, max(near.magnitude, _largest([p.right[k], *(term[k] for term in p.terms)])))
+            parts = (term[k] for term in p.graph.terms.points)
+            wide = _Near(near.rtol, max(near.magnitude, _largest([p.right[k], *parts])))
             found = [(c, f) for c, f in found if (made := _made(c, p, k)) is not None and wide(p.hand[k], f * made)]
     plain = [(c, factor) for c, factor in found if (factor == 1.0) != (c.kind == "right")]
     # A factor beside another mistake counts if it is a simple one: any other is a number that was chosen to fit.
     moving = any(not np.array_equal(p.hand[k], bad.hand[k]) for p in points)
-    scaled = [(c, factor) for c, factor in found if factor != 1.0 and c.kind != "right" and times(factor, sizes)[0]]
+    scaled = [(c, factor) for c, factor in found if factor != 1.0 and c.kind != "right" and times(factor, bad.sizes)[0]]
     scaled = scaled if moving else []
     numbers = sum(p.right[k].size for p in points)
     example = _example(leaf, bad, k)
     if not plain and not scaled:
         text, evidence = "none of the known patterns explains it", f"{numbers} numbers compared"
         return Finding(leaf.name, "unknown", text, "unknown", evidence, example)
-    (kind, text), *words = (_words(candidate, factor, sizes) for candidate, factor in plain or scaled)
+    (kind, text), *words = (_words(candidate, factor, bad.sizes) for candidate, factor in plain or scaled)
     # Another text of the same kind says the same again, unless it names other data.
     shifted = "it computes with"
     others = [t for other, t in words if other != kind or (shifted in t and shifted in text)]

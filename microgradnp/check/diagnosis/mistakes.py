@@ -4,8 +4,10 @@ A mistake is a `Candidate`: what it is called, and a function from a point and a
 to. Most are made in a backward pass over the function's own program.
 """
 
+import inspect
 import math
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import Any
@@ -13,30 +15,24 @@ from typing import Any
 import numpy as np
 
 from microgradnp import tree
-from microgradnp.check.diagnosis.classes import Scores, class_mistakes, scores_of
-from microgradnp.check.diagnosis.program import Gradients, Graph, Passing, Segment, formula, segments
+from microgradnp.check.diagnosis.classes import MISTAKES, Scores, gradients_with, scores_of
+from microgradnp.check.diagnosis.program import Gradients, Graph, Passing, Segment, formula
 from microgradnp.check.hint import times
 from microgradnp.check.problem import Array, Function, Problem, hand_leaves, plain
 from microgradnp.check.references import gradient_by_differences
 from microgradnp.engine.sweep import fitted, vjp_of
 from microgradnp.engine.tensor import Tensor
-from microgradnp.transforms.graph import Operation, is_tracked, operation
-
-Make = Callable[..., Any]
-"""``make(point, k)`` is the gradient by variable ``k`` that a mistake leads to; None where it cannot be made."""
+from microgradnp.transforms.graph import Operation, is_tracked, operations
 
 
 class Point:
     """One drawn point: the right gradients there, the gradients by hand, and the program."""
 
-    def __init__(self, problem: Problem, graph: Graph | None) -> None:
+    def __init__(self, problem: Problem, graph: Graph) -> None:
         self.problem, self.graph = problem, graph
         self.values = [leaf.array for leaf in problem.leaves]
-        self.right: Gradients = graph.gradients() if graph else gradient_by_differences(problem)
+        self.right: Gradients = graph.gradients() if graph.operations else gradient_by_differences(problem)
         self.hand: Gradients = []
-        self.terms: list[Gradients] = []
-        self.others: dict[str, Gradients] = {}
-        self.segments: dict[tuple[int, int], list[Segment]] = {}
 
     def ask(self, hand: Function) -> list[str]:
         """Compute the gradients by hand; which of the arguments that changes in place, which are given back."""
@@ -49,13 +45,25 @@ class Point:
     @cached_property
     def scores(self) -> tuple[int, Scores] | None:
         """The scores of a classification, after their line of the program."""
-        return scores_of(self.graph) if self.graph else None
+        return scores_of(self.graph)
 
-    def look_closer(self) -> None:
-        """Find the parts of the program, once they are needed."""
-        if self.graph is not None and not self.segments:
-            self.terms, self.others = self.graph.terms()
-            self.segments = segments(self.graph)
+    @cached_property
+    def data(self) -> dict[str, Array]:
+        """The arrays that the function knows by name: constant arguments, what it closes over, globals."""
+        return data_names(self.problem)
+
+    @cached_property
+    def sizes(self) -> dict[int, str]:
+        """What a factor may be that stands for a number of something."""
+        rows = [len(self.graph.terms.points), *map(len, self.data.values())]
+        sizes = dict.fromkeys(rows, "N = {} being the number of data points")
+        if self.scores is not None:
+            sizes.setdefault(self.scores[1].z.shape[-1], "K = {} being the number of classes")
+        return {n: what.format(n) for n, what in sizes.items() if n > 2}
+
+
+Make = Callable[..., Any]
+"""``make(point, k)`` is the gradient by variable ``k`` that a mistake leads to; None or an error if to none."""
 
 
 @dataclass(slots=True)
@@ -69,36 +77,33 @@ class Candidate:
     """Whether a number in it was chosen so that it fits."""
 
 
-def candidates(problem: Problem, point: Point, k: int) -> Iterator[Candidate]:
+def candidates(point: Point, k: int) -> Iterator[Candidate]:
     """The known mistakes for variable ``k``, the plainest first."""
-    shape = point.right[k].shape
-    if point.hand[k].shape != shape:
-        yield from _shape_mistakes(point, k)
-        others = [j for j in range(len(point.right)) if point.right[j].shape == point.hand[k].shape]
-        yield from (_swapped(problem, j) for j in others)
-        return
-    yield Candidate("right", "", lambda p, k: p.right[k])
-    yield from _penalty_mistakes(point, k, sizes_of(problem, point))
-    yield from _term_mistakes(point, k)
-    yield from _entry_mistakes(problem, point, k)
+    right, hand = point.right, point.hand
+    others = [j for j in range(len(right)) if j != k and right[j].shape == hand[k].shape]
     # Two that stand in each other's place are swapped; one alone may just as well lack what tells them apart.
-    others = [j for j in range(len(point.right)) if j != k and point.right[j].shape == shape]
-    swapped = [
-        j for j in others if point.hand[j].shape == shape and np.allclose(point.hand[j], point.right[k], rtol=1e-6)
-    ]
-    yield from (_swapped(problem, j) for j in swapped)
-    if point.graph is not None:
-        data = data_names(problem)
+    mutual = [j for j in others if hand[j].shape == right[k].shape and np.allclose(hand[j], right[k], rtol=1e-6)]
+    if hand[k].shape != right[k].shape:
+        yield from _shape_mistakes(point, k)
+        mutual = []
+    else:
+        yield Candidate("right", "", lambda p, k: p.right[k])
+        yield from _penalty_mistakes(point, k)
+        yield from _term_mistakes(point, k)
+        yield from _entry_mistakes(point, k)
+        yield from (_swapped(point, j) for j in mutual)
         if point.scores is not None:
-            yield from (Candidate(*mistake) for mistake in class_mistakes(point.scores[0]))
-        yield from _chain_mistakes(problem, point, point.graph, data)
-        yield from _operand_mistakes(point, point.graph, data)
-        yield from _data_mistakes(point.graph, data)
-    yield from (_swapped(problem, j) for j in others if j not in swapped)
+            line, _ = point.scores
+            for kind, text, delta in MISTAKES:
+                yield Candidate(kind, text, lambda p, k, delta=delta: gradients_with(line, delta, p.graph)[k])
+        yield from _chain_mistakes(point)
+        yield from _operand_mistakes(point)
+        yield from _data_mistakes(point)
+    yield from (_swapped(point, j) for j in others if j not in mutual)
 
 
-def _swapped(problem: Problem, j: int) -> Candidate:
-    text = f"it is the gradient by {problem.leaves[j].name}: the order of the results is wrong"
+def _swapped(point: Point, j: int) -> Candidate:
+    text = f"it is the gradient by {point.problem.leaves[j].name}: the order of the results is wrong"
     return Candidate("swapped", text, lambda p, k: p.right[j])
 
 
@@ -135,54 +140,45 @@ def _repaired(repair: Callable[..., Any], p: Point, k: int) -> Any:
     return p.hand[k] / factor if factor and close else None
 
 
-def sizes_of(problem: Problem, point: Point) -> dict[int, str]:
-    """What a factor may be that stands for a number of something."""
-    rows = [len(point.terms), *map(len, data_names(problem).values())]
-    sizes = dict.fromkeys(rows, "N = {} being the number of data points")
-    if point.scores is not None:
-        sizes.setdefault(point.scores[1].z.shape[-1], "K = {} being the number of classes")
-    return {n: what.format(n) for n, what in sizes.items() if n > 2}
-
-
-def _penalty_mistakes(point: Point, k: int, sizes: dict[int, str]) -> Iterator[Candidate]:
+def _penalty_mistakes(point: Point, k: int) -> Iterator[Candidate]:
     """A term of the result that is forgotten, or counts with a wrong factor."""
     rest = point.hand[k] - point.right[k]
-    for name, term in point.others.items():
+    for name, term in point.graph.terms.others.items():
         length = float(np.vdot(term[k], term[k]))
         if not length:
             continue
         count = 1 + float(np.vdot(term[k], rest)) / length
-        amount, why = times(count, sizes)
+        amount, why = times(count, point.sizes)
         kind, words = "factor", f"is {amount or f'{count:.6g} times'} what it should be: {why or 'everywhere'}"
         for exact, *special in ((0.0, "left out", "is forgotten"), (-1.0, "sign", "has the wrong sign")):
             if math.isclose(count, exact, rel_tol=1e-6, abs_tol=1e-6):
                 count, amount, (kind, words) = exact, "exactly", special
         if math.isclose(count, 2, rel_tol=1e-6) and name.startswith("the penalty"):
             kind, words = "counted twice", "is counted twice: doubled"
-        make = lambda p, k, name=name, count=count: p.right[k] + (count - 1) * p.others[name][k]
+        make = lambda p, k, name=name, count=count: p.right[k] + (count - 1) * p.graph.terms.others[name][k]
         yield Candidate(kind, f"{name} {words}", make, fitted=not amount)
 
 
 def _term_mistakes(point: Point, k: int) -> Iterator[Candidate]:
     """Data points that are not added up as they should be."""
-    n = len(point.terms)
+    n = len(point.graph.terms.points)
     if n < 2:
         return
-    text = f"only the last of {n} data points counts: = stands where += is meant"
-    yield Candidate("unsummed", text, lambda p, k: p.terms[-1][k])
-    text = f"only the first of {n} counts: the function returns inside the loop"
-    yield Candidate("unsummed", text, lambda p, k: p.terms[0][k])
-    parts = np.stack([term[k] for term in point.terms])
+    last = f"only the last of {n} data points counts: = stands where += is meant"
+    first = f"only the first of {n} counts: the function returns inside the loop"
+    for i, text in ((-1, last), (0, first)):
+        yield Candidate("unsummed", text, lambda p, k, i=i: p.graph.terms.points[i][k])
+    parts = np.stack([term[k] for term in point.graph.terms.points])
     missing = parts.sum(axis=0) - point.hand[k]
     # Which one could be missing, or be there twice: the one whose part is nearest to the difference.
     for sign, kind in ((1, "left out"), (-1, "counted twice")):
         i = int(np.argmin([np.linalg.norm(np.ravel(missing - sign * part)) for part in parts]))
         which = {0: " (the first)", n - 1: " (the last)"}.get(i, "")
         text = f"data point {i}{which} of {n} is {kind}"
-        yield Candidate(kind, text, lambda p, k, i=i, sign=sign: p.right[k] - sign * p.terms[i][k])
+        yield Candidate(kind, text, lambda p, k, i=i, sign=sign: p.right[k] - sign * p.graph.terms.points[i][k])
 
 
-def _entry_mistakes(problem: Problem, point: Point, k: int) -> Iterator[Candidate]:
+def _entry_mistakes(point: Point, k: int) -> Iterator[Candidate]:
     """Entries in a wrong place, and factors that belong to an entry."""
     shape = point.right[k].shape
     blank = (point.hand[k] == 0) & (point.right[k] != 0)
@@ -203,7 +199,7 @@ def _entry_mistakes(problem: Problem, point: Point, k: int) -> Iterator[Candidat
             where = f" along axis {axis}" if len(shape) > 1 else ""
             text = f"an index is off by one: each entry stands {side} its place{where}"
             yield Candidate("shifted index", text, lambda p, k, s=shift, axis=axis: np.roll(p.right[k], s, axis))
-    for j, leaf in enumerate(problem.leaves):
+    for j, leaf in enumerate(point.problem.leaves):
         if shape and point.values[j].shape == shape:
             text = f"the factor {leaf.name} is missing"
             yield Candidate("missing factor", text, lambda p, k, j=j: p.right[k] / p.values[j])
@@ -218,19 +214,16 @@ def _entry_mistakes(problem: Problem, point: Point, k: int) -> Iterator[Candidat
 # -- Made in the backward pass -----------------------------------------------------------------------------------------
 
 
-def _chain_mistakes(problem: Problem, point: Point, graph: Graph, data: dict[str, Array]) -> Iterator[Candidate]:
+def _chain_mistakes(point: Point) -> Iterator[Candidate]:
     """A factor of the chain rule that is missing, or is taken at another place."""
+    graph = point.graph
     curved: list[tuple[tuple[int, int], str, Segment]] = []
-    for key, group in point.segments.items():
-        if not group[0].is_linear:
-            inner = graph.made.get(group[0].inner)
-            # Without a step that adds a constant it says the same; without a change of sign, half of it.
-            whole = inner is None or inner.name != "np.negative"
-            if whole and not any(step.is_shift for step in group[0].ends()):
-                curved.append((key, formula(group[0]), group[0]))
-        elif len(group) > 1 or not np.allclose(slope := group[0].slope, slope.ravel()[:1]):
-            text = f"the factor {_constant_name(group, data) or formula(group[0])} is missing"
-            yield Candidate("missing factor", text, partial(_pass, key, lambda s: 1.0))
+    for key, (segment, *_) in point.graph.segments.items():
+        inner = graph.made.get(segment.inner)
+        # Without a step that adds a constant it says the same; without a change of sign, half of it.
+        whole = inner is None or inner.name != "np.negative"
+        if whole and not segment.is_linear and not any(step.is_shift for step in segment.ends()):
+            curved.append((key, formula(segment), segment))
     curved.sort(key=lambda item: -len(item[1]))
     for key, text, _ in curved:
         words = f"the derivative of {text} by z is missing: a factor of the chain rule"
@@ -249,15 +242,13 @@ def _chain_mistakes(problem: Problem, point: Point, graph: Graph, data: dict[str
                 name = graph.names.get(sum_.tracked[1 - i]) or "a term"
                 words = f"in the derivative of {text}, {name} is missing from z"
                 yield Candidate("missing term", words, partial(_pass, key, partial(_slope_at_term, i)))
-    for j, leaf in enumerate(problem.leaves):
+    for j, leaf in enumerate(point.problem.leaves):
         yield Candidate("missing term", f"it is computed without {leaf.name}", partial(_without, j))
 
 
 def _pass(key: tuple[int, int], slope: Callable[..., Any], p: Point, k: int) -> Any:
     """The gradient if the derivative of some segments is something else."""
-    if p.graph is None or key not in p.segments:
-        return None
-    return p.graph.passing({s.outer: _times(slope(s), s.inner) for s in p.segments[key]})[k]
+    return p.graph.gradients({s.outer: _times(slope(s), s.inner) for s in p.graph.segments[key]})[k]
 
 
 def _times(factor: Any, inner: Tensor) -> Passing:
@@ -266,59 +257,56 @@ def _times(factor: Any, inner: Tensor) -> Passing:
 
 def _slope_at_term(i: int, s: Segment) -> Any:
     """The derivative where one of the two terms that the inner result is the sum of stands alone."""
-    sum_ = operation(s.inner)
-    assert sum_ is not None
+    (sum_,) = (o for o in operations([s.inner]) if o.result is s.inner)
     return s.at(np.broadcast_to(sum_.values[i], s.inner.shape))[1]
 
 
 def _without(j: int, p: Point, k: int) -> Any:
     """The gradient of the program that has zeros for a variable."""
-    if p.graph is None:
-        return None
-    values = [v.data for v in p.graph.variables]
-    values[j] = np.zeros_like(values[j])
-    return p.graph.replay(values, {})[k]
+    return p.graph.replay([v.data * (i != j) for i, v in enumerate(p.graph.variables)], {})[k]
 
 
 Change = Callable[[Point, list[Operation], int], list[Any]]
 """What takes the place of input i of some operations."""
 
 
-def _operand_mistakes(point: Point, graph: Graph, data: dict[str, Array]) -> Iterator[Candidate]:
-    """In a product, something else than the other operand: its neighbour, its transpose, nothing at all."""
-    for line, group in graph.groups.items():
-        product = group[0]
-        if product.name not in ("np.multiply", "np.matmul", "np.divide"):
-            continue
-        for i in (0, 1) if product.name != "np.divide" else (0,):
-            x, other = product.inputs[i], product.inputs[1 - i]
-            if not is_tracked(x):
-                continue
-            tries: list[tuple[str, str, Change]] = []
-            made = None
-            if is_tracked(other):
-                made = _made_by(point, other)
-                name = graph.names.get(other) or (formula(made) if made else "the other operand")
-                tries.append(("missing factor", f"the factor {name} is missing", _each(np.ones_like)))
-            else:
-                name = _stacked_name([o.inputs[1 - i] for o in group], data) or "the constant"
-                if len(group) > 1:
-                    tries.append(("missing factor", f"the factor {name} is missing", _each(np.ones_like)))
-                    for s in (1, -1):
-                        words = f"an index is off by one: {name}[i{-s:+d}] stands for {name}[i]"
-                        tries.append(("shifted index", words, _neighbour(s)))
-            shape = np.shape(other)
-            for axis, n in enumerate(shape):
-                for s, side in ((1, "before"), (-1, "after"))[: n - 1]:
-                    where = f" along axis {axis}" if len(shape) > 1 else ""
-                    words = f"an index is off by one: {name} is read one place {side}{where}"
-                    tries.append(("shifted index", words, _each(partial(np.roll, shift=s, axis=axis))))
-            if len(shape) == 2 and shape[0] == shape[1] > 1:
-                tries.append(("transposed", f"{name} should be transposed on the way back", _each(np.transpose)))
-            if made is not None:
-                tries.append(("missing function", f"z stands where {name} is meant", _before))
-            for kind, words, change in tries:
-                yield Candidate(kind, words, partial(_substitute, line, i, change))
+def _operand_mistakes(point: Point) -> Iterator[Candidate]:
+    """In a product, something else than the other operand."""
+    for line, group in point.graph.groups.items():
+        name = group[0].name
+        for i, x in enumerate(group[0].inputs[: _PRODUCTS.get(name, 0)]):
+            if is_tracked(x):
+                for kind, text, change in _other_operands(point, group, 1 - i):
+                    yield Candidate(kind, text, partial(_substitute, line, i, change))
+
+
+_PRODUCTS = {"np.multiply": 2, "np.matmul": 2, "np.divide": 1}
+"""Of how many of their inputs the derivative holds the other one."""
+
+
+def _other_operands(point: Point, group: list[Operation], i: int) -> Iterator[tuple[str, str, Change]]:
+    """What may stand for input ``i`` of some products: its neighbour, its transpose, nothing at all."""
+    other = group[0].inputs[i]
+    shape, made, several = np.shape(other), _made_by(point, other), len(group) > 1
+    if is_tracked(other):
+        name = point.graph.names.get(other) or (formula(made) if made else "the other operand")
+    else:
+        name = _constant_name(point, group, i) or "the constant"
+    uneven = np.size(other) > 1 and group[0].name != "np.matmul" and not np.allclose(other, np.ravel(other)[0])
+    if is_tracked(other) or several or uneven:
+        yield "missing factor", f"the factor {name} is missing", _each(np.ones_like)
+    if several and not is_tracked(other):
+        for s in (1, -1):
+            yield "shifted index", f"an index is off by one: {name}[i{-s:+d}] stands for {name}[i]", _neighbour(s)
+    for axis, n in enumerate(shape):
+        for s, side in ((1, "before"), (-1, "after"))[: n - 1]:
+            where = f" along axis {axis}" if len(shape) > 1 else ""
+            words = f"an index is off by one: {name} is read one place {side}{where}"
+            yield "shifted index", words, _each(partial(np.roll, shift=s, axis=axis))
+    if len(shape) == 2 and shape[0] == shape[1] > 1:
+        yield "transposed", f"{name} should be transposed on the way back", _each(np.transpose)
+    if made is not None:
+        yield "missing function", f"z stands where {name} is meant", _before
 
 
 def _neighbour(shift: int) -> Change:
@@ -336,21 +324,17 @@ def _before(p: Point, group: list[Operation], i: int) -> list[Any]:
 
 def _made_by(p: Point, result: Any) -> Segment | None:
     """The longest element-wise function that makes a result, if it is not linear."""
-    made = [s for group in p.segments.values() for s in group if s.outer is result]
+    made = [s for group in p.graph.segments.values() for s in group if s.outer is result]
     return made[-1] if made and not made[-1].is_linear else None
 
 
 def _substitute(line: int, i: int, change: Change, p: Point, k: int) -> Any:
     """The gradient if some products pass it on to input ``i`` with another value for the other operand."""
-    if p.graph is None or line not in p.graph.groups:
-        return None
     group = p.graph.groups[line]
-    changes = {}
-    for o, new in zip(group, change(p, group, 1 - i), strict=True):
-        if np.shape(new) != np.shape(o.values[1 - i]):
-            return None
-        changes[o.result] = _with_operand(o, i, new)
-    return p.graph.passing(changes)[k]
+    new = change(p, group, 1 - i)
+    if [np.shape(x) for x in new] != [np.shape(o.values[1 - i]) for o in group]:
+        return None
+    return p.graph.gradients({o.result: _with_operand(o, i, x) for o, x in zip(group, new, strict=True)})[k]
 
 
 def _with_operand(o: Operation, i: int, new: Any) -> Passing:
@@ -368,30 +352,24 @@ def _with_operand(o: Operation, i: int, new: Any) -> Passing:
     return passing
 
 
-def _data_mistakes(graph: Graph, data: dict[str, Array]) -> Iterator[Candidate]:
+def _data_mistakes(point: Point) -> Iterator[Candidate]:
     """The whole computation with a constant from the neighbouring data point."""
-    for line, group in graph.groups.items():
+    for line, group in point.graph.groups.items():
         for i, x in enumerate(group[0].inputs):
-            if is_tracked(x):
+            moved = np.ndim(x) and np.shape(x)[0] > 1 and np.asarray(plain(x)).dtype.kind == "f"
+            if is_tracked(x) or not (len(group) > 1 or moved):
                 continue
-            name = _stacked_name([o.inputs[i] for o in group], data) or "a constant"
+            name = _constant_name(point, group, i) or "a constant"
             for s in (1, -1):
                 if len(group) > 1:
-                    text = f"it computes with {name}[i{-s:+d}] instead of {name}[i]"
-                    change = _neighbour(s)
-                elif np.ndim(x) and np.shape(x)[0] > 1 and np.asarray(x).dtype.kind == "f":
-                    text = f"it computes with {name} moved by one place"
-                    change = _each(partial(np.roll, shift=s, axis=0))
+                    text, change = f"{name}[i{-s:+d}] instead of {name}[i]", _neighbour(s)
                 else:
-                    continue
-                yield Candidate(
-                    "shifted index", f"an index is off by one: {text}", partial(_recompute, line, i, change)
-                )
+                    text, change = f"{name} moved by one place", _each(partial(np.roll, shift=s, axis=0))
+                text = f"an index is off by one: it computes with {text}"
+                yield Candidate("shifted index", text, partial(_recompute, line, i, change))
 
 
 def _recompute(line: int, i: int, change: Change, p: Point, k: int) -> Any:
-    if p.graph is None or line not in p.graph.groups:
-        return None
     group = p.graph.groups[line]
     constants = {o.result: (i, new) for o, new in zip(group, change(p, group, i), strict=True)}
     return p.graph.replay([v.data for v in p.graph.variables], constants)[k]
@@ -402,39 +380,17 @@ def _recompute(line: int, i: int, change: Change, p: Point, k: int) -> Any:
 
 def data_names(problem: Problem) -> dict[str, Array]:
     """The arrays that the function knows by name: constant arguments, what it closes over, globals."""
-    f = problem.f
     found: dict[str, Any] = {}
-    code = getattr(f, "__code__", None)
-    if code is not None:
-        names = getattr(f, "__globals__", {})
-        found |= {name: names[name] for name in code.co_names if name in names}
-        cells = zip(code.co_freevars, getattr(f, "__closure__", None) or (), strict=False)
-        for name, cell in cells:
-            try:
-                found[name] = cell.cell_contents
-            except ValueError:  # not assigned yet
-                continue
+    with suppress(TypeError, ValueError):  # it is not written in Python, or something is not assigned yet
+        known = inspect.getclosurevars(problem.f)
+        found = {**known.globals, **known.nonlocals}
     picked = {leaf.argument for leaf in problem.leaves}
-    found |= {n: a for i, (n, a) in enumerate(zip(problem.arguments, problem.args, strict=True)) if i not in picked}
+    constants = enumerate(zip(problem.arguments, problem.args, strict=True))
+    found |= {name: a for i, (name, a) in constants if i not in picked}
     return {n: a for n, a in found.items() if isinstance(a, np.ndarray) and a.dtype.kind in "fiu" and a.size > 1}
 
 
-def _stacked_name(values: list[Any], data: dict[str, Array]) -> str:
-    """The name of the array that these constants, one a data point, come from."""
-    values = [plain(v) for v in values]
-    for name, array in data.items():
-        if len(values) == 1 and np.shape(values[0]) == array.shape and np.array_equal(values[0], array):
-            return name
-        if len(values) == 1 and np.size(values[0]) == array.size and np.array_equal(np.ravel(values[0]), array.ravel()):
-            return name
-        if len(values) == len(array) and all(np.array_equal(v, row) for v, row in zip(values, array, strict=True)):
-            return name
-    return ""
-
-
-def _constant_name(group: list[Segment], data: dict[str, Array]) -> str:
-    """The name of the constant factor that linear segments multiply by."""
-    if any(len(s.operations) != 1 for s in group):
-        return ""
-    constants = [next((x for x in s.operations[0].inputs if x is not s.inner), None) for s in group]
-    return _stacked_name(constants, data)
+def _constant_name(point: Point, group: list[Operation], i: int) -> str:
+    """The name of the array that input ``i`` of some operations, one a data point, comes from."""
+    numbers = np.concatenate([np.ravel(plain(o.inputs[i])) for o in group])
+    return next((name for name, array in point.data.items() if np.array_equal(numbers, array.ravel())), "")

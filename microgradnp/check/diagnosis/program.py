@@ -6,7 +6,8 @@ activation need not be one operation), and the parts of the sum that the result 
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from functools import cached_property
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -27,16 +28,29 @@ Gradients = list[Array]
 Passing = Callable[[Array], list[tuple[Tensor, Array]]]
 """What a result does with its gradient: the Tensors that it passes one on to, each with that."""
 
+NONE: Mapping[Tensor, Any] = {}
+
+
+class Terms(NamedTuple):
+    """The parts of the sum that a result is."""
+
+    points: list[Gradients]
+    """What each data point adds to the gradients."""
+    others: dict[str, Gradients]
+    """By name, what the other terms do."""
+
 
 class Graph:
     """The function's program at one point: its operations, oldest first, and how they hang together."""
 
     def __init__(self, problem: Problem, variables: list[Tensor], root: Tensor) -> None:
         self.variables, self.root = variables, root
+        self.start = {root: np.ones(root.shape, root.dtype)}
         self.operations = operations([root])
         self.made = {o.result: o for o in self.operations}
         self.names = {v: leaf.name for v, leaf in zip(variables, problem.leaves, strict=True)}
-        leaves = dict.fromkeys([*variables, *leaves_of(self.operations)])  # some may be captured by the function
+        # Some may be captured by the function; and one that does not run on Tensors has a result alone.
+        leaves = dict.fromkeys([*variables, *leaves_of(self.operations), root])
         self.lines: dict[Tensor, int] = {x: hash(self.names.get(x, x.shape)) for x in leaves}
         """What is the same for the same line of the program run for another data point, by its result."""
         self.above: dict[Tensor, Tensor | None] = dict.fromkeys(leaves)
@@ -67,30 +81,27 @@ class Graph:
                 b = self.above[b]
         return a if a is b else None
 
-    def gradients(self, seeds: Mapping[Tensor, Array] | None = None) -> Gradients:
-        """The gradient by each variable of the result, or of other nodes."""
-        return self.passing({}, seeds)
+    def gradients(self, changes: Mapping[Tensor, Passing] = NONE, seeds: Mapping[Tensor, Array] = NONE) -> Gradients:
+        """The gradient by each variable of the result, or of the nodes in ``seeds``.
 
-    def passing(self, changes: Mapping[Tensor, Passing], seeds: Mapping[Tensor, Array] | None = None) -> Gradients:
-        """The gradients when some results, none of which depends on another, pass theirs on in another way.
-
-        The sweep stops at these and goes on from what they pass their gradients on to.
+        Some results, none of which depends on another, may pass theirs on in another way: the sweep stops at these and
+        goes on from what they pass their gradients on to.
         """
-        found = _swept(seeds or {self.root: np.ones(self.root.shape, self.root.dtype)}, {*self.variables, *changes})
+        found = _swept(seeds or self.start, {*self.variables, *changes})
         beyond: dict[Tensor, Array] = {}
         for result, passing in changes.items():
             if result in found:
                 for x, gx in passing(found[result]):
                     beyond[x] = beyond[x] + gx if x in beyond else gx
-        rest = _swept(beyond, {*self.variables})
-        parts = [[each[v] for each in (found, rest) if v in each] for v in self.variables]
-        return [
-            np.array(sum(part)) if part else np.zeros(v.shape) for v, part in zip(self.variables, parts, strict=True)
-        ]
+        parts = found, _swept(beyond, {*self.variables})
+        return [np.array(sum((each[v] for each in parts if v in each), np.zeros(v.shape))) for v in self.variables]
 
     def replay(self, values: list[Array], constants: Mapping[Tensor, tuple[int, Any]]) -> Gradients:
         """The gradients of the same program with other variables, and other constants as an input of some results."""
-        changed = [_with_input(o, *constants[o.result]) if o.result in constants else o for o in self.operations]
+        changed = []
+        for o in self.operations:
+            i, new = constants.get(o.result, (0, o.inputs[0]))
+            changed.append(replace(o, inputs=(*o.inputs[:i], new, *o.inputs[i + 1 :])))
 
         def program(*variables: Any) -> Any:
             return again(changed, dict(zip(self.variables, variables, strict=True)))[self.root]
@@ -99,11 +110,11 @@ class Graph:
 
     def gradient_at(self, node: Tensor) -> Array:
         """The gradient by one result."""
-        found = _swept({self.root: np.ones(self.root.shape, self.root.dtype)}, {node})
-        return found.get(node, np.zeros(node.shape))
+        return _swept(self.start, {node}).get(node, np.zeros(node.shape))
 
-    def terms(self) -> tuple[list[Gradients], dict[str, Gradients]]:
-        """What each data point adds to the gradients; and by name what the other terms of the result do.
+    @cached_property
+    def terms(self) -> Terms:
+        """The parts of the sum that the result is.
 
         Terms made by the same line of the program are data points, and so are the rows of a sum that is computed from
         constant arrays. A term that is computed from the variables alone, beside these, is a penalty.
@@ -117,19 +128,19 @@ class Graph:
             seeds = [{scalar: np.full(scalar.shape, factor)} for scalar, factor in group]
             rows = seeds if len(group) > 1 else self._rows(*group[0])
             if 1 < len(rows) <= _MOST_TERMS:
-                points.append([self.gradients(seed) for seed in rows])
+                points.append([self.gradients(seeds=seed) for seed in rows])
             elif len(lines) > 1:
                 within = operations([group[0][0]])
                 names = [self.names[v] for v in leaves_of(within) if v in self.names]
                 what = "a term" if _data_of(within) else "the penalty"
                 name = f"{what} that depends on {', '.join(names)}"
-                others[name + " (another)" * (name in others)] = self.gradients(seeds[0])
+                others[name + " (another)" * (name in others)] = self.gradients(seeds=seeds[0])
         if len({len(found) for found in points}) > 1:  # no data of one kind
-            return [], others
+            return Terms([], others)
         joined = [[np.array(sum(g)) for g in zip(*same, strict=True)] for same in zip(*points, strict=True)]
         if joined and others:
             others["the part of the data"] = [np.array(sum(g)) for g in zip(*joined, strict=True)]
-        return joined, others
+        return Terms(joined, others)
 
     def _rows(self, total: Tensor, factor: float) -> list[dict[Tensor, Array]]:
         """Seeds for the rows of the array of data that a scalar is the sum or the mean of; none if it is neither."""
@@ -156,6 +167,22 @@ class Graph:
                 found.append((scalar, factor))
         return found
 
+    @cached_property
+    def segments(self) -> dict[tuple[int, int], list["Segment"]]:
+        """All element-wise functions of one variable in the program, those of the same line together."""
+        out: dict[tuple[int, int], list[Segment]] = {}
+        for outer in self.made:
+            inner = self.above[outer]
+            for _ in range(8):
+                if inner is None or inner.shape != outer.shape:
+                    break
+                between = operations([outer], ends=[inner])
+                if not all(_elementwise(o) and o.result.shape == outer.shape for o in between):
+                    break
+                out.setdefault((self.lines[outer], self.lines[inner]), []).append(Segment(inner, outer, between))
+                inner = self.above.get(inner)
+        return out
+
 
 _MOST_TERMS = 512
 """Up to so many data points each is looked at by itself."""
@@ -177,10 +204,6 @@ def _differentiated(f: Function, values: list[Array]) -> tuple[Any, Gradients]:
     with no_grad(), np.errstate(all="ignore"):
         value, pullback = vjp(f, *values)
         return value, list(pullback(np.ones(np.shape(value))))
-
-
-def _with_input(o: Operation, i: int, value: Any) -> Operation:
-    return replace(o, inputs=(*o.inputs[:i], value, *o.inputs[i + 1 :]))
 
 
 def _parts(o: Operation | None) -> list[tuple[Tensor, float]]:
@@ -243,23 +266,6 @@ class Segment:
         if len(last.tracked) == 1:
             steps.append(Segment(last.tracked[0], self.outer, [last]))
         return steps
-
-
-def segments(graph: Graph) -> dict[tuple[int, int], list[Segment]]:
-    """All element-wise functions of one variable in the program, those of the same line together."""
-    out: dict[tuple[int, int], list[Segment]] = {}
-    for outer in graph.made:
-        inner = graph.above[outer]
-        for _ in range(8):
-            if inner is None or inner.shape != outer.shape:
-                break
-            between = operations([outer], ends=[inner])
-            if not all(_elementwise(o) and o.result.shape == outer.shape for o in between):
-                break
-            key = graph.lines[outer], graph.lines[inner]
-            out.setdefault(key, []).append(Segment(inner, outer, between))
-            inner = graph.above.get(inner)
-    return out
 
 
 def _elementwise(o: Operation) -> bool:
