@@ -25,6 +25,7 @@ from microgradnp.functions import (  # noqa: F401  (they fill the tables)
     special,
     standing,
     statistics,
+    texts,
     ufuncs,
 )
 

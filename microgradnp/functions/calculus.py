@@ -4,38 +4,17 @@ import math
 import operator
 
 import numpy as np
-from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
+from numpy.lib.array_utils import normalize_axis_tuple
 
 from microgradnp.engine.dispatch import implements
 from microgradnp.engine.rules import RULES, defvjp
 from microgradnp.engine.state import current
 from microgradnp.engine.tensor import apply, constant
-from microgradnp.functions.common import along, fixed, lift, with_length
+from microgradnp.functions.common import fixed, lift
 
 # mypy: allow-untyped-defs, allow-untyped-calls
 
 # -- Differences and integrals -----------------------------------------------------------------------------------------
-
-
-@implements(np.diff)
-def diff(a, n=1, axis=-1, prepend=None, append=None):
-    """Differences of neighbours, ``n`` times."""
-    a = lift(a)
-    if n < 0:
-        raise ValueError(f"np.diff takes differences n >= 0 times; got {n}.")
-    if n == 0:
-        return a
-    axis = normalize_axis_index(axis, a.ndim)
-    one = with_length(a.shape, axis, 1)
-    before, after = (
-        [] if e is None or e is np._NoValue else [np.broadcast_to(e, one) if np.ndim(e) == 0 else e]
-        for e in (prepend, append)
-    )
-    if before or after:
-        a = np.concatenate([*before, a, *after], axis=axis)
-    for _ in range(n):
-        a = a[along(axis, slice(1, None))] - a[along(axis, slice(None, -1))]
-    return a
 
 
 @implements(np.ediff1d)
@@ -94,19 +73,6 @@ def _slope(f, spacing, axis, edge_order):
             last = b / (a * (a + b)) * f[-3:-2] - (a + b) / (a * b) * f[-2:-1] + (2 * b + a) / (b * (a + b)) * f[-1:]
     y = np.moveaxis(np.concatenate((first, inner, last)), 0, axis)
     return y.astype(f.dtype, copy=False) if f.dtype.kind == "f" else y  # whatever the spacing is, as NumPy's
-
-
-@implements(np.trapezoid)
-def trapezoid(y, x=None, dx=1.0, axis=-1):
-    """Integral by the trapezoidal rule."""
-    y, of_x = lift(y), axis
-    axis = normalize_axis_index(axis, y.ndim)
-    if x is not None:
-        x = lift(x)
-        one = x.ndim == 1
-        dx = np.reshape(np.diff(x), (-1,) + (1,) * (y.ndim - axis - 1)) if one else np.diff(x, axis=of_x)
-    heights = y[along(axis, slice(1, None))] + y[along(axis, slice(None, -1))]
-    return np.sum(dx * heights / 2.0, axis=axis)
 
 
 defvjp(np.unwrap, lambda g, y, x, **options: g)

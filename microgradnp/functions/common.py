@@ -11,7 +11,6 @@ import numpy as np
 from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
 
 from microgradnp.arrays import constant_array
-from microgradnp.engine.dispatch import FUNCTIONS
 from microgradnp.engine.state import current
 from microgradnp.engine.tensor import Axis, Tensor, plain, tensors_in, wrap
 
@@ -47,11 +46,6 @@ def fixed(x: Any, what: str) -> Any:
 def holds_tensors(x: Any) -> bool:
     """Whether a Tensor is among nested arguments."""
     return any(True for _ in tensors_in(x))
-
-
-def as_numpy_writes(*functions: Any) -> None:
-    """Register functions whose text in NumPy is made of its other functions alone: it serves Tensors as it is."""
-    FUNCTIONS.update((f, f._implementation) for f in functions)
 
 
 # -- Axes, shapes and indices ------------------------------------------------------------------------------------------

@@ -18,7 +18,7 @@ from numpy.lib.array_utils import normalize_axis_tuple
 from microgradnp.engine.dispatch import implements
 from microgradnp.engine.rules import RULES, defvjp, primitive
 from microgradnp.engine.tensor import apply, constant
-from microgradnp.functions.common import as_numpy_writes, detached, fixed, lift
+from microgradnp.functions.common import detached, fixed, lift
 from microgradnp.functions.reductions import product_of_others
 from microgradnp.functions.special import over_gaps, root
 
@@ -304,15 +304,6 @@ def lstsq(a, b, rcond=None):
     return x, residuals, rank, s
 
 
-@implements(np.linalg.tensorinv)
-def tensorinv(a, ind=2):
-    """The inverse with respect to `numpy.tensordot`."""
-    if ind <= 0:
-        raise ValueError(f"np.linalg.tensorinv takes a positive ind; got {ind}.")
-    rows, columns = a.shape[:ind], a.shape[ind:]
-    return np.reshape(np.linalg.inv(np.reshape(a, (math.prod(rows), math.prod(columns)))), columns + rows)
-
-
 @implements(np.linalg.tensorsolve)
 def tensorsolve(a, b, axes=None):
     """The solution of equations written with `numpy.tensordot`."""
@@ -339,38 +330,6 @@ def matrix_power(a, n):
         if n:
             a = np.matmul(a, a)
     return np.broadcast_to(np.eye(a.shape[-1], dtype=a.dtype), a.shape) if y is None else y
-
-
-@implements(np.linalg.multi_dot)
-def multi_dot(arrays):
-    """The product of several matrices, in the order that takes the fewest multiplications."""
-    arrays = [lift(a) for a in arrays]
-    if len(arrays) < 2:
-        raise ValueError(f"np.linalg.multi_dot takes at least two arrays; got {len(arrays)}.")
-    row, column = arrays[0].ndim == 1, arrays[-1].ndim == 1
-    arrays[0] = np.atleast_2d(arrays[0])
-    if column:
-        arrays[-1] = np.reshape(arrays[-1], (-1, 1))
-    if any(a.ndim != 2 for a in arrays):
-        raise ValueError(
-            f"np.linalg.multi_dot takes matrices, and vectors at the ends; got {[a.shape for a in arrays]}."
-        )
-    lengths = [a.shape[0] for a in arrays] + [arrays[-1].shape[1]]
-    best = {(i, i): (0, i) for i in range(len(arrays))}  # of arrays i to j: how many, and where the product is cut
-    for span in range(1, len(arrays)):
-        for i in range(len(arrays) - span):
-            j = i + span
-            best[i, j] = min(
-                (best[i, k][0] + best[k + 1, j][0] + lengths[i] * lengths[k + 1] * lengths[j + 1], k)
-                for k in range(i, j)
-            )
-
-    def product(i, j):
-        k = best[i, j][1]
-        return arrays[i] if i == j else np.matmul(product(i, k), product(k + 1, j))
-
-    y = product(0, len(arrays) - 1)
-    return y[(0 if row else slice(None), 0 if column else slice(None))] if row or column else y
 
 
 # -- Norms -------------------------------------------------------------------------------------------------------------
@@ -457,25 +416,3 @@ def cond(x, p=None):
             y = np.linalg.norm(x, p, axis=(-2, -1)) * np.linalg.norm(inverse, p, axis=(-2, -1))
             y = np.where(singular, math.inf, y)
     return np.where(np.isnan(y) & ~np.any(np.isnan(x), axis=(-2, -1)), math.inf, y)
-
-
-# -- The array API's twins of functions in numpy itself ----------------------------------------------------------------
-
-
-@implements(np.linalg.matmul)
-def matmul(x1, x2, /):
-    """As `numpy.matmul`."""
-    return np.matmul(lift(x1), x2)
-
-
-@implements(np.linalg.outer)
-def outer(x1, x2, /):
-    """As `numpy.outer`, of vectors."""
-    x1, x2 = lift(x1), lift(x2)
-    if x1.ndim != 1 or x2.ndim != 1:
-        raise ValueError(f"np.linalg.outer takes vectors; got shapes {x1.shape} and {x2.shape}. See np.outer.")
-    return np.outer(x1, x2)
-
-
-implements(np.linalg.cross)(lambda x1, x2, /, *, axis=-1: np.cross(lift(x1), lift(x2), axis=axis))
-as_numpy_writes(np.linalg.vecdot, np.linalg.tensordot, np.linalg.diagonal, np.linalg.trace, np.linalg.svdvals)

@@ -10,7 +10,7 @@ from microgradnp.engine.dispatch import implements
 from microgradnp.engine.rules import RULES, defvjp, primitive
 from microgradnp.engine.state import current
 from microgradnp.engine.table import scatter
-from microgradnp.engine.tensor import Tensor, apply, constant, plain, wrap
+from microgradnp.engine.tensor import Tensor, apply, constant, plain
 from microgradnp.functions.common import along, detached, fixed, in_line, lift, shape_of, with_length
 
 # mypy: allow-untyped-defs, allow-untyped-calls
@@ -262,13 +262,7 @@ def diag(v, k=0):
     return np.diagonal(v, k)
 
 
-def _lower(m: Any, k: int) -> Any:
-    return np.tri(*m.shape[-2:], k=k) > 0  # type: ignore[call-overload]  # two lengths of unknown kind
-
-
 implements(np.diagflat)(lambda v, k=0: np.diag(np.ravel(v), k))
-implements(np.tril)(lambda m, k=0: np.where(_lower(m, k), m, 0))
-implements(np.triu)(lambda m, k=0: np.where(_lower(m, k - 1), 0, m))
 
 
 @implements(np.apply_along_axis)
@@ -283,15 +277,6 @@ def apply_along_axis(func1d, axis, arr, *args, **kwargs):
     shape = np.shape(rows[0])
     y = np.reshape(np.stack([lift(row) for row in rows]), outer_shape + shape)
     return np.moveaxis(y, range(len(outer_shape), y.ndim), range(axis, axis + len(shape)))
-
-
-@implements(np.apply_over_axes)
-def apply_over_axes(func, a, axes):
-    """A function of an array and an axis applied over several axes in turn."""
-    for axis in normalize_axis_tuple(axes, a.ndim):
-        y = func(a, axis)
-        a = y if np.ndim(y) == a.ndim else np.expand_dims(y, axis)
-    return a
 
 
 @implements(np.lib.stride_tricks.sliding_window_view)
@@ -341,27 +326,6 @@ def select(condlist, choicelist, default=0):
     for condition, choice in zip(condlist[::-1], choicelist[::-1], strict=True):
         y = np.where(condition, choice, y)
     return lift(y)
-
-
-@implements(np.piecewise)
-def piecewise(x, condlist, funclist, *args, **kw):
-    """A function by cases, each called on the elements where its condition holds."""
-    x = lift(x)
-    if np.ndim(condlist) == 0 or (np.ndim(condlist[0]) == 0 and x.ndim):
-        condlist = [condlist]
-    conditions = [
-        np.broadcast_to(np.asarray(fixed(c, "a condition of np.piecewise"), np.bool), x.shape) for c in condlist
-    ]
-    if len(funclist) == len(conditions) + 1:
-        conditions.append(~np.any(conditions, axis=0))
-    if len(funclist) != len(conditions):
-        raise ValueError(
-            f"np.piecewise of {len(conditions)} conditions takes as many functions or one more; got {len(funclist)}."
-        )
-    y = wrap(np.zeros(x.shape, x.dtype))
-    for condition, function in zip(conditions, funclist, strict=True):
-        y = put(y, condition, function(x[condition], *args, **kw) if callable(function) else function)
-    return y
 
 
 @implements(np.trim_zeros)

@@ -9,29 +9,6 @@ from microgradnp.functions.common import fixed, lift
 # mypy: allow-untyped-defs, allow-untyped-calls
 
 
-@implements(np.polyval)
-def polyval(p, x):
-    """The value of a polynomial, by Horner's rule."""
-    if isinstance(x, np.poly1d):
-        raise TypeError("np.polyval of a Tensor does not take a polynomial as x; combine the two with np.polymul.")
-    p, x = lift(p), lift(x)
-    y = np.zeros_like(x)
-    for i in range(len(p)):
-        y = y * x + p[i]
-    return lift(y)
-
-
-def _sum_of(a, b, sign):
-    a, b = np.atleast_1d(lift(a)), np.atleast_1d(lift(b))
-    n = max(len(a), len(b))
-    a, b = (np.pad(x, (n - len(x), 0)) for x in (a, b))
-    return a + b if sign > 0 else a - b
-
-
-implements(np.polyadd)(lambda a1, a2: _sum_of(a1, a2, 1))
-implements(np.polysub)(lambda a1, a2: _sum_of(a1, a2, -1))
-
-
 @implements(np.polymul)
 def polymul(a1, a2):
     """Product of polynomials, without the leading zeros of either: those of the product, which they are part of."""
@@ -39,17 +16,6 @@ def polymul(a1, a2):
     zeros = sum(len(p) - max(len(np.trim_zeros(p, "f")), 1) for p in (a, b) if len(p))
     a, b = (p if len(p) else lift(np.zeros(1, p.dtype)) for p in (a, b))
     return np.convolve(a, b)[zeros:]
-
-
-@implements(np.polyder)
-def polyder(p, m=1):
-    """Coefficients of the derivative."""
-    p = lift(p)
-    if m < 0:
-        raise ValueError(f"np.polyder takes m >= 0; got {m}. For an integral use np.polyint.")
-    for _ in range(m):
-        p = p[:-1] * np.arange(len(p) - 1, 0, -1)
-    return p
 
 
 @implements(np.polyint)
@@ -75,19 +41,6 @@ def polydiv(u, v):
         small = constant(np.less_equal, (np.absolute(u.detach()), 1e-8), {})  # to NumPy that is nothing
         u = u[int(np.argmin([*fixed(small, "what np.polydiv leaves")[:-1], False])) :]
     return np.stack(quotient) if quotient else zero, u if len(u) else zero
-
-
-@implements(np.poly)
-def poly(seq_of_zeros):
-    """Coefficients of the polynomial with given zeros."""
-    zeros = lift(seq_of_zeros)
-    if zeros.ndim != 1:
-        raise ValueError(f"np.poly of a Tensor takes a sequence of zeros; got shape {zeros.shape}.")
-    one = np.ones(1, zeros.dtype)
-    y = lift(one)
-    for i in range(len(zeros)):
-        y = np.convolve(y, np.concatenate((one, -zeros[i : i + 1])))
-    return y
 
 
 @implements(np.vander)

@@ -1,12 +1,10 @@
 """Products of vectors, matrices and more axes: compositions of matmul, and einsum."""
 
-import math
 import operator
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from numpy.lib.array_utils import normalize_axis_tuple
 
 from microgradnp.engine.dispatch import implements
 from microgradnp.engine.rules import RULES, defvjp
@@ -97,25 +95,6 @@ if hasattr(np, "matvec"):
         """Vectors times matrices."""
         x1, x2 = _with_axes(np.vecmat, x1, 1), _with_axes(np.vecmat, x2, 2)
         return np.matmul(np.expand_dims(x1, -2), x2)[..., 0, :]
-
-
-@implements(np.tensordot)
-def tensordot(a, b, axes=2):
-    """Sum of products over pairs of axes: one matrix product between two transpositions."""
-    a, b = lift(a), lift(b)
-    pairs = (range(a.ndim - axes, a.ndim), range(axes)) if np.ndim(axes) == 0 else axes
-    over_a, over_b = (normalize_axis_tuple(i, x.ndim) for i, x in zip(pairs, (a, b), strict=True))
-    if [a.shape[i] for i in over_a] != [b.shape[i] for i in over_b]:
-        raise ValueError(
-            f"np.tensordot of shapes {a.shape} and {b.shape} over axes {over_a} and {over_b}: lengths differ."
-        )
-    kept_a = tuple(i for i in range(a.ndim) if i not in over_a)
-    kept_b = tuple(i for i in range(b.ndim) if i not in over_b)
-    n = math.prod(a.shape[i] for i in over_a)
-    rows, columns = [a.shape[i] for i in kept_a], [b.shape[i] for i in kept_b]
-    left = np.reshape(np.transpose(a, kept_a + over_a), (math.prod(rows), n))
-    right = np.reshape(np.transpose(b, over_b + kept_b), (n, math.prod(columns)))
-    return np.reshape(np.matmul(left, right), (*rows, *columns))
 
 
 # -- Einsum ------------------------------------------------------------------------------------------------------------

@@ -1,6 +1,5 @@
 """Shapes: NumPy's functions that reshape, join, split, repeat and create arrays, composed of a few rows."""
 
-import math
 from itertools import pairwise
 
 import numpy as np
@@ -9,7 +8,7 @@ from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
 from microgradnp.engine.dispatch import implements
 from microgradnp.engine.rules import RULES
 from microgradnp.engine.tensor import apply, constant, plain, wrap
-from microgradnp.functions.common import along, as_numpy_writes, fixed, holds_tensors, in_line, lift, shape_of
+from microgradnp.functions.common import along, fixed, holds_tensors, in_line, lift, shape_of
 from microgradnp.tree import leaves
 
 # mypy: allow-untyped-defs, allow-untyped-calls
@@ -61,30 +60,6 @@ def swapaxes(a, axis1, axis2):
     return np.transpose(a, order)
 
 
-@implements(np.moveaxis)
-def moveaxis(a, source, destination):
-    """Axes moved elsewhere, the others in their order."""
-    source, destination = normalize_axis_tuple(source, a.ndim), normalize_axis_tuple(destination, a.ndim)
-    if len(source) != len(destination):
-        raise ValueError(
-            f"np.moveaxis takes as many destinations as sources; got {len(destination)} and {len(source)}."
-        )
-    order = [i for i in range(a.ndim) if i not in source]
-    for to, axis in sorted(zip(destination, source, strict=True)):
-        order.insert(to, axis)
-    return np.transpose(a, order)
-
-
-@implements(np.expand_dims)
-def expand_dims(a, axis):
-    """New axes of length 1."""
-    axis = axis if isinstance(axis, tuple | list) else (axis,)
-    ndim = a.ndim + len(axis)
-    new = normalize_axis_tuple(axis, ndim)
-    lengths = iter(a.shape)
-    return np.reshape(a, tuple(1 if i in new else next(lengths) for i in range(ndim)))
-
-
 @implements(np.squeeze)
 def squeeze(a, axis=None):
     """Axes of length 1 left out."""
@@ -133,29 +108,6 @@ def ix_(*args):
     return tuple(grid)
 
 
-def _at_least(function, ndim, fill):
-    @implements(function)
-    def atleast(*arys):
-        out = tuple(a if a.ndim >= ndim else np.reshape(a, fill(a.shape)) for a in map(lift, arys))
-        return out[0] if len(out) == 1 else out
-
-
-_at_least(np.atleast_1d, 1, lambda shape: (1,))
-_at_least(np.atleast_2d, 2, lambda shape: (1,) * (2 - len(shape)) + shape)
-_at_least(np.atleast_3d, 3, lambda shape: ((1, *shape, 1) if len(shape) < 2 else (*shape, 1)) if shape else (1, 1, 1))
-
-
-@implements(np.resize)
-def resize(a, new_shape):
-    """Another shape and size, repeating the elements as often as needed."""
-    a, shape = np.ravel(a), shape_of(new_shape)
-    if any(n < 0 for n in shape):
-        raise ValueError(f"np.resize: lengths may not be negative; got {shape}.")
-    if not a.size:
-        return wrap(np.zeros(shape, a.dtype))
-    return np.reshape(np.take(a, np.arange(math.prod(shape)) % a.size), shape)
-
-
 # -- Joining and splitting ---------------------------------------------------------------------------------------------
 
 
@@ -196,13 +148,6 @@ def stack(arrays, axis=0, *, dtype=None, casting="same_kind"):
     return concatenate([apply(RULES[np.reshape], (a,), one) for a in arrays], axis, dtype=dtype, casting=casting)
 
 
-@implements(np.column_stack)
-def column_stack(tup):
-    """Join vectors as the columns of a matrix."""
-    arrays = [lift(a) for a in tup]
-    return np.concatenate([a if a.ndim > 1 else np.reshape(a, (-1, 1)) for a in arrays], axis=1)
-
-
 @implements(np.block)
 def block(arrays):
     """Join a nested list of blocks: the innermost lists along the last axis, and so on outwards."""
@@ -237,48 +182,6 @@ def array_split(ary, indices_or_sections, axis=0):
         each, more = divmod(n, int(places))
         cuts = np.cumsum([0] + [each + 1] * more + [each] * (int(places) - more)).tolist()
     return [ary[along(axis, slice(a, b))] for a, b in pairwise(cuts)]
-
-
-@implements(np.split)
-def split(ary, indices_or_sections, axis=0):
-    """Cut into equal parts, or at given places."""
-    n = ary.shape[axis]
-    if not np.ndim(indices_or_sections) and n % indices_or_sections:
-        raise ValueError(
-            f"np.split into {indices_or_sections} equal parts of an axis of length {n}; use np.array_split."
-        )
-    return np.array_split(ary, indices_or_sections, axis)
-
-
-implements(np.append)(lambda arr, values, axis=None: np.concatenate((lift(arr), lift(values)), axis=axis))
-implements(np.hsplit)(lambda ary, indices_or_sections: np.split(ary, indices_or_sections, 0 if ary.ndim == 1 else 1))
-implements(np.vsplit)(lambda ary, indices_or_sections: np.split(ary, indices_or_sections, 0))
-implements(np.dsplit)(lambda ary, indices_or_sections: np.split(ary, indices_or_sections, 2))
-as_numpy_writes(np.hstack, np.vstack, np.dstack, np.rollaxis)
-if hasattr(np, "unstack"):
-    as_numpy_writes(np.unstack)
-
-
-@implements(np.flip)
-def flip(m, axis=None):
-    """The other way round along some axes: a view."""
-    axes = range(m.ndim) if axis is None else normalize_axis_tuple(axis, m.ndim)
-    return m[tuple(slice(None, None, -1) if i in axes else slice(None) for i in range(m.ndim))]
-
-
-implements(np.fliplr)(lambda m: np.flip(m, 1))
-implements(np.flipud)(lambda m: np.flip(m, 0))
-
-
-@implements(np.rot90)
-def rot90(m, k=1, axes=(0, 1)):
-    """Turned by right angles in a plane of two axes."""
-    i, j = normalize_axis_tuple(axes, m.ndim)
-    if k % 4 == 0:
-        return m
-    if k % 4 == 2:
-        return np.flip(m, (i, j))
-    return np.swapaxes(np.flip(m, j), i, j) if k % 4 == 1 else np.flip(np.swapaxes(m, i, j), j)
 
 
 @implements(np.roll)

@@ -133,6 +133,13 @@ def test_sequences_take_the_shapes_that_numpy_takes():
 # -- Polynomials -------------------------------------------------------------------------------------------------------
 
 
+def test_a_polynomial_of_a_polynomial_has_the_gradient_of_its_values():
+    p, x = np.array([1.0, -2.0, 3.0]), np.array([0.5, 2.0])
+    inner = np.poly1d([1.0, 2.0])
+    composed = gradient(lambda p: np.polyval(np.polyval(p, inner).coeffs, x), p)
+    np.testing.assert_allclose(composed, gradient(lambda p: np.polyval(p, inner(x)), p))
+
+
 def test_zeros_before_a_polynomial_have_a_gradient_too():
     p, q = np.array([0.0, 0.0, 1.0, -2.0]), np.array([0.0, 3.0, 0.5])
     same_as_numpy(np.polymul, p, q)
