@@ -11,15 +11,15 @@ from __future__ import annotations
 import builtins
 import dis
 import functools
-import operator
 import os
 import sys
 import types
 import weakref
 from array import array
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sized
 from contextvars import ContextVar
+from copy import copy
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -42,56 +42,40 @@ MANY = 10_000
 
 # -- Conditions --------------------------------------------------------------------------------------------------------
 
-LOOKS: dict[str, tuple[Callable[[Any, Any], Any], str]] = {
-    "itself":    (lambda x, key: x,               "{x}"),
-    "cell":      (lambda x, key: x.cell_contents, "{x}.cell_contents"),
-    "attribute": (getattr,                        "{x}.{key}"),
-    "item":      (operator.getitem,               "{x}[{key}]"),
-    "get":       (lambda x, key: x.get(key),      "{x}.get({key})"),
-    "order":     (lambda x, key: [*x],            "[*{x}]"),
-    "start":     (lambda x, key: x[:key],         "{x}[:{key}]"),
-    "size":      (lambda x, key: len(x),          "len({x})"),
-    "content":   (lambda x, key: x.tobytes(),     "{x}.tobytes()"),
-}  # fmt: skip
-"""What a guard looks at in its holder: as a function, and as the code of a replay."""
-
 
 def same(x: Any, y: Any) -> bool:
     """Whether a number or text is as good as another: 1 and 1.0, or 0.0 and -0.0, are equal, and compute otherwise."""
     return x is y or (x.__class__ is y.__class__ and repr(x) == repr(y))
 
 
-RELATIONS: dict[str, tuple[Callable[[Any, Any], Any], str]] = {
-    "is":     (operator.is_, "{y} is {expected}"),
-    "equals": (operator.eq,  "{y} == {expected}"),
-    "same":   (same,         "({y} is {expected} or {same}({y}, {expected}))"),
-}  # fmt: skip
-"""How what is found must stand to what is expected: as a function, and as the code of a replay."""
+def stands(look: str, content: Any) -> str:
+    """The test that the same object stands there; of numbers and texts, an equal one."""
+    if isinstance(content, _PLAIN) and not isinstance(content, bool | type(None)):
+        return f"({look} is {{y}} or {{same}}({look}, {{y}}))"
+    return f"{look} is {{y}}"
 
 
 def holds(guard: Guard) -> bool:
     """Whether the condition holds now."""
     try:
-        return bool(RELATIONS[guard.relation][0](LOOKS[guard.look][0](guard.holder, guard.key), guard.expected))
+        return bool(_function(guard.test)(guard.holder, guard.key, guard.expected))
     except Exception:  # gone, or a comparison of arrays: something else stands there now
         return False
 
 
+@functools.cache
+def _function(test: str) -> Callable[[Any, Any, Any], Any]:
+    return eval(f"lambda x, key, y: {test.format(x='x', key='key', y='y', same='same')}", {"same": same})  # type: ignore[no-any-return]
+
+
 def condition(guard: Guard, name: Callable[[Any], str]) -> str:
-    """The condition as code."""
-
-    def written(x: Any) -> str:
-        return repr(x) if type(x) in (int, str, bool, type(None)) else name(x)
-
-    key = guard.key if guard.look == "attribute" else written(guard.key)
-    found = LOOKS[guard.look][1].format(x=name(guard.holder), key=key)
-    expected = name(guard.expected) if guard.relation == "same" else written(guard.expected)
-    return RELATIONS[guard.relation][1].format(y=found, expected=expected, same=name(same))
+    """The condition as code of a replay."""
+    return guard.test.format(x=name(guard.holder), key=name(guard.key), y=name(guard.expected), same=name(same))
 
 
 def affordable(guards: list[Guard], operations: int) -> list[Guard]:
     """All guards but those in crowds for which a program of so many operations does not pay: the smallest stay."""
-    left = 32 + 2 * operations
+    left = 16 + 2 * operations
     dropped: set[int] = set()
     for guard in sorted(guards, key=lambda guard: guard.crowd):
         if guard.crowd > CROWD:
@@ -102,10 +86,10 @@ def affordable(guards: list[Guard], operations: int) -> list[Guard]:
 
 
 def _cost(guard: Guard) -> int:
-    """How many comparisons of a number a guard takes as long as."""
-    if guard.look == "content":
-        return 5
-    return 1 + len(guard.expected) // 4 if guard.look in ("itself", "order", "start") else 1
+    """How many comparisons of a number (20 ns) a guard takes as long as."""
+    if " == " not in guard.test or not isinstance(guard.expected, Sized):
+        return 1
+    return 1 + len(guard.expected) // (2 if isinstance(guard.expected, dict | set) else 16)
 
 
 def what_changed(guards: list[Guard]) -> str | None:
@@ -139,21 +123,18 @@ def _check_argument(x: Any, place: str, counter: Iterator[int], name: Callable[[
         yield f"    {a} = unwrap({a})"
         yield f"    if {a} is MISS: return MISS"
         yield f"if {a}.shape != {x.shape}: return MISS"
-    elif isinstance(x, NESTED) and len(parts := leaves(x)) > CROWD and {type(part) for part in parts} <= _COMMON:
-        order = f" or [*{place}] != [*{name(x)}]" if isinstance(x, dict) else ""
-        yield f"if type({place}) is not {name(type(x))} or {place} != {name(x)}{order}: return MISS"
-    elif isinstance(x, tuple | list):
-        yield f"if type({place}) is not {name(type(x))} or len({place}) != {len(x)}: return MISS"
-        for i, part in enumerate(x):
-            yield from _check_argument(part, f"{place}[{i}]", counter, name)
-    elif isinstance(x, dict):
-        yield f"if type({place}) is not {name(type(x))} or list({place}) != {name(list(x))}: return MISS"
-        for key, part in x.items():
-            yield from _check_argument(part, f"{place}[{name(key)}]", counter, name)
-    elif isinstance(x, int | float | str | bytes | complex):
-        yield f"if {place} is not {name(x)} and not {name(same)}({place}, {name(x)}): return MISS"
+    elif isinstance(x, NESTED):
+        keys = list(x) if isinstance(x, dict) else range(len(x))
+        length = f"[*{place}] != {name(keys)}" if isinstance(x, dict) else f"len({place}) != {len(x)}"
+        yield f"if type({place}) is not {name(type(x))} or {length}: return MISS"
+        if len(parts := leaves(x)) > CROWD and {type(part) for part in parts} <= _COMMON:
+            values = f"[*{place}.values()] != {name([*x.values()])}" if isinstance(x, dict) else f"{place} != {name(x)}"
+            yield f"if {values}: return MISS"
+            return
+        for key in keys:
+            yield from _check_argument(x[key], f"{place}[{name(key)}]", counter, name)
     else:
-        yield f"if {place} is not {name(x)}: return MISS"
+        yield f"if not {stands(place, x).format(y=name(x), same=name(same))}: return MISS"
 
 
 # -- What a step can reach ---------------------------------------------------------------------------------------------
@@ -161,6 +142,16 @@ def _check_argument(x: Any, place: str, counter: Iterator[int], name: Callable[[
 _PLAIN = (int, float, complex, str, bytes, bool, type(None), np.generic, np.dtype, range, slice)
 _COMMON = frozenset({int, float, complex, str, bytes, bool, type(None), types.ModuleType})
 _OPAQUE = (*_PLAIN, types.ModuleType)
+_MAPPINGS = (dict, types.MappingProxyType)
+_CONTAINERS = (list, tuple, dict, set, frozenset, deque, array, bytearray)
+_INSIDE: dict[type, tuple[str, ...]] = {
+    types.MethodType: ("__self__", "__func__"),
+    functools.partial: ("func", "args", "keywords"),
+    property: ("fget", "fset"),
+    staticmethod: ("__func__",),
+    classmethod: ("__func__",),
+}
+"""What is looked into by name, with no guard: it never changes."""
 
 
 class Found(NamedTuple):
@@ -199,7 +190,7 @@ class Surroundings:
                 continue
             self._seen[id(x)] = x
             ours, self._crowd = found.ours, found.crowd
-            if isinstance(x, list | tuple | dict | set | frozenset | deque):
+            if isinstance(x, _CONTAINERS):
                 self._crowd *= max(len(x), 1)
             else:
                 ours = _ours(type(x))
@@ -212,11 +203,8 @@ class Surroundings:
 
     def contents(self, used: set[int]) -> list[Guard]:
         """Guards of small arrays that lie in none of the memories ``used``, which the program reads where they are."""
-        return [
-            Guard(a, "content", None, "equals", a.tobytes(), path, crowd)
-            for a, path, _, crowd in self._plain
-            if a.nbytes <= SMALL and crowd <= MANY and id(owner(a)) not in used
-        ]
+        small = [f for f in self._plain if f.content.nbytes <= SMALL and f.crowd <= MANY]
+        return [Guard(*_content(f.content), f.path, crowd=f.crowd) for f in small if id(owner(f.content)) not in used]
 
     def name(self, array: Any) -> str:
         """The path that says most about an array: one that ends in an attribute, not in a number."""
@@ -241,20 +229,17 @@ class Surroundings:
             self.generators.append(x)
         elif isinstance(x, types.FunctionType):
             yield from self._in_function(x, path)
-        elif isinstance(x, types.MethodType):
-            yield from ((x.__self__, "self"), (x.__func__, path))
+        elif isinstance(x, tuple(_INSIDE)):
+            names = _INSIDE[next(kind for kind in type(x).__mro__ if kind in _INSIDE)]
+            yield from ((getattr(x, name), "self" if name == "__self__" else path) for name in names)
         elif isinstance(x, weakref.ref):  # followed, but no guard keeps alive what it leads to
             yield x(), path
-        elif isinstance(x, functools.partial):
-            yield from ((x.func, path), (x.args, f"{path}.args"), (x.keywords, f"{path}.keywords"))
-        elif isinstance(x, list | tuple | dict | set | frozenset | deque):
+        elif isinstance(x, _CONTAINERS):
             yield from self._in_container(x, path)
-        elif isinstance(x, array | bytearray):
-            self._guard_content(x, path)
         elif isinstance(x, ContextVar):
-            self._guard_place(x, "get", None, x.get(None), path)
+            self._guard_place(x, "{x}.get(None)", None, x.get(None), path)
             yield x.get(None), path
-        elif isinstance(x, type | property | staticmethod | classmethod):
+        elif isinstance(x, type):
             yield from self._in_class(x, path)
         elif _ours(type(x)) and hasattr(x, "__wrapped__"):  # a compiled step, this one too: what it was made of
             yield x.__wrapped__, path
@@ -266,9 +251,9 @@ class Surroundings:
             try:
                 content = cell.cell_contents
             except ValueError:  # not yet set
-                self._guard(cell, "itself", None, "equals", types.CellType(), name)
+                self._guard(cell, "{x} == {y}", types.CellType(), name)
                 continue
-            self._guard_place(cell, "cell", None, content, name)
+            self._guard_place(cell, "{x}.cell_contents", None, content, name)
             yield content, name
         yield from ((part, f"{path}.default") for part in (*(x.__defaults__ or ()), *(x.__kwdefaults__ or {}).values()))
         if _ours(x):
@@ -285,42 +270,37 @@ class Surroundings:
             content = space.get(name)
             if isinstance(content, types.ModuleType):
                 if (content is os and "environ" in _names(code) | {*_global_names(code)}) or "getenv" in _names(code):
-                    self._guard(os.environ, "itself", None, "equals", dict(os.environ), "os.environ")
+                    self._guard(os.environ, "{x} == {y}", dict(os.environ), "os.environ")
                 elif _of_program(content) and not any(content is module for module in outer):
                     yield from self._in_space(vars(content), sorted(_names(code)), code, [*outer, content])
             elif name in space and _own(content):
-                self._guard_place(space, "item", name, content, name)
+                self._guard_place(space, "{x}[{key}]", name, content, name)
                 yield content, name
             elif name not in space and not outer and not hasattr(builtins, name):  # to be defined later
-                self._guard(space, "get", name, "is", None, name)
+                self._guard_place(space, "{x}.get({key})", name, None, name)
 
     def _in_container(self, x: Any, path: str) -> Iterator[tuple[Any, str]]:
         simple = {type(part) for part in (x.values() if isinstance(x, dict) else x)} <= _COMMON
-        if isinstance(x, dict):
-            self._guard(x, "order", None, "equals", list(x), path)
-            self._guard_items(x, dict(x), path, x.items())
-        elif isinstance(x, set):
-            self._guard_items(x, set(x), path, ())
-        elif isinstance(x, list) and simple and self._crowd <= CROWD * max(len(x), 1):
+        if isinstance(x, list) and simple and self._crowd <= CROWD * max(len(x), 1):
             # A list of numbers may be a log: it may grow.
-            self._lengths.append(Guard(x, "size", None, "equals", len(x), path))
+            self._lengths.append(Guard(x, "len({x}) == {y}", len(x), path))
             self.growing.append(x)
-            if x and self._crowd <= MANY:
-                self._guard(x, "start", len(x), "equals", list(x), path)
-                self._guard_numbers(x, path, enumerate(x))
-        elif isinstance(x, list | deque):
-            self._guard_items(x, type(x)(x), path, enumerate(x))
+            if x:
+                self._guard(x, "({x} == {y} or {x}[:{key}] == {y})", [*x], path, len(x))
+                self._guard_numbers(x, path)
+        elif not isinstance(x, tuple | frozenset):
+            if isinstance(x, dict) and self._crowd <= CROWD:
+                self._guard(x, "[*{x}] == {y}", [*x], path)
+            self._guard_items(x, path)
         if not simple:
-            parts: Iterable[tuple[Any, Any]] = x.items() if isinstance(x, dict) else enumerate(x)
-            if self._crowd > MANY:
-                parts = ((key, part) for key, part in parts if isinstance(part, Tensor))
-            yield from ((part, f"{path}[{key!r}]") for key, part in parts)
+            parts = ((part, f"{path}[{key!r}]") for key, part in _parts(x))
+            yield from parts if self._crowd <= MANY else (found for found in parts if isinstance(found[0], Tensor))
 
     def _in_object(self, x: Any, path: str) -> Iterator[tuple[Any, str]]:
         attributes = getattr(x, "__dict__", None)
         if attributes is not None:  # an empty one too: what is set in it hides what the class says
             self._crowd = max(self._crowd, len(attributes))
-            self._guard_items(attributes, dict(attributes), path, attributes.items())
+            self._guard_items(attributes, path)
             yield from ((part, f"{path}.{key}" if path else key) for key, part in attributes.items())
         if not _own(type(x)):
             return
@@ -328,55 +308,45 @@ class Surroundings:
             for name, member in vars(kind).items():
                 if isinstance(member, types.MemberDescriptorType) and hasattr(x, name):
                     content = getattr(x, name)
-                    self._guard_place(x, "attribute", name, content, f"{path}.{name}")
+                    self._guard_place(x, f"{{x}}.{name}", None, content, f"{path}.{name}")
                     yield content, f"{path}.{name}"
         yield type(x), type(x).__name__
 
     def _in_class(self, x: Any, path: str) -> Iterator[tuple[Any, str]]:
         """What the methods of a class read, and what stands in it for all of its instances."""
-        if isinstance(x, property):
-            yield from ((f, path) for f in (x.fget, x.fset) if f is not None)
-        elif not isinstance(x, type):
-            yield x.__func__, path
-        elif _own(x):
-            own = {key: part for key, part in vars(x).items() if not key.startswith("__") or callable(part)}
-            self._guard_items(vars(x), dict(vars(x)), path, own.items())
-            yield from ((part, f"{path}.{key}") for key, part in own.items())
+        if _own(x):
+            self._guard_items(vars(x), path)
+            own = ((key, part) for key, part in vars(x).items() if not key.startswith("__") or callable(part))
+            yield from ((part, f"{path}.{key}") for key, part in own)
             yield from ((base, base.__name__) for base in x.__bases__)
 
     # -- Its conditions
 
     def _guard(
-        self, holder: Any, look: str, key: Any, relation: str, expected: Any, path: str, crowd: int | None = None
+        self, holder: Any, test: str, expected: Any, path: str, key: Any = None, crowd: int | None = None
     ) -> None:
         crowd = self._crowd if crowd is None else crowd
         if crowd <= MANY:
-            self.guards.append(Guard(holder, look, key, relation, expected, path, crowd))
+            self.guards.append(Guard(holder, test, expected, path, key, crowd))
 
     def _guard_place(self, holder: Any, look: str, key: Any, content: Any, path: str) -> None:
-        """The same object must stand there; of numbers and texts, an equal one."""
-        known = isinstance(content, _PLAIN) and not isinstance(content, bool | type(None))
-        self._guard(holder, look, key, "same" if known else "is", content, path)
+        self._guard(holder, stands(look, content), content, path, key)
 
-    def _guard_items(self, holder: Any, copy: Any, path: str, items: Any) -> None:
-        if len(copy) > CROWD and self._crowd > CROWD:
-            self._guard(holder, "size", None, "equals", len(copy), path, self._crowd // len(copy))
-        if self._crowd > MANY:
-            return
-        self._guard(holder, "itself", None, "equals", copy, path)
-        self._guard_numbers(holder, path, items)
+    def _guard_items(self, holder: Any, path: str) -> None:
+        if len(holder) > CROWD:
+            self._guard(holder, "len({x}) == {y}", len(holder), path, crowd=self._crowd // len(holder))
+        if self._crowd <= MANY:
+            expected = dict(holder) if isinstance(holder, _MAPPINGS) else copy(holder)
+            self._guard(holder, "{x} == {y}", expected, path)
+            self._guard_numbers(holder, path)
 
-    def _guard_numbers(self, holder: Any, path: str, items: Any) -> None:
+    def _guard_numbers(self, holder: Any, path: str) -> None:
         """Parts that may be equal to others of another type, or to arrays."""
-        for key, x in items:
-            if isinstance(x, int | float | complex | np.number) or _may_equal_another(x):
-                self._guard_place(holder, "item", key, x, f"{path}.{key}")
-
-    def _guard_content(self, x: Any, path: str) -> None:
-        if memoryview(x).nbytes <= SMALL:
-            self._guard(x, "itself", None, "equals", x[:], path)
-        else:
-            self._guard(x, "size", None, "equals", len(x), path)
+        if self._crowd > MANY or isinstance(holder, set | array | bytearray):
+            return
+        for key, x in _parts(holder):
+            if _may_equal_another(x) or (self._crowd <= CROWD and isinstance(x, int | float | complex | np.number)):
+                self._guard_place(holder, "{x}[{key}]", key, x, f"{path}.{key}")
 
 
 class Memory:
@@ -421,6 +391,18 @@ def _names(code: types.CodeType) -> frozenset[str]:
     """All names that a function reads, of attributes too."""
     inner = [_names(part) for part in code.co_consts if isinstance(part, types.CodeType)]
     return frozenset(code.co_names).union(*inner)
+
+
+def _parts(x: Any) -> Iterable[tuple[Any, Any]]:
+    """What a container holds, with the keys or places."""
+    return x.items() if isinstance(x, _MAPPINGS) else enumerate(x)
+
+
+def _content(a: Array) -> tuple[Any, str, Any]:
+    """What to look at, how, and what to expect of an array whose content must be what it was."""
+    if a.flags.c_contiguous:  # compared as bytes, without a copy: 0.04 us
+        return a.reshape(-1).view(np.uint8).data, "{y} == {x}", bytearray(a.tobytes())
+    return a, "{x}.tobytes() == {y}", a.tobytes()
 
 
 def _may_equal_another(x: Any) -> bool:

@@ -184,17 +184,16 @@ class Ones:
 
 @dataclass(frozen=True, slots=True)
 class Guard:
-    """A condition of a replay: what is found in ``holder`` must stand to ``expected`` as the relation says.
+    """A condition of a replay: a test as Python code, in which ``{x}`` stands for the holder, ``{y}`` for the expected.
 
-    ``look`` and ``relation`` are rows of the two tables in ``guards``; ``path`` says what is watched over.
+    ``path`` says what is watched over.
     """
 
     holder: Any
-    look: str
-    key: Any
-    relation: str
+    test: str
     expected: Any
     path: str
+    key: Any = None
     crowd: int = 1  # how many stand where it looks
 
 

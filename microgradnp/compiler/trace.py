@@ -163,12 +163,12 @@ class Run:
         found: list[Guard] = []
         for t, gradient in self._gradients():
             if gradient.read:
-                found.append(Guard(t, "attribute", "_grad", "is", gradient.before, f"the gradient of {describe(t)}"))
+                found.append(Guard(t, "{x}._grad is {y}", gradient.before, f"the gradient of {describe(t)}"))
         for leaf in self.recorder.leaves.values():
             t = leaf.tensor()
             if t is not None:
-                found.append(Guard(t, "attribute", "_value", "is", leaf.array, describe(t)))
-                found.append(Guard(t, "attribute", TRACKED, "is", leaf.tracked, describe(t)))
+                found.append(Guard(t, "{x}._value is {y}", leaf.array, describe(t)))
+                found.append(Guard(t, f"{{x}}.{TRACKED} is {{y}}", leaf.tracked, describe(t)))
         used = {id(owner(v.array)) for v in self.recorder.known.values() if v.kind == "bound"}
         found += [*self.surroundings.guards, *self.surroundings.contents(used)]
         return affordable(found, len(self.recorder.operations))
