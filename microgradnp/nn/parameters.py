@@ -4,7 +4,9 @@ A layer carries its parameters. `functional_call` computes its output with other
 the layers that hold them, and the model itself stays as it is.
 """
 
+from collections import deque
 from collections.abc import Callable, Mapping
+from copy import copy
 from typing import Any
 
 import numpy as np
@@ -12,7 +14,7 @@ from numpy.typing import NDArray
 
 from microgradnp import tree
 from microgradnp.engine.tensor import Tensor
-from microgradnp.nn.layers.base import HOLDERS, Layer, named_tensors, walk
+from microgradnp.nn.layers.base import Layer, inside, named_tensors
 
 
 def functional_call(model: Layer, parameters: Any, *inputs: Any, **options: Any) -> Any:
@@ -47,7 +49,7 @@ def functional_call(model: Layer, parameters: Any, *inputs: Any, **options: Any)
         raise TypeError(f"functional_call takes a Layer as its first argument; got a {type(model).__name__}.")
     if not isinstance(parameters, Mapping):
         parameters = flat(model)[1](parameters)
-    tensors = dict(named_tensors(model, walk(model)))
+    tensors = named_tensors(model)
     replaced: dict[int, Any] = {}
     for name, value in parameters.items():
         if name not in tensors:
@@ -95,17 +97,20 @@ def flat(model: Layer) -> tuple[NDArray[Any], Callable[[Any], dict[str, Any]]]:
             start += p.size
         return given
 
-    return np.concatenate(
-        [np.zeros(0, held[0][1].dtype if held else None), *[p.data.ravel() for _, p in held]]
-    ), parameters
+    return np.concatenate([p.data.ravel() for _, p in held] or [np.zeros(0)]), parameters
 
 
 def _with(value: Any, replaced: dict[int, Any]) -> Any:
-    """The same layers, lists, tuples and dicts with other Tensors in them; each once, wherever it stands."""
-    if id(value) in replaced or not isinstance(value, HOLDERS):
+    """The same layers, and what holds them, with other Tensors inside; each once, wherever it stands."""
+    if id(value) in replaced or inside(value) is None:
         return replaced.get(id(value), value)
-    if isinstance(value, Layer):
-        new = replaced[id(value)] = object.__new__(type(value))
-        vars(new).update({name: _with(part, replaced) for name, part in vars(value).items()})
+    if isinstance(value, tree.NESTED):
+        return tree.map(lambda part: _with(part, replaced), value)
+    new = replaced[id(value)] = copy(value)
+    if isinstance(value, deque):
+        new.clear()
+        new.extend(_with(part, replaced) for part in value)
         return new
-    return tree.map(lambda part: _with(part, replaced), value)
+    for name, part in list(vars(value).items() if isinstance(value, Layer) else inside(value) or ()):
+        object.__setattr__(new, name, _with(part, replaced))
+    return new

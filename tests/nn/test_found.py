@@ -1,6 +1,7 @@
 """Wherever a layer is kept, it is trained, or somebody says so: its place, and what to do."""
 
 import collections
+import copy
 import dataclasses
 import functools
 import types
@@ -94,6 +95,12 @@ def test_what_is_looked_into_is_trained_saved_and_shown(way):
     assert not np.array_equal(before, layer.weight.data)
     assert len(model.state_dict()) == 4
     assert repr(layer) in repr(model)
+    others = {name: values + 1 for name, values in model.state_dict().items()}
+    y = nn.functional_call(model, others, X)
+    assert not np.array_equal(y, model(X).data)
+    after = copy.deepcopy(model)
+    after.load_state_dict(others)
+    np.testing.assert_array_equal(y, after(X).data)
     assert layer.training
     model.eval()
     assert not layer.training

@@ -223,7 +223,7 @@ nan[3, 0] = np.nan
         ({"loss": 3}, TypeError, "loss must be a function"),
         ({"loss": lambda p, t: 1.0}, TypeError, "the loss returned float, not a Tensor"),
         ({"loss": lambda p, t: p - t}, ValueError, r"the loss returned shape \(12, 1\)"),
-        ({"model": small()}, ValueError, "none of the model's parameters"),
+        ({"model": small()}, ValueError, "not in the Sequential any more.* another model's"),
     ],
 )
 def test_what_fit_refuses(changes, error, message):

@@ -11,7 +11,7 @@ from __future__ import annotations
 import warnings
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from dataclasses import fields, is_dataclass
 from types import SimpleNamespace
 from typing import Any
@@ -26,7 +26,6 @@ from microgradnp.nn.checkpoint import load_into
 from microgradnp.nn.layers.elsewhere import missed_by
 from microgradnp.nn.layers.summary import print_summary
 from microgradnp.transforms.pullback import returns_arrays
-from microgradnp.tree import NESTED
 
 
 class InputShapeError(ValueError):
@@ -106,18 +105,15 @@ class Layer:
         """This layer, named ``""``, and all layers inside it, each named by its place: ``"2"``, ``"encoder.0"``."""
         return [(name, part) for name, part in walk(self) if isinstance(part, Layer)]
 
-    def _named_tensors(self) -> list[tuple[str, Tensor]]:
-        return named_tensors(self, walk(self))
-
     def named_parameters(self) -> list[tuple[str, Tensor]]:
         """The Tensors that require a gradient, each once, under their places: ``"0.weight"``.
 
         Warns of those that are kept where they are not looked for: in an object that is no layer, or a closure.
         """
-        parts = walk(self)
-        for said in missed_by(self, parts):
+        tensors = named_tensors(self)
+        for said in missed_by(self, tensors.values()):
             warnings.warn(said, RuntimeWarning, stacklevel=3)
-        return named_parameters(self, parts)
+        return trained(tensors)
 
     def parameters(self) -> list[Tensor]:
         """The Tensors that require a gradient, each once."""
@@ -135,9 +131,17 @@ class Layer:
         """Put this layer and all inside it into prediction mode; return it."""
         return self.train(False)
 
-    def mode(self, training: bool) -> AbstractContextManager[None]:
+    @contextmanager
+    def mode(self, training: bool) -> Iterator[None]:
         """Training or prediction mode for a while; afterwards each layer is back in its own."""
-        return mode_of([layer for _, layer in self.named_layers()], training)
+        before = [(layer, layer.training) for _, layer in self.named_layers()]
+        try:
+            for layer, _ in before:
+                layer.training = training
+            yield
+        finally:
+            for layer, its_own in before:
+                layer.training = its_own
 
     @returns_arrays
     def predict(self, x: ArrayLike) -> NDArray[Any]:
@@ -153,7 +157,7 @@ class Layer:
         array([[0., 2.]])
         """
         with no_grad(), self.mode(training=False):
-            y = self(as_input(x, dtype_of(tensor for _, tensor in named_parameters(self, walk(self)))))
+            y = self(as_input(x, dtype_of(self)))
         return y if current().machine.traces else plain(y)  # type: ignore[no-any-return]  # nested as y is
 
     # -- Saving
@@ -167,7 +171,7 @@ class Layer:
         >>> {name: array.shape for name, array in nn.Linear(2, 3).state_dict().items()}
         {'weight': (2, 3), 'bias': (3,)}
         """
-        return {name: tensor.data.copy() for name, tensor in self._named_tensors()}
+        return {name: tensor.data.copy() for name, tensor in named_tensors(self).items()}
 
     def load_state_dict(self, state: Mapping[str, ArrayLike]) -> None:
         """Take over the values of `state_dict`; names, shapes and dtypes must fit, or nothing is changed.
@@ -179,7 +183,8 @@ class Layer:
         TypeError
             If a dtype does not convert without loss.
         """
-        load_into({name: tensor.data for name, tensor in self._named_tensors()}, state, type(self).__name__)
+        arrays = {name: tensor.data for name, tensor in named_tensors(self).items()}
+        load_into(arrays, state, type(self).__name__)
 
     # -- Showing
 
@@ -194,8 +199,8 @@ class Layer:
     def __repr__(self) -> str:
         inside = [
             f"  ({name}): {layer!r}".replace("\n", "\n  ")
-            for key, value in self._members()
-            for name, layer in _outermost(key, value)
+            for name, layer in walk(self, deep=False)[1:]
+            if isinstance(layer, Layer)
         ]
         head = f"{type(self).__name__}({self.extra_repr()}"
         return "\n".join([head, *inside, ")"]) if inside else f"{head})"
@@ -250,96 +255,72 @@ def _check_name(kind: type, name: str, value: Any) -> None:
         )
 
 
-def walk(value: Any, name: str = "", above: tuple[int, ...] = ()) -> list[tuple[str, Any]]:
-    """Every layer and every leaf Tensor inside ``value``, depth first, with dotted names."""
+def walk(value: Any, name: str = "", above: tuple[int, ...] = (), *, deep: bool = True) -> list[tuple[str, Any]]:
+    """Every layer and every leaf Tensor inside ``value``, depth first, with dotted names.
+
+    Unless ``deep``, what is inside a layer inside is left to that layer.
+    """
+    if type(value) is Tensor:
+        return [(name, value)] if value.is_leaf else []
+    parts = inside(value)
+    if parts is None:
+        return []
     if id(value) in above:
         raise ValueError(
             f"a {type(value).__name__} contains itself, at {name!r}: keep no reference from a layer back to one that "
             "holds it."
         )
     found: list[tuple[str, Any]] = [(name, value)] if isinstance(value, Layer) else []
+    if found and above and not deep:
+        return found
     above = (*above, id(value))
-    for key, part in _inside(value):
-        place = f"{name}.{key}" if name else key
-        if type(part) is Tensor:
-            if part.is_leaf:
-                found.append((place, part))
-        elif holds(part):
-            found += walk(part, place, above)
+    for key, part in parts:
+        found += walk(part, f"{name}.{key}" if name else key, above, deep=deep)
     return found
 
 
-HOLDERS = (Layer, SimpleNamespace, deque, *NESTED)
-"""What may hold layers and Tensors, beside dataclasses."""
-
-
-def holds(value: Any) -> bool:
-    """Whether layers and Tensors are looked for inside ``value``."""
-    return isinstance(value, HOLDERS) or (is_dataclass(value) and not isinstance(value, type))
-
-
-def _inside(value: Any) -> Iterable[tuple[str, Any]]:
-    """What a layer, a list, a dict or a dataclass holds directly, by name."""
+def inside(value: Any) -> Iterable[tuple[str, Any]] | None:
+    """What a layer, a list, a dict or a dataclass holds directly, by name; None of what is no place for layers."""
     if isinstance(value, Layer):
         return value._members()
     if isinstance(value, SimpleNamespace):
         return vars(value).items()
-    if is_dataclass(value):
-        return [(field.name, getattr(value, field.name, None)) for field in fields(value)]
     if isinstance(value, dict):
         return [(str(key), part) for key, part in value.items()]
-    return [(str(i), part) for i, part in enumerate(value)]
+    if isinstance(value, list | tuple | deque):
+        return [(str(i), part) for i, part in enumerate(value)]
+    if is_dataclass(value) and not isinstance(value, type):
+        return [(field.name, getattr(value, field.name, None)) for field in fields(value)]
+    return None
 
 
-def _outermost(name: str, value: Any) -> Iterator[tuple[str, Layer]]:
-    """The layers directly in ``value``: itself, or those in its lists, tuples and dicts."""
-    if isinstance(value, Layer):
-        yield name, value
-    elif holds(value):
-        for key, part in _inside(value):
-            yield from _outermost(f"{name}.{key}", part)
-
-
-def named_tensors(model: Layer, parts: Iterable[tuple[str, Any]]) -> list[tuple[str, Tensor]]:
-    """The Tensors of a walk through ``model``; two of one place raise."""
+def named_tensors(model: Layer) -> dict[str, Tensor]:
+    """The state of a model: all its Tensors by their places, of which no two may have the same."""
     found: dict[str, Tensor] = {}
-    for name, part in parts:
+    for name, part in walk(model):
         if type(part) is Tensor and found.setdefault(name, part) is not part:
             raise ValueError(
                 f"two Tensors of this {type(model).__name__} have the same place, {name!r}, so that only one could be "
                 "saved: give them different names (1 and '1' are the same as names)."
             )
-    return list(found.items())
+    return found
 
 
-def named_parameters(model: Layer, parts: Iterable[tuple[str, Any]]) -> list[tuple[str, Tensor]]:
-    """The Tensors of a walk that require a gradient, each once."""
+def trained(tensors: Mapping[str, Tensor]) -> list[tuple[str, Tensor]]:
+    """The parameters among a model's Tensors: those that require a gradient, each once."""
     found: dict[Tensor, str] = {}
-    for name, tensor in named_tensors(model, parts):
+    for name, tensor in tensors.items():
         if tensor.requires_grad:
             found.setdefault(tensor, name)
     return [(name, tensor) for tensor, name in found.items()]
 
 
-@contextmanager
-def mode_of(layers: Iterable[Layer], training: bool) -> Iterator[None]:
-    """Training or prediction mode of these layers for a while."""
-    before = [(layer, layer.training) for layer in layers]
-    try:
-        for layer, _ in before:
-            layer.training = training
-        yield
-    finally:
-        for layer, training_before in before:
-            layer.training = training_before
-
-
 # -- What goes in ------------------------------------------------------------------------------------------------------
 
 
-def dtype_of(parameters: Iterable[Tensor]) -> Any:
-    """The dtype that parameters agree on, or None."""
-    dtypes = {p.dtype for p in parameters}
+def dtype_of(model: Layer) -> Any:
+    """The dtype that the parameters of a model agree on, or None."""
+    dtypes = {p.dtype for _, p in trained(named_tensors(model))}
     return dtypes.pop() if len(dtypes) == 1 else None
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Iterator
 from functools import partial
-from types import FunctionType, MethodType, ModuleType, SimpleNamespace
+from types import FunctionType, MemberDescriptorType, MethodType, ModuleType, SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -24,16 +24,16 @@ _NOTHING_INSIDE = (int, float, complex, str, bytes, np.ndarray, np.generic, type
 _LIBRARIES = ("microgradnp", "numpy", "builtins", "weakref", "threading", "logging")
 
 
-def missed_by(model: Any, parts: Iterable[tuple[str, Any]]) -> list[str]:
-    """What requires a gradient, is reachable from ``model`` and is not among ``parts``: in sentences."""
-    found = {id(part) for _, part in parts}
+def missed_by(model: Any, tensors: Iterable[Tensor]) -> list[str]:
+    """What requires a gradient, is reachable from ``model`` and is not among ``tensors``: in sentences."""
+    found = set(tensors)
     hidden, computed = [], []
     for place, t in tensors_near(model, type(model).__name__):
-        if id(t) in found or not t.requires_grad:
+        if t in found or not t.requires_grad:
             continue
         if t.is_leaf:
             hidden.append(f"{place} of shape {t.shape}")
-        elif any(id(leaf) not in found for leaf in leaves_behind(t)):
+        elif not found.issuperset(leaves_behind(t)):
             computed.append(no_leaf(place, t))
     return [f"not among the parameters: {', '.join(hidden)}. {REMEDY}", *computed] if hidden else computed
 
@@ -92,20 +92,13 @@ def _parts(place: str, x: Any) -> Iterator[tuple[str, Any]]:
     elif isinstance(x, partial):
         yield from ((place, part) for part in (x.func, *x.args, *x.keywords.values()))
     elif hasattr(x, "named_layers") or isinstance(x, SimpleNamespace) or not _is_librarys(type(x)):
-        for name, part in getattr(x, "__dict__", {}).items():
-            yield f"{place}.{name}", part
+        yield from ((f"{place}.{name}", part) for name, part in getattr(x, "__dict__", {}).items())
         for kind in type(x).__mro__:
-            if not _is_librarys(kind):
-                yield from ((f"{place}.{name}", part) for name, part in _of_class(x, kind))
-
-
-def _of_class(x: Any, kind: type) -> Iterator[tuple[str, Any]]:
-    slots = kind.__dict__.get("__slots__", ())
-    for name in (slots,) if isinstance(slots, str) else slots:
-        yield name, getattr(x, name, None)
-    for name, part in kind.__dict__.items():
-        if not name.startswith("__") or isinstance(part, FunctionType):
-            yield name, part
+            for name, part in () if _is_librarys(kind) else vars(kind).items():
+                if isinstance(part, MemberDescriptorType):  # of a slot
+                    yield f"{place}.{name}", getattr(x, name, None)
+                elif not name.startswith("__") or isinstance(part, FunctionType):
+                    yield f"{place}.{name}", part
 
 
 def _is_librarys(kind: type) -> bool:

@@ -3,6 +3,7 @@
 It needs no class of a layer, only what every layer has: `named_layers`, `parameters`, `default_input_shape`.
 """
 
+from functools import partial
 from inspect import signature
 from typing import Any
 
@@ -48,32 +49,26 @@ def _own_parameters(layer: Any) -> list[Any]:
 
 def _run(model: Any, input_shapes: Any) -> list[tuple[str, Any, str]]:
     """Run the model once on zeros and note what each layer gives; one that does not run comes last, with a dash."""
-    layers = {id(layer): (name, layer) for name, layer in reversed(model.named_layers())}
-    ran: list[tuple[str, Any, str]] = []
     _check_number(model, len(input_shapes))
+    layers: dict[int, tuple[str, Any]] = {}
+    for name, layer in model.named_layers():
+        layers.setdefault(id(layer), (name, layer))
+    shapes: dict[int, str] = {}  # in the order in which they ran
 
-    def listen(layer: Any) -> Any:
-        forward = layer.forward
+    def listening(layer: Any, forward: Any, *inputs: Any, **options: Any) -> Any:
+        output = forward(*inputs, **options)
+        shapes.setdefault(id(layer), _shape(output))
+        return output
 
-        def listening(*inputs: Any, **options: Any) -> Any:
-            output = forward(*inputs, **options)
-            if id(layer) in layers:
-                name, _ = layers.pop(id(layer))
-                ran.append((name, layer, _shape(output)))
-            return output
-
-        return listening
-
-    everyone = list(layers.values())
     try:
-        for _, layer in everyone:
-            layer.__dict__["forward"] = listen(layer)
+        for _, layer in layers.values():
+            vars(layer)["forward"] = partial(listening, layer, layer.forward)
         with no_grad(), model.mode(training=False):
             model(*(np.zeros((1, *shape)) for shape in input_shapes))
     finally:
-        for _, layer in everyone:
-            layer.__dict__.pop("forward", None)
-    return ran + [(name, layer, "-") for name, layer in reversed(list(layers.values()))]
+        for _, layer in layers.values():
+            vars(layer).pop("forward", None)
+    return [(*layers[i], shapes.get(i, "-")) for i in [*shapes, *(i for i in layers if i not in shapes)]]
 
 
 def _check_number(model: Any, given: int) -> None:

@@ -79,7 +79,6 @@ class _Group:
 
     def move_in(self) -> None:
         """Make the flat buffer from the parameters' values, and each parameter a view of it."""
-        self.shapes = tuple(p.shape for p in self.parameters)
         self.flat = np.concatenate([p.data.ravel() for p in self.parameters])
         self.views = self.split(self.flat)
         self.adopt()
@@ -101,22 +100,22 @@ class _Group:
     def adopt(self) -> None:
         """Take over the values of parameters that live elsewhere: at first, or since ``.data`` was set."""
         machine = current().machine
-        strangers = [i for i, (p, view) in enumerate(self.pairs()) if p._value is not view]
-        for i in strangers:
-            p = self.parameters[i]
-            for number, view in zip(self.numbers, self.views, strict=True):
-                if number != self.numbers[i] and p.size and _start(view) == _start(p._value):
-                    raise ValueError(_tied(self.numbers[i], p, f"parameter {number}"))
-        for i in strangers:
-            machine.move(self.parameters[i], self.views[i])
+        strangers = [member for member in self.members() if member[1]._value is not member[2]]
+        for i, p, _ in strangers:
+            for other, _, view in self.members():
+                if other != i and p.size and _start(view) == _start(p._value):
+                    raise ValueError(_tied(i, p, f"parameter {other}"))
+        for _, p, view in strangers:
+            machine.move(p, view)
 
     def gather(self) -> Any:
         """The gradients of all parameters as one vector."""
-        gradients = [p.grad if p.requires_grad else np.zeros_like(view) for p, view in self.pairs()]
-        for i, (g, shape) in enumerate(zip(gradients, self.shapes, strict=True)):
+        gradients: list[Any] = []
+        for i, p, view in self.members():
+            g: Any = p.grad if p.requires_grad else np.zeros_like(view)
             if g is None:
                 raise RuntimeError(
-                    f"{_describe(self.numbers[i], self.parameters[i])} has no gradient: call loss.backward() before "
+                    f"{described(i, p)} has no gradient: call loss.backward() before "
                     "step(), and check that the loss depends on it. If its layer was replaced since the optimizer was "
                     "made, make a new optimizer with model.parameters()."
                 )
@@ -126,20 +125,18 @@ class _Group:
                 or g.dtype.kind not in "fiub"
             ):
                 raise TypeError(
-                    f"{_describe(self.numbers[i], self.parameters[i])} has a {type(g).__name__} for a gradient"
+                    f"{described(i, p)} has a {type(g).__name__} for a gradient"
                     f"{f' of dtype {g.dtype}' if isinstance(g, np.ndarray) else ''}; it must be an array of real "
                     "numbers: p.grad = np.asarray(...)."
                 )
-            if g.shape != shape:
-                raise ValueError(
-                    f"{_describe(self.numbers[i], self.parameters[i])} has a gradient of shape {g.shape}; it must have "
-                    "the same shape."
-                )
-        return np.concatenate(gradients, axis=None)  # type: ignore[arg-type]  # none is None
+            if g.shape != view.shape:
+                raise ValueError(f"{described(i, p)} has a gradient of shape {g.shape}; it must have the same shape.")
+            gradients.append(g)
+        return np.concatenate(gradients, axis=None)
 
-    def pairs(self) -> Iterable[tuple[Tensor, Array]]:
-        """The parameters, each with its place in the buffer."""
-        return zip(self.parameters, self.views, strict=True)
+    def members(self) -> Iterable[tuple[int, Tensor, Array]]:
+        """The parameters, each with its number and its place in the buffer."""
+        return zip(self.numbers, self.parameters, self.views, strict=True)
 
     def moving(self) -> Array | None:
         """Which numbers of the buffer may change, if some parameters were frozen after the optimizer was made."""
@@ -167,6 +164,8 @@ class Optimizer(metaclass=_Complete):
         optimizer's: values, shapes and dtypes stay.
     lr
         The learning rate.
+    **hyperparameters
+        Those of the subclass, under their names.
 
     Raises
     ------
@@ -198,9 +197,10 @@ class Optimizer(metaclass=_Complete):
     _hyperparameters: dict[str, Array]
     _dtype: np.dtype[Any] = np.dtype(np.float64)  # of the group that is being updated
 
-    def __init__(self, parameters: Iterable[Tensor], lr: float) -> None:
+    def __init__(self, parameters: Iterable[Tensor], lr: float, **hyperparameters: Any) -> None:
         self.__dict__.pop("_complete", None)  # it may be made anew in its place
-        self.lr = lr
+        for name, value in {"lr": lr, **hyperparameters}.items():
+            setattr(self, name, value)
         self.parameters = _checked(parameters, type(self).__name__)
         groups: dict[np.dtype[Any], list[tuple[int, Tensor]]] = {}
         for i, p in enumerate(self.parameters):
@@ -297,7 +297,7 @@ class Optimizer(metaclass=_Complete):
 
     def load_state_dict(self, state: Mapping[str, ArrayLike]) -> None:
         """Take over the values of `state_dict`; names, shapes, dtypes and ranges must fit, or nothing is changed."""
-        load_into({name: array.copy() for name, array in self._named_arrays().items()}, state, type(self).__name__)
+        load_into(self.state_dict(), state, type(self).__name__)  # all that can be wrong is found before a change
         for name in self._hyperparameters:
             getattr(type(self), name).check(self, np.asarray(state[name])[()])
         load_into(self._named_arrays(), state, type(self).__name__)
@@ -330,7 +330,7 @@ def _shape(x: Any) -> tuple[int, ...]:
     return getattr(x, "shape", ())
 
 
-def _describe(i: int, p: Tensor) -> str:
+def described(i: int, p: Tensor) -> str:
     return f"parameter {i}{f' ({p.name})' if p.name else ''} of shape {p.shape}"
 
 
@@ -341,7 +341,7 @@ def _start(array: Array) -> int:
 
 def _tied(i: int, p: Tensor, other: str) -> str:
     return (
-        f"{_describe(i, p)} shares its array with {other}, which the optimizer would take apart: to tie two weights, "
+        f"{described(i, p)} shares its array with {other}, which the optimizer would take apart: to tie two weights, "
         "let both layers hold the same Tensor, b.weight = a.weight, and make the optimizer after that."
     )
 
@@ -360,7 +360,7 @@ def _checked(parameters: Any, optimizer: str) -> tuple[Tensor, ...]:
             raise TypeError(f"{optimizer}'s parameter {i} must be a Tensor; got {type(p).__name__}.{hint}")
         if not p.requires_grad or not p.is_leaf:
             raise ValueError(
-                f"{optimizer}'s {_describe(i, p)} must be a leaf that requires a gradient: "
+                f"{optimizer}'s {described(i, p)} must be a leaf that requires a gradient: "
                 + (
                     "it is computed from other Tensors; pass these instead."
                     if p.requires_grad
@@ -368,7 +368,7 @@ def _checked(parameters: Any, optimizer: str) -> tuple[Tensor, ...]:
                 )
             )
         if p in found:
-            raise ValueError(f"{optimizer}'s {_describe(i, p)} is given twice: it is also number {found[p]}.")
+            raise ValueError(f"{optimizer}'s {described(i, p)} is given twice: it is also number {found[p]}.")
         found[p] = i
         if p.size and (first := starts.setdefault(_start(p._value), i)) != i:
             raise ValueError(f"{optimizer}'s {_tied(i, p, f'parameter {first}')}")

@@ -75,10 +75,7 @@ class Adam(Optimizer):
         betas: tuple[float, float] = (0.9, 0.999),
         eps: float = 1e-8,
     ) -> None:
-        self.lr = lr
-        self.betas = betas
-        self.eps = eps
-        super().__init__(parameters, lr)
+        super().__init__(parameters, lr, betas=betas, eps=eps)
 
     @property
     def betas(self) -> tuple[float, float]:

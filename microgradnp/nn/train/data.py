@@ -1,6 +1,5 @@
 """The data of a training: what is given is checked once, and converted to what the model computes in."""
 
-from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -8,11 +7,11 @@ from numpy.typing import NDArray
 
 from microgradnp.arrays import plain_array
 from microgradnp.engine.tensor import Tensor
-from microgradnp.nn.layers.base import as_input, dtype_of
+from microgradnp.nn.layers.base import Layer, as_input, dtype_of
 
 
-def as_arrays(x: Any, y: Any, parameters: Iterable[Tensor]) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Inputs and targets as arrays of one row for each data point, floating ones in the dtype of the parameters.
+def as_arrays(x: Any, y: Any, model: Layer) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Inputs and targets as arrays of one row for each data point, floating ones in the dtype of the model.
 
     Raises
     ------
@@ -21,7 +20,7 @@ def as_arrays(x: Any, y: Any, parameters: Iterable[Tensor]) -> tuple[NDArray[Any
     TypeError
         If they hold no real numbers.
     """
-    dtype = dtype_of(parameters)
+    dtype = dtype_of(model)
     inputs, targets = as_input(_checked("x", x), dtype), as_input(_checked("y", y), dtype)
     if len(inputs) != len(targets):
         raise ValueError(f"x has {len(inputs)} rows and y has {len(targets)}: there must be one target for each input.")

@@ -8,13 +8,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from microgradnp.engine.state import state
-from microgradnp.engine.tensor import Tensor
-from microgradnp.nn.layers.base import Layer, mode_of, named_parameters, walk
+from microgradnp.engine.state import no_grad
+from microgradnp.nn.layers import Layer
 from microgradnp.nn.optim import Optimizer
 from microgradnp.nn.train.data import as_arrays
 from microgradnp.nn.train.history import History, check_end, check_finite
-from microgradnp.nn.train.step import Loss, eager, recorded
+from microgradnp.nn.train.step import Loss, training
 
 
 def fit(
@@ -74,23 +73,20 @@ def fit(
     True
     """
     _check_kinds(model, loss, optimizer, epochs)
-    parts = walk(model)
-    parameters = [tensor for _, tensor in named_parameters(model, parts)]
-    layers = [part for _, part in parts if isinstance(part, Layer)]
-    _check_trains(optimizer, parameters)
-    inputs, targets = as_arrays(x, y, parameters)
+    inputs, targets = as_arrays(x, y, model)
 
     losses = np.empty(epochs + 1)
-    step, loss_alone = (recorded if compile else eager)(model, loss, optimizer)
+    first, later, loss_alone = training(model, loss, optimizer, record=compile)
     # Overflow on the way to divergence is reported once, by the error below.
-    with mode_of(layers, training=True), np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+    with model.mode(training=True), np.errstate(over="ignore", invalid="ignore", divide="ignore"):
         known = 0
         try:
             for epoch in _epochs(epochs, progress, losses):
+                step = later if epoch else first
                 losses[epoch] = step(inputs, targets).item()
                 known = epoch + 1
                 check_finite(losses, epoch)
-            with state(recording=False):
+            with no_grad():
                 losses[epochs] = loss_alone(inputs, targets).item()
         except KeyboardInterrupt as stop:
             stop.history = History(losses[:known].copy())  # type: ignore[attr-defined]
@@ -130,11 +126,3 @@ def _check_kinds(model: Any, loss: Any, optimizer: Any, epochs: Any) -> None:
         raise TypeError(f"epochs must be an integer; got {epochs!r}.")
     if epochs < 0:
         raise ValueError(f"epochs must be 0 or more; got {epochs}.")
-
-
-def _check_trains(optimizer: Optimizer, parameters: list[Tensor]) -> None:
-    if set(optimizer.parameters).isdisjoint(parameters):
-        raise ValueError(
-            "the optimizer holds none of the model's parameters, so nothing would be trained: make it with "
-            "model.parameters()."
-        )

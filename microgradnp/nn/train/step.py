@@ -22,57 +22,48 @@ Loss: TypeAlias = Callable[[Any, Any], Any]
 Run: TypeAlias = Callable[[Any, Any], Tensor]
 
 
-def eager(model: Layer, loss: Loss, optimizer: Optimizer) -> tuple[Run, Run]:
-    """Two functions of inputs and targets: a step, which returns the loss before it; and the loss alone."""
-    run = partial(_step, lambda: model, lambda: loss, optimizer)
-    first = iter([run])
-    later = partial(run, watched=False)
-    return lambda x, y: next(first, later)(x, y), partial(_loss, lambda: model, lambda: loss, None)
+def training(model: Layer, loss: Loss, optimizer: Optimizer, *, record: bool) -> tuple[Run, Run, Run]:
+    """Three functions of inputs and targets: the first step and a later one, which return the loss before; the loss.
 
-
-def recorded(model: Layer, loss: Loss, optimizer: Optimizer) -> tuple[Run, Run]:
-    """The same two, recorded when they are first called and replayed from then on."""
-    kept: tuple[Run, Run] | None = optimizer.programs.get(model, loss)
+    The first looks at its graph. What is recorded, when it is first called, looks whenever it is recorded.
+    """
+    kept: tuple[Run, Run, Run] | None = optimizer.programs.get(model, loss) if record else None
     if kept is not None:
         return kept
-    its_model, its_loss = weakly(model), weakly(loss)
-
-    def step(x: Any, y: Any) -> Tensor:
-        return _step(its_model, its_loss, optimizer, x, y)
-
-    def loss_alone(x: Any, y: Any) -> Tensor:
-        return _loss(its_model, its_loss, None, x, y)
-
-    run = _loud(compiled(step))
-    optimizer.programs.keep((run, _loud(compiled(loss_alone))), model, loss)
-    return run, loss_alone  # needed once after each training: not worth recording for one
+    step, loss_alone = _step_and_loss(weakly(model), weakly(loss), optimizer)
+    if not record:
+        return step, partial(step, watched=False), loss_alone
+    first = _loud(compiled(step))
+    kept = first, first, _loud(compiled(loss_alone))
+    optimizer.programs.keep(kept, model, loss)
+    return first, first, loss_alone  # needed once after each training: not worth recording for one
 
 
-def _step(
-    model: Callable[[], Layer], loss: Callable[[], Loss], optimizer: Optimizer, x: Any, y: Any, watched: bool = True
-) -> Tensor:
-    optimizer.zero_grad()
-    value = _loss(model, loss, optimizer if watched else None, x, y)
-    value.backward()
-    optimizer.step()
-    return value
+def _step_and_loss(model: Callable[[], Layer], loss: Callable[[], Loss], optimizer: Optimizer) -> tuple[Any, Run]:
+    def loss_alone(x: Any, y: Any, watched: bool = False) -> Tensor:
+        prediction = model()(x)
+        value = loss()(prediction, y)
+        if not isinstance(value, Tensor):
+            raise TypeError(
+                f"the loss returned {type(value).__name__}, not a Tensor: it must be computed from the predictions "
+                "with NumPy functions, and end in one number."
+            )
+        if value.size != 1:
+            raise ValueError(
+                f"the loss returned shape {value.shape}: it must end in one number, such as np.sum or np.mean of it."
+            )
+        if watched:
+            check_graph(model(), loss(), optimizer, prediction, value, len(y))
+        return value
 
+    def step(x: Any, y: Any, watched: bool = True) -> Tensor:
+        optimizer.zero_grad()
+        value = loss_alone(x, y, watched)
+        value.backward()
+        optimizer.step()
+        return value
 
-def _loss(model: Callable[[], Layer], loss: Callable[[], Loss], watched_by: Optimizer | None, x: Any, y: Any) -> Tensor:
-    prediction = model()(x)
-    value = loss()(prediction, y)
-    if not isinstance(value, Tensor):
-        raise TypeError(
-            f"the loss returned {type(value).__name__}, not a Tensor: it must be computed from the predictions with "
-            "NumPy functions, and end in one number."
-        )
-    if value.size != 1:
-        raise ValueError(
-            f"the loss returned shape {value.shape}: it must end in one number, such as np.sum or np.mean of it."
-        )
-    if watched_by is not None:
-        check_graph(model(), loss(), watched_by, prediction, value, len(y))
-    return value
+    return step, loss_alone
 
 
 def _loud(run: Run) -> Run:

@@ -10,9 +10,9 @@ import numpy as np
 
 from microgradnp import tree
 from microgradnp.engine.tensor import Tensor
-from microgradnp.nn.layers.base import Layer, walk
+from microgradnp.nn.layers.base import Layer, named_tensors
 from microgradnp.nn.layers.elsewhere import REMEDY, leaves_behind, no_leaf, tensors_near
-from microgradnp.nn.optim import Optimizer
+from microgradnp.nn.optim.base import Optimizer, described
 from microgradnp.transforms.graph import Operation, operations, variables
 
 _ANEW = "make the optimizer anew, with model.parameters(), after the model has been changed"
@@ -53,29 +53,29 @@ def _check_held(model: Layer, loss: Any, optimizer: Optimizer, graph: list[Opera
     strangers = [t for t in reached if t not in set(optimizer.parameters)]
     if not strangers:
         return
-    names = {id(part): name for name, part in walk(model) if type(part) is Tensor}
+    names = {t: name for name, t in named_tensors(model).items()}
     among = set(reached)
     for i, p in enumerate(optimizer.parameters):
-        if p.requires_grad and p not in among and id(p) not in names:
+        if p.requires_grad and p not in among and p not in names:
             raise ValueError(
-                f"the optimizer's parameter {i}{f' ({p.name})' if p.name else ''} of shape {p.shape} is not in the "
-                f"{type(model).__name__} any more: was its layer replaced? Then {_ANEW}."
+                f"the optimizer's {described(i, p)} is not in the {type(model).__name__} any more: was its layer "
+                f"replaced, or is it another model's? Then {_ANEW}."
             )
     near = [*tensors_near(model, type(model).__name__), *tensors_near(loss, "the loss")]
-    places = {id(t): place for place, t in near if t.is_leaf}
+    places = {t: place for place, t in near if t.is_leaf}
     computed = {o.result for o in graph}
-    unplaced = {t for t in strangers if id(t) not in places}
+    unplaced = set(strangers).difference(places)
     for place, t in near:
         if t in computed and unplaced.intersection(leaves_behind(t)):
             raise ValueError(no_leaf(place, t))
 
-    known = [f"{names[id(t)]} of shape {t.shape}" for t in strangers if id(t) in names]
+    known = [f"{names[t]} of shape {t.shape}" for t in strangers if t in names]
     if known:
         optimizer.programs.tell(
             f"the optimizer does not train {', '.join(known)} of the {type(model).__name__}. If added or unfrozen "
             f"since it was made: {_ANEW}. If to stay as it is: set its requires_grad to False."
         )
-    hidden = [f"{places.get(id(t)) or _anonymous(t)} of shape {t.shape}" for t in strangers if id(t) not in names]
+    hidden = [f"{places.get(t) or _anonymous(t)} of shape {t.shape}" for t in strangers if t not in names]
     if hidden:
         optimizer.programs.tell(
             f"the optimizer does not train {', '.join(hidden)}, on which the loss depends: {type(model).__name__} does "
