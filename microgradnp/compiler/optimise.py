@@ -48,22 +48,34 @@ def fold(trace: Trace) -> Trace:
     seen: dict[Any, Value] = {}
     kept = []
     for operation in trace.operations:
-        _look_again(operation)
         y = operation.result
+        viewed = _viewed(operation)
+        _look_again(operation)
         if y is None:
             versions[id(owner(operation.writes.array))] += 1
         elif operation.pure:
-            if known(operation).is_view and y.array.size and np.may_share_memory(y.array, operation.arguments[0].array):
-                y.base = operation.arguments[0]
+            y.base = replaced(viewed)
             _fuse(operation, y, versions)
             if all(v.kind == "constant" for v in operation.reads):
                 y.kind, y.operation, y.base = "constant", None, None
                 continue
-            y.same_as = _given_back(operation, y, changing) or _computed_before(operation, y, seen, versions)
+            if viewed is not None and contiguous(viewed) and same_place(viewed.array, y.array):
+                y.same_as = y.base
+            else:
+                y.same_as = _given_back(operation, y, changing) or _computed_before(operation, y, seen, versions)
             if y.same_as is not None:
                 continue
         kept.append(operation)
     return replace(trace, operations=kept)
+
+
+def _viewed(operation: Operation) -> Value | None:
+    """What the result is a view of, as recorded: what replaces it may lie elsewhere."""
+    y = operation.result
+    if y is None or not y.array.size or not known(operation).is_view:
+        return None
+    x: Value = operation.arguments[0]
+    return x if np.may_share_memory(y.array, x.array) else None
 
 
 def replaced(x: Any) -> Any:
@@ -103,8 +115,6 @@ def _given_back(operation: Operation, y: Value, changing: set[int]) -> Value | N
     """The argument that the result is the same as, if it is."""
     f, arguments = operation.function, operation.arguments
     x: Any = None
-    if y.base is not None:
-        return y.base if contiguous(y.base) and same_place(y.base.array, y.array) else None
     if f is np.positive or (f in (np.multiply, np.divide) and _is_one(arguments[1])):
         x = arguments[0]
     elif f is np.multiply and _is_one(arguments[0]):
