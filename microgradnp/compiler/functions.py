@@ -9,12 +9,12 @@ from __future__ import annotations
 import operator
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import cache, lru_cache, partial
 from typing import Any, TypeAlias
 
 import numpy as np
 
-from microgradnp.compiler.ir import Call, Number, Ones, Operation, Value, View, assignment, copied, sum_of_squares
+from microgradnp.compiler.ir import Call, Literal, Operation, Value, View, assignment, copied, sum_of_squares
 from microgradnp.engine.table import astype, getitem, identity, is_basic, scatter
 
 MANY = 4096  # terms: up to here a sum by dot is as exact as NumPy's own, and takes a third of the time
@@ -107,7 +107,7 @@ def _loop(function: Any, kinds: tuple[Any, ...]) -> tuple[Any, ...]:
 
 
 def _number(x: Any, dtype: Any) -> Any:
-    return x if dtype is None or type(x) not in (int, float, bool) else Number(x, dtype)
+    return x if dtype is None or type(x) not in (int, float, bool) else Literal(repr(x), np.array(x, dtype))
 
 
 def _where(operation: Operation, y: Value) -> list[Call]:
@@ -141,11 +141,17 @@ def _sum(operation: Operation, y: Value) -> list[Call]:
     x, axis = operation.arguments[0], operation.options["axis"]
     if floats(x) and x.dtype == y.dtype:
         if y.array.size == 1 and summed_at_once(x):
-            return [_dot(Ones(x.array.size, y.dtype), View(x, "1d"), View(y, "0d"))]
+            return [_dot(_ones(x.array.size, y.dtype), View(x, "1d"), View(y, "0d"))]
         if x.array.ndim == 2 and len(axis or ()) == 1 and x.array.flags.c_contiguous and x.shape[axis[0]] <= MANY:
-            ones, row = Ones(x.shape[axis[0]], y.dtype), View(y, "1d")
+            ones, row = _ones(x.shape[axis[0]], y.dtype), View(y, "1d")
             return [_dot(ones, x, row) if axis == (0,) else _dot(x, ones, row)]
     return _reduced(_ADD_REDUCE, operation, y)
+
+
+@lru_cache(maxsize=32)
+def _ones(count: int, dtype: Any) -> Literal:
+    """A vector of ones, with which BLAS sums: the same for all who ask."""
+    return Literal("ones", np.ones(count, dtype))
 
 
 def _mean(operation: Operation, y: Value) -> list[Call]:
@@ -162,7 +168,7 @@ def _sum_of_squares(operation: Operation, y: Value) -> list[Call]:
 
 
 def _divided(y: Value, count: int) -> Call:
-    return Call(np.divide, (y, Number(count, y.dtype), y), y)
+    return Call(np.divide, (y, _number(count, y.dtype), y), y)
 
 
 def _dot(a: Any, b: Any, y: Any) -> Call:

@@ -132,8 +132,8 @@ def values_in(nested: Any) -> list[Value]:
 class Call:
     """One call of NumPy: ``function(*operands, **options)``, which writes ``out``.
 
-    An operand is a `Value`, a `View` or a `Variable` of one, a `Number`, `Ones`, or anything else, nested or not, that
-    is passed as it is. ``out`` is one of the operands or options where the function itself writes there.
+    An operand is a `Value`, a `View` or a `Variable` of one, a `Literal`, or anything else, nested or not, that is
+    passed as it is. ``out`` is one of the operands or options where the function itself writes there.
     """
 
     function: Callable[..., Any]
@@ -164,19 +164,11 @@ class Variable:
 
 
 @dataclass(slots=True, eq=False)
-class Number:
-    """A Python number as an array without axes, which a ufunc takes faster."""
+class Literal:
+    """An array that the call brings along: a Python number without axes, which a ufunc takes faster, or ones."""
 
-    number: Any
-    dtype: np.dtype[Any]
-
-
-@dataclass(slots=True, eq=False)
-class Ones:
-    """A vector of ones, with which BLAS sums."""
-
-    count: int
-    dtype: np.dtype[Any]
+    text: str
+    array: Array
 
 
 # -- A recorded step

@@ -69,9 +69,7 @@ def _names(plan: Plan) -> Callable[[Any], str]:
         if isinstance(x, ir.View):
             axis, start, stop = x.form
             return f"{text(x.value)}[{':, ' * axis}{start}:{stop}]"
-        if isinstance(x, ir.Number):
-            return plain(x.number)
-        return "ones" if isinstance(x, ir.Ones) else plain(x)
+        return x.text if isinstance(x, ir.Literal) else plain(x)
 
     return lambda x: nested(x, text)
 

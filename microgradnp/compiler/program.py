@@ -61,13 +61,8 @@ class Program:
             given = [f"a{i}" for i in range(len(trace.inputs))]
             seen = [f"seen{i}" for i in range(len(trace.inputs))]
             source.space |= {**dict.fromkeys(seen), "bind": self._binding(source.space, seen)}
-            lines.append(f"if not ({' and '.join(f'{a} is {b}' for a, b in zip(given, seen, strict=True))}):")
-            for a, v in zip(given, trace.inputs, strict=True):
-                lines.append(f"  if {a}.dtype != {source.constant(v.dtype)}: return MISS")
-            if len(given) > 1:
-                same = f"{source.constant(alike)}(({', '.join(given)}))"
-                lines.append(f"  if {same} != {trace.same}: return MISS")
-            lines.append(f"  bind({', '.join(given)})")
+            known = " and ".join(f"{a} is {b}" for a, b in zip(given, seen, strict=True))
+            lines.append(f"if not ({known}) and not bind({', '.join(given)}): return MISS")
         if trace.audit is not None:
             turn, audit = source.constant(trace.audit.turn), source.constant(trace.audit.run)
             limits = source.constant(trace.audit.limits)
@@ -90,20 +85,24 @@ class Program:
         source.lines = ["def replay(args, kwargs):", "  with lock:", *(f"    {line}" for line in lines)]
         return source
 
-    def _binding(self, space: dict[str, Any], seen: list[str]) -> Callable[..., None]:
-        """What takes other input arrays than before."""
-        trace, memory, bind = self.trace, self.plan.memory, self._runnable.bind
-        written = trace.written()
+    def _binding(self, space: dict[str, Any], seen: list[str]) -> Callable[..., bool]:
+        """What takes other input arrays than before, if they fit."""
+        trace, bind = self.trace, self._runnable.bind
+        dtypes = [v.dtype for v in trace.inputs]
+        written = [*trace.written(), self.plan.memory]
 
-        def check_and_bind(*arrays: Array) -> None:
+        def check_and_bind(*arrays: Array) -> bool:
+            if [array.dtype for array in arrays] != dtypes or alike(arrays) != trace.same:
+                return False
             for v, array in zip(trace.inputs, arrays, strict=True):
-                if any(np.may_share_memory(array, mine) for mine in (*written, memory)):
+                if any(np.may_share_memory(array, mine) for mine in written):
                     raise ValueError(
                         f"argument {v.name} of a compiled step shares memory with what the step writes into, such as a "
                         "parameter: pass a copy."
                     )
-            for name, array, again in zip(seen, arrays, bind(*arrays), strict=True):
-                space[name] = None if again else array
+            again = bind(*arrays)
+            space.update(dict.fromkeys(seen) if again else zip(seen, arrays, strict=True))
+            return True
 
         return check_and_bind
 

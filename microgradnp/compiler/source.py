@@ -37,7 +37,7 @@ class Source:
         """The name of an object, which is given one at its first use."""
         known = self._names.get(id(x))
         if known is None:
-            known = self._names[id(x)] = self.named(name or f"k{len(self._names)}", x)
+            known = self._names[id(x)] = self.named(name if name.isidentifier() else f"k{len(self._names)}", x)
         return known
 
     def named(self, name: str, x: Any) -> str:

@@ -10,7 +10,7 @@ import microgradnp as mg
 from microgradnp import check, tree
 from microgradnp.compiler import program
 from microgradnp.compiler.backends import Runnable
-from microgradnp.compiler.ir import Number, Ones, Value, Variable, View
+from microgradnp.compiler.ir import Literal, Value, Variable, View
 from microgradnp.compiler.plan import formed, view
 
 
@@ -31,9 +31,7 @@ def build_one_by_one(calls, plan, trace):
             return array(x)
         if isinstance(x, Variable):
             return variables[id(x.value)]
-        if isinstance(x, Number):
-            return np.array(x.number, x.dtype)
-        return np.ones(x.count, x.dtype) if isinstance(x, Ones) else x
+        return x.array if isinstance(x, Literal) else x
 
     def run():
         for call in calls:
@@ -48,7 +46,7 @@ def build_one_by_one(calls, plan, trace):
 
     def bind(*arrays):
         inputs.update(zip(map(id, trace.inputs), arrays, strict=True))
-        return [False for _ in arrays]
+        return False
 
     return Runnable(run, bind, "")
 

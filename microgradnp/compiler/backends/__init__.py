@@ -15,5 +15,5 @@ class Runnable:
     """A program that is ready: ``bind`` tells it the inputs, ``run`` makes its calls."""
 
     run: Callable[[], None]
-    bind: Callable[..., list[bool]]  # returns for each input whether it must be bound again before the next run
+    bind: Callable[..., bool]  # whether all must be bound again before the next run: a view of one is a copy
     source: str
