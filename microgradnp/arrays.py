@@ -30,6 +30,8 @@ def _is_masked(x: Any) -> bool:
 
 def constant_array(x: Any) -> Any:
     """Bring an operand that is no Tensor to an array or a number that the rules can work with."""
+    if type(x) is np.ndarray and x.dtype in REAL:
+        return x
     given = type(x).__name__
     if not isinstance(x, np.ndarray | np.generic):
         if isinstance(x, int) and not isinstance(x, bool):  # a Python number stays one: it does not decide the dtype

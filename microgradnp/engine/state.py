@@ -60,7 +60,7 @@ class Machine:
 
     def assign(self, target: Any, value: Any, index: Any = ...) -> None:
         """Write ``value``, an array or a Tensor, into ``target``, an array or a place, or into a part of it."""
-        np.copyto(target[index], getattr(value, "_value", value), casting="same_kind")
+        np.copyto(target if index is ... else target[index], getattr(value, "_value", value), casting="same_kind")
 
     def move(self, leaf: Any, array: Any) -> None:
         """Let the values of a leaf live in ``array`` from now on."""

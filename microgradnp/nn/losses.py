@@ -105,7 +105,9 @@ def _difference(prediction: Any, target: Any) -> Any:
             f"predictions of shape {prediction.shape} against targets of shape {target.shape}: they must have the "
             "same shape." + _remedy(prediction.shape, target.shape)
         )
-    return floating(prediction) - target  # in integers, 0 - 1 may be 255
+    if prediction.dtype.kind != "f":
+        prediction = floating(prediction)  # in integers, 0 - 1 may be 255
+    return prediction - target
 
 
 def _remedy(prediction: tuple[int, ...], target: tuple[int, ...]) -> str:

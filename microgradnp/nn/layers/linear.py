@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike
 
+from microgradnp.arrays import constant_array
 from microgradnp.engine.tensor import Tensor
-from microgradnp.functions.common import lift
 from microgradnp.nn import initializers
 from microgradnp.nn.initializers import Initializer
 from microgradnp.nn.layers.base import InputShapeError, Layer
@@ -74,7 +74,8 @@ class Linear(Layer):
 
     def forward(self, x: Any) -> Any:
         """Multiply by the weight and add the bias; the input has shape (..., in_features)."""
-        x = lift(x)
+        if type(x) is not Tensor:
+            x = np.asarray(constant_array(x))
         if not x.ndim or x.shape[-1] != self.weight.shape[0]:
             raise InputShapeError(self, self._misfit(x.shape))
         y = x @ self.weight

@@ -24,6 +24,7 @@ from microgradnp.nn.checkpoint import load_into
 from microgradnp.nn.optim.programs import Programs
 from microgradnp.versions import renewed
 
+_FROZEN: Any = object()
 _NUMBERS = (int, float, np.number, np.bool, np.ndarray, Tensor)
 
 
@@ -43,8 +44,9 @@ class Hyperparameter:
     def __get__(self, optimizer: Optimizer | None, owner: type[Optimizer]) -> Any:
         if optimizer is None:
             return self
-        number = optimizer.exact(self.name)
-        return float(number) if isinstance(number, np.float64) else number.astype(optimizer._dtype)
+        array = optimizer._hyperparameters[self.name]
+        number = current().machine.lift(array)
+        return float(array) if number is array else number.astype(optimizer._dtype)
 
     def __set__(self, optimizer: Optimizer, value: Any) -> None:
         self.check(optimizer, value)
@@ -99,50 +101,35 @@ class _Group:
 
     def adopt(self) -> None:
         """Take over the values of parameters that live elsewhere: at first, or since ``.data`` was set."""
-        machine = current().machine
+        for _, p, view in self.members():
+            if p._value is not view:
+                self._take_over()
+                return
+
+    def _take_over(self) -> None:
         strangers = [member for member in self.members() if member[1]._value is not member[2]]
         for i, p, _ in strangers:
             for other, _, view in self.members():
                 if other != i and p.size and _start(view) == _start(p._value):
                     raise ValueError(_tied(i, p, f"parameter {other}"))
         for _, p, view in strangers:
-            machine.move(p, view)
+            current().machine.move(p, view)
 
-    def gather(self) -> Any:
-        """The gradients of all parameters as one vector."""
-        gradients: list[Any] = []
-        for i, p, view in self.members():
-            g: Any = p.grad if p.requires_grad else np.zeros_like(view)
-            if g is None:
-                raise RuntimeError(
-                    f"{described(i, p)} has no gradient: call loss.backward() before "
-                    "step(), and check that the loss depends on it. If its layer was replaced since the optimizer was "
-                    "made, make a new optimizer with model.parameters()."
-                )
-            if (
-                not isinstance(g, np.ndarray | np.generic | Tensor)
-                or isinstance(g, np.ma.MaskedArray)
-                or g.dtype.kind not in "fiub"
-            ):
-                raise TypeError(
-                    f"{described(i, p)} has a {type(g).__name__} for a gradient"
-                    f"{f' of dtype {g.dtype}' if isinstance(g, np.ndarray) else ''}; it must be an array of real "
-                    "numbers: p.grad = np.asarray(...)."
-                )
-            if g.shape != view.shape:
-                raise ValueError(f"{described(i, p)} has a gradient of shape {g.shape}; it must have the same shape.")
-            gradients.append(g)
-        return np.concatenate(gradients, axis=None)
+    def gather(self) -> tuple[Any, Array | None]:
+        """The gradients of all parameters as one vector; and where it counts, if some parameters are frozen since."""
+        gradients: list[Any] = [p.grad if p.requires_grad else _FROZEN for p in self.parameters]
+        moving = None
+        for i, (g, view) in enumerate(zip(gradients, self.views, strict=True)):
+            if g is _FROZEN:
+                gradients[i] = np.zeros_like(view)
+                moving = np.concatenate([np.full(p.size, p.requires_grad) for p in self.parameters])
+            elif type(g) is not np.ndarray or g.shape != view.shape or g.dtype is not view.dtype:
+                _check_gradient(self.numbers[i], self.parameters[i], g)
+        return np.concatenate(gradients, axis=None), moving
 
     def members(self) -> Iterable[tuple[int, Tensor, Array]]:
         """The parameters, each with its number and its place in the buffer."""
         return zip(self.numbers, self.parameters, self.views, strict=True)
-
-    def moving(self) -> Array | None:
-        """Which numbers of the buffer may change, if some parameters were frozen after the optimizer was made."""
-        if all(p.requires_grad for p in self.parameters):
-            return None
-        return np.concatenate([np.full(p.size, p.requires_grad) for p in self.parameters])
 
 
 class _Complete(type):
@@ -227,10 +214,14 @@ class Optimizer(metaclass=_Complete):
         super().__setattr__(name, value)
 
     def exact(self, name: str) -> Any:
-        """A hyperparameter in float64, also while a program is recorded, for parameters of another dtype."""
+        """A hyperparameter in float64, for computing with it before it meets parameters of another dtype."""
         array = self._hyperparameters[name]
         number = current().machine.lift(array)
-        return np.float64(array) if number is array else number
+        return float(array) if number is array else number
+
+    def single(self, number: Any) -> Any:
+        """A float64 number in the dtype of the parameters that are being updated, which a Python number has anyway."""
+        return number if type(number) is float else number.astype(self._dtype)
 
     def init_single(self, parameter: Array) -> dict[str, Array]:
         """The state for one vector of parameters: arrays of its shape, or 0-d float64 counters."""
@@ -250,17 +241,17 @@ class Optimizer(metaclass=_Complete):
         """
         gradients = [group.gather() for group in self._groups]  # all are there before anything changes
         # One vector for each dtype: machines that train together would put the average over all of them in its place.
-        for group, gradient in zip(self._groups, gradients, strict=True):
-            self._apply(group, gradient)
+        for group, (gradient, moving) in zip(self._groups, gradients, strict=True):
+            self._apply(group, gradient, moving)
 
-    def _apply(self, group: _Group, gradient: Any) -> None:
+    def _apply(self, group: _Group, gradient: Any, moving: Array | None) -> None:
         machine = current().machine
         group.adopt()
-        self._dtype = group.flat.dtype
+        if self._dtype is not group.flat.dtype:
+            self._dtype = group.flat.dtype
         before = {key: machine.lift(array) for key, array in group.state.items()}
         parameter, after = self.apply_single(gradient, machine.lift(group.flat), before)
         self._check_result(group, parameter, after)
-        moving = group.moving()
         if moving is not None:
             parameter = np.where(moving, parameter, machine.lift(group.flat))
         machine.assign(group.flat, parameter)
@@ -273,8 +264,8 @@ class Optimizer(metaclass=_Complete):
             renewed(p)
 
     def _check_result(self, group: _Group, parameter: Any, state: dict[str, Any]) -> None:
-        fits = _shape(parameter) == group.flat.shape and state.keys() == group.state.keys()
-        if not fits or any(_shape(state[key]) != array.shape for key, array in group.state.items()):
+        fits = state.keys() == group.state.keys() and _shape(parameter) == group.flat.shape
+        if not fits or [_shape(state[key]) for key in group.state] != [array.shape for array in group.state.values()]:
             wanted = {key: array.shape for key, array in group.state.items()}
             got = {key: _shape(array) for key, array in state.items()}
             raise ValueError(
@@ -332,6 +323,24 @@ def _shape(x: Any) -> tuple[int, ...]:
 
 def described(i: int, p: Tensor) -> str:
     return f"parameter {i}{f' ({p.name})' if p.name else ''} of shape {p.shape}"
+
+
+def _check_gradient(i: int, p: Tensor, g: Any) -> None:
+    if g is None:
+        raise RuntimeError(
+            f"{described(i, p)} has no gradient: call loss.backward() before step(), and check that the loss depends "
+            "on it. If its layer was replaced since the optimizer was made, make a new optimizer with "
+            "model.parameters()."
+        )
+    array = isinstance(g, np.ndarray | np.generic | Tensor) and not isinstance(g, np.ma.MaskedArray)
+    if not array or g.dtype.kind not in "fiub":
+        raise TypeError(
+            f"{described(i, p)} has a {type(g).__name__} for a gradient"
+            f"{f' of dtype {g.dtype}' if isinstance(g, np.ndarray) else ''}; it must be an array of real numbers: "
+            "p.grad = np.asarray(...)."
+        )
+    if g.shape != p.shape:
+        raise ValueError(f"{described(i, p)} has a gradient of shape {g.shape}; it must have the same shape.")
 
 
 def _start(array: Array) -> int:

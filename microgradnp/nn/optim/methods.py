@@ -99,8 +99,8 @@ class Adam(Optimizer):
         dtype = parameter.dtype
         beta1, beta2 = self.exact("beta1"), self.exact("beta2")  # 1 - 0.999 has three digits less in float32
         steps = state["steps"] + 1
-        mean = self.beta1 * state["mean"] + (1 - beta1).astype(dtype) * gradient
-        square = self.beta2 * state["square"] + (1 - beta2).astype(dtype) * np.square(gradient)
+        mean = self.single(beta1) * state["mean"] + self.single(1 - beta1) * gradient
+        square = self.single(beta2) * state["square"] + self.single(1 - beta2) * np.square(gradient)
         mean_hat = mean / (1 - beta1**steps).astype(dtype)
         square_hat = square / (1 - beta2**steps).astype(dtype)
         parameter = parameter - self.lr * (mean_hat / (np.sqrt(square_hat) + self.eps))
