@@ -30,9 +30,10 @@ class Differences:
     here, and ``value`` is the slope on the inside; ROUGH: no slope can be made out."""
     jump: Array
 
-    def weighted(self) -> Array:
-        """The reference value, NaN where there is none."""
-        return np.where((self.kind == SMOOTH) | (self.kind == EDGE), self.value, np.nan)
+    @property
+    def settled(self) -> Array:
+        """Where ``value`` is a reference."""
+        return (self.kind == SMOOTH) | (self.kind == EDGE)
 
     def beside(self, rows: Sequence[int], other: "Differences", share: float) -> "Differences":
         """The same, but that some rows were found a second time, by ``other``, with other steps.
@@ -42,7 +43,7 @@ class Differences:
         """
         value, error, kind = self.value.copy(), self.error.copy(), self.kind.copy()
         largest = np.max(np.abs(value), initial=0.0, where=np.isfinite(value))
-        found = (kind[rows] == ROUGH) & ((other.kind == SMOOTH) | (other.kind == EDGE))
+        found = (kind[rows] == ROUGH) & other.settled
         for mine, others in ((value, other.value), (error, other.error), (kind, other.kind)):
             mine[rows] = np.where(found, others, mine[rows])
         apart = np.abs(value[rows] - other.value)
@@ -137,16 +138,14 @@ def finite_differences(
     if not smooth.all():
         # All rungs of the ladder were climbed for every direction with an entry that is not smooth.
         rows = np.flatnonzero(~smooth.all(axis=1))
-        coarse, fine = (r.only(rows) for r in rungs[-2:])
-        side_left, slope_left, jump_left = _side(coarse.minus, fine.minus, coarse.tm, fine.tm, middle, eps)
-        side_right, slope_right, jump_right = _side(coarse.plus, fine.plus, coarse.tp, fine.tp, middle, eps)
+        last = [(r, np.searchsorted(r.rows, rows)) for r in rungs[-2:]]
+        minus, plus = [r.minus[:, i] for r, i in last], [r.plus[:, i] for r, i in last]
+        side_left, slope_left, jump_left = _side(minus, [r.tm[:, i] for r, i in last], middle, eps)
+        side_right, slope_right, jump_right = _side(plus, [r.tp[:, i] for r, i in last], middle, eps)
         both = np.stack([side_left, side_right])
-        found = np.full(both.shape[1:], KINK)
-        found[(both == ROUGH).any(axis=0)] = ROUGH
-        found[(both == EDGE).any(axis=0)] = EDGE
-        found[(both == EDGE).all(axis=0)] = ROUGH
-        found[(both == VERTICAL).any(axis=0)] = VERTICAL
-        found[(both == JUMP).any(axis=0)] = JUMP
+        either = [(both == kind).any(axis=0) for kind in (JUMP, VERTICAL, EDGE, ROUGH)]
+        either.insert(2, (both == EDGE).all(axis=0))
+        found = np.select(either, [JUMP, VERTICAL, ROUGH, EDGE, ROUGH], KINK)
         same = np.abs(slope_right - slope_left) <= 1e-4 * (np.abs(slope_right) + np.abs(slope_left))
         found[(found == KINK) & same & (kinked[rows] < 2)] = ROUGH
         rough = ~smooth[rows]
@@ -216,19 +215,10 @@ class _Rung:
         edge_error = np.abs(self.edge_value - first[1]) + rounding
         self.edge_error = np.where((finite_right ^ finite_left) & np.isfinite(edge_error), edge_error, np.inf)
 
-    def only(self, rows: Array) -> "_Rung":
-        """The same for some of the directions."""
-        place = np.searchsorted(self.rows, rows)
-        rung: _Rung = object.__new__(_Rung)
-        rung.plus, rung.minus = self.plus[:, place], self.minus[:, place]
-        rung.tp, rung.tm = self.tp[:, place], self.tm[:, place]
-        return rung
 
-
-def _side(
-    coarse: Array, fine: Array, t_coarse: Array, t_fine: Array, middle: Array, eps: float
-) -> tuple[Array, Array, Array]:
+def _side(values: list[Array], steps: list[Array], middle: Array, eps: float) -> tuple[Array, Array, Array]:
     """What a function does on one side of a point: its kind, the slope away from the point, and how far it jumps."""
+    (coarse, fine), (t_coarse, t_fine) = values, steps
     rise_coarse, rise = coarse[2] - middle, fine[2] - middle
     noise = 64 * eps * (np.abs(middle) + np.abs(fine[2]))
     slope = (coarse[2] - coarse[1]) / (t_coarse[2] - t_coarse[1])  # without the point itself, where it may jump

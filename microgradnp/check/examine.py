@@ -5,7 +5,6 @@ large one the Jacobian is seen through random projections, which miss nothing bu
 is cut in two until it names one.
 """
 
-import math
 from collections.abc import Sequence
 from copy import copy
 from dataclasses import dataclass, replace
@@ -15,13 +14,12 @@ from typing import Any
 import numpy as np
 
 from microgradnp import tree
-from microgradnp.check.problem import Array, Direction, Function, NotFiniteError, Problem, flat, outputs, plain
-from microgradnp.check.references import EPS, View
+from microgradnp.check.problem import Array, Direction, NotFiniteError, Problem, flat, outputs, plain
+from microgradnp.check.references import EPS, Reference, Sight
 from microgradnp.check.report import Report
 from microgradnp.check.returned import Slopes, backward, by_hand, judge_unchanged, seeds_of
-from microgradnp.check.verdict import Case, Tolerance, Verdict, hint, judge
+from microgradnp.check.verdict import Settings, Verdict, hint
 from microgradnp.debugging import Mistake
-from microgradnp.engine.state import Machine
 from microgradnp.transforms.pullback import vjp
 
 _SMALL = 128
@@ -32,19 +30,6 @@ _FEW = 64
 """Up to so many outputs each is looked at by itself."""
 _SECOND_LOOKS = 0.7, 0.55
 """Before a reference condemns, it is taken again at so many times its steps: noise differs then, a slope does not."""
-
-
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """How to examine: see `microgradnp.check.gradients`, whose arguments these are."""
-
-    hand: Function | None = None
-    order: int = 1
-    rtol: float | None = None
-    atol: float = 0.0
-    seed: int = 0
-    machine: Machine | None = None
-    """What the backward passes run on: debug mode, if None."""
 
 
 def examine(problem: Problem, settings: Settings) -> Report:
@@ -83,25 +68,6 @@ def _derivative(problem: Problem, rng: "np.random.Generator") -> Problem:
 
 
 @dataclass(frozen=True, slots=True)
-class _Sight:
-    """What a problem shows at its point."""
-
-    value: Any
-    weights: Array
-    """The combinations of the outputs whose gradients are looked at, one a row."""
-    labels: list[str]
-    """What each of them is."""
-    noise: Array
-    """What rounding does to each of them."""
-    precision: float
-    """At which the function is judged."""
-    view: View
-    """What the references are taken of: the same in float64, where the function computes in it."""
-    before: list[Any]
-    """What the arguments held."""
-
-
-@dataclass(frozen=True, slots=True)
 class _Examination:
     """One order of derivatives of a problem, examined; what is found goes into the report."""
 
@@ -114,21 +80,22 @@ class _Examination:
     """Whether the point is already moved off the user's."""
 
     def run(self) -> None:
-        sight = self.look()
+        before = self.problem.snapshot()
+        sight = self.look(before)
         if sight is None:
             return
-        slopes = self.differentiate(sight)
+        slopes = self.differentiate(sight, before)
         directions = self.directions()
         if slopes and directions and sight.weights.size:
             verdict = self.compare(sight, slopes, directions)
-            self.conclude(self.narrow(sight, slopes, verdict))
+            self.conclude(self.narrow(slopes, verdict))
 
     # -- Look
 
-    def look(self) -> _Sight | None:
+    def look(self, before: list[Any]) -> Sight | None:
         """Call the function; None if that alone shows that it cannot be examined."""
         problem, faults = self.problem, self.report.faults
-        before, start = problem.snapshot(), [leaf.value for leaf in problem.leaves]
+        start = [leaf.value for leaf in problem.leaves]
         with np.errstate(all="ignore"):
             value = problem.call(start)
             again = flat(problem.call(start))
@@ -141,42 +108,46 @@ class _Examination:
                 f"{problem.name} is not finite at the given arguments (it returned {middle[~np.isfinite(middle)][0]}): "
                 "there is no derivative to check. Choose arguments inside its domain."
             )
-        if faults:
-            return None
-        return self._sight(value, middle, before)
+        return None if faults else self._sight(value, middle)
 
-    def _sight(self, value: Any, middle: Array, before: list[Any]) -> _Sight:
+    def _sight(self, value: Any, middle: Array) -> Sight:
         problem, results = self.problem, outputs(value)
-        reference, precision, noise = problem, EPS, np.zeros(middle.size)
+        wide, precision, noise = problem, EPS, np.zeros(middle.size)
         if problem.singles.any() or any(r.dtype == np.float32 for r in results):
             precision = float(np.finfo(np.float32).eps)
-            wide = problem.widened()
-            found = _in_float64(wide)
+            found = _in_float64(problem.widened())
             if found is None:
                 self.report.note(f"{problem.name} computes in float32 whatever it is given: the reference is as coarse")
             else:
-                noise, middle, reference = np.abs(middle - found), found, wide
+                noise, middle, wide = np.abs(middle - found), found, problem.widened()
             noise = noise + precision * np.abs(middle)
         m = middle.size
         full = m == 1 or (m <= _FEW and m * problem.size <= 2**20)
-        weights = np.eye(m) if full else _combinations(m, self.rng)
+        # A few random combinations, of numbers exact in float32.
+        shape = _PROJECTIONS, m
+        weights = np.eye(m) if full else self.rng.integers(4, 13, shape) / 8 * self.rng.choice([-1.0, 1.0], shape)
         if self.settings.hand is not None and m > 1:
             weights = np.concatenate([weights, np.ones((1, m))])
         each = full and len(weights) == m
-        eps = precision if reference is problem else EPS
-        return _Sight(
-            value=value,
-            weights=weights,
-            labels=_labels(results, problem, full, len(weights), self.order),
-            noise=noise if each else np.abs(weights) @ noise,
-            precision=precision,
-            view=View(reference, middle, eps, None if each else weights),
-            before=before,
-        )
+        labels = self._labels(results, full, len(weights))
+        noise = noise if each else np.abs(weights) @ noise
+        return Sight(problem, self.order, value, weights, labels, noise, precision, wide, middle, each)
+
+    def _labels(self, results: list[Array], full: bool, rows: int) -> list[str]:
+        """What each row of the weights is the derivative of; empty where there is but one output."""
+        if rows == full == self.order == 1:
+            return [""]
+        labels = [] if full else ["a random combination of the outputs"] * _PROJECTIONS
+        for k, r in enumerate(results if full else ()):
+            name = "output" if len(results) == 1 else f"output {k}"
+            if self.order > 1:
+                name = f"the {'first' if self.order == 2 else 'second'} derivative by {self.problem.leaves[k].name}"
+            labels += [f"{name}[{', '.join(map(str, i))}]" if i else name for i in np.ndindex(r.shape)]
+        return labels + ["the outputs' sum"] * (rows - len(labels))
 
     # -- Differentiate
 
-    def differentiate(self, sight: _Sight) -> dict[str, Slopes]:
+    def differentiate(self, sight: Sight, before: list[Any]) -> dict[str, Slopes]:
         """The gradients to be judged, by each source."""
         problem, hand, faults = self.problem, self.settings.hand, self.report.faults
         slopes: dict[str, Slopes] = {}
@@ -190,11 +161,11 @@ class _Examination:
                     raise
                 reason = shorten(f"{type(error).__name__}: {error}", 120)
                 self.report.note(f"only hand is checked: {problem.name} does not run on Tensors ({reason})")
-            judge_unchanged(sight.before, problem, "backward", faults)
+            judge_unchanged(before, problem, "backward", faults)
             if hand is not None:
                 result = hand(*problem.args, **problem.options)
                 slopes["hand"] = by_hand(result, problem, sight.value, sight.weights, faults)
-                judge_unchanged(sight.before, problem, "hand", faults)
+                judge_unchanged(before, problem, "hand", faults)
         return slopes
 
     # -- Compare
@@ -210,74 +181,52 @@ class _Examination:
         )
         return problem.along(entries) + problem.across(self.rng.choice([-1.0, 1.0], (_PROJECTIONS, n)))
 
-    def compare(self, sight: _Sight, slopes: dict[str, Slopes], directions: Sequence[Direction]) -> Verdict:
+    def compare(self, sight: Sight, slopes: dict[str, Slopes], directions: Sequence[Direction]) -> Verdict:
         """Judge the gradients along some directions, and twice again what fails."""
-        rtol, relative = self.settings.rtol, math.sqrt(sight.precision)
-        case = Case(
-            problem=self.problem,
-            order=self.order,
-            labels=sight.labels,
-            tolerance=Tolerance(relative if rtol is None else rtol, self.settings.atol, sight.precision, sight.noise),
-            directions=directions,
-            returned={source: found.along(directions) for source, found in slopes.items()},
-            reference=sight.view.along(directions),
-        )
-        self._tell(case)
-        verdict = judge(case)
+        returned = {source: found.along(directions) for source, found in slopes.items()}
+        verdict = Verdict(sight, self.settings, directions, returned, sight.along(directions))
+        self._tell(returned, verdict.reference)
         for stretch in _SECOND_LOOKS:
-            bad = verdict.failing
-            if not bad:
-                break
-            other = sight.view.along([directions[i] for i in bad], stretch)
-            case = replace(case, reference=case.reference.beside(bad, other, relative))
-            verdict = judge(case)
+            if bad := verdict.failing:
+                other = sight.along([directions[i] for i in bad], stretch)
+                verdict = replace(verdict, reference=verdict.reference.beside(bad, other, sight.share))
         return verdict
 
-    def _tell(self, case: Case) -> None:
-        report, reference = self.report, case.reference
-        methods = [*case.returned, "finite differences"] + (["complex step"] if reference.exact is not None else [])
+    def _tell(self, returned: dict[str, Slopes], reference: Reference) -> None:
+        report = self.report
+        methods = [*returned, "finite differences"] + (["complex step"] if reference.exact is not None else [])
         report.compared = tuple(dict.fromkeys((*report.compared, *methods)))
         if reference.why_not:
             report.note(f"no complex step: {reference.why_not}")
         if reference.raised:
             raised = shorten(reference.raised, 200)
             report.note(f"the domain of {self.problem.name} was taken to end where it raised {raised}")
-        report.entries += int(np.any([slopes.given for slopes in case.returned.values()], axis=0).sum())
+        report.entries += int(np.any([slopes.given for slopes in returned.values()], axis=0).sum())
 
     # -- Narrow
 
-    def narrow(self, sight: _Sight, slopes: dict[str, Slopes], verdict: Verdict) -> Verdict:
+    def narrow(self, slopes: dict[str, Slopes], verdict: Verdict) -> Verdict:
         """Where a projection fails, find the entries that do; or see that it only crossed kinks."""
-        directions = verdict.case.directions
-        suspects = [directions[i] for i in verdict.failing if directions[i].entry is None]
+        suspects = [u for i in verdict.failing if (u := verdict.directions[i]).entry is None]
         if not suspects:
             return verdict
-        named = self._entries_of(suspects[0], sight, slopes)
-        if named is not None:
-            named.kinks += verdict.kinks
-            return named
-        if not self.beside and self._passes_beside():
-            # On several kinks at once a projection need not lie between its slopes, even if each entry does.
-            self.report.note("some projections cross kinks at this point: they were taken at a point beside it")
-            return self.compare(sight, slopes, [u for u in directions if u.entry is not None])
-        return verdict
-
-    def _entries_of(self, suspect: Direction, sight: _Sight, slopes: dict[str, Slopes]) -> Verdict | None:
-        """Cut a projection that failed in two until single entries are found that fail; None if there are none."""
-        waiting = [suspect]
-        for _ in range(64):
+        waiting = suspects[:1]
+        for _ in range(64):  # cut in two what fails until single entries are found that do
             if not waiting:
                 break
             direction = waiting.pop()
-            if direction.amounts.size <= 8:
-                entries = range(self.problem.size)[direction.part]
-                verdict = self.compare(sight, slopes, self.problem.along(entries))
-                if verdict.failures:
-                    return verdict
-            else:
-                verdict = self.compare(sight, slopes, direction.halves())
-                waiting += [verdict.case.directions[i] for i in verdict.failing]
-        return None
+            few = direction.amounts.size <= 8
+            entries = range(self.problem.size)[direction.part]
+            found = self.compare(verdict.sight, slopes, self.problem.along(entries) if few else direction.halves())
+            if few and found.failures:
+                found.kinks += verdict.kinks
+                return found
+            waiting += [] if few else [found.directions[i] for i in found.failing]
+        if not self.beside and self._passes_beside():
+            # On several kinks at once a projection need not lie between its slopes, even if each entry does.
+            self.report.note("some projections cross kinks at this point: they were taken at a point beside it")
+            return self.compare(verdict.sight, slopes, [u for u in verdict.directions if u.entry is not None])
+        return verdict
 
     def _passes_beside(self) -> bool:
         """Whether all is right at a point so close that the function is the same, but for kinks."""
@@ -292,7 +241,7 @@ class _Examination:
     def conclude(self, verdict: Verdict) -> None:
         """Write the verdict into the report."""
         report = self.report
-        if self.order == 1 and not verdict.failures and np.all(verdict.case.reference.value == 0):
+        if self.order == 1 and not verdict.failures and np.all(verdict.reference.value == 0):
             report.note(f"all derivatives are zero: does the result depend on {', '.join(self.problem.names)}?")
         report.failures += verdict.failures
         report.wrong += int(np.any(list(verdict.bad.values()), axis=0).sum())
@@ -301,19 +250,20 @@ class _Examination:
         if worst is not None and (verdict.failures or report.worst is None or worst.relative > report.worst.relative):
             report.worst = worst
         # A mutant's is not asked for.
-        if verdict.failures and self.settings.machine is None and (others := self._elsewhere(verdict.where)):
+        if verdict.failures and self.settings.machine is None and (others := self._elsewhere()):
             report.hint = hint(verdict, others)
 
-    def _elsewhere(self, where: tuple[str, int]) -> list[Case]:
-        """The same entries at other points, for a factor may fit by chance at one."""
-        found: list[Case] = []
+    def _elsewhere(self) -> list[Verdict]:
+        """The same at other points, for a factor may fit by chance at one."""
+        found: list[Verdict] = []
         rng = np.random.default_rng(self.settings.seed)
         for width in (-0.3, 1.0, 0.3, 0.1, 0.1):
+            report = Report(self.problem.name, self.problem.names)
             try:
-                moved = self.problem.elsewhere(rng, width)
-                other = replace(self, problem=moved, report=Report(self.problem.name, self.problem.names), rng=rng)
-                if sight := other.look():
-                    found.append(other.compare(sight, other.differentiate(sight), other.directions()).case)
+                other = replace(self, problem=self.problem.elsewhere(rng, width), report=report, rng=rng)
+                before = other.problem.snapshot()
+                if sight := other.look(before):
+                    found.append(other.compare(sight, other.differentiate(sight, before), other.directions()))
             except Exception:  # outside the domain of the function, or of what is by hand
                 continue
             if len(found) == 2:
@@ -329,24 +279,3 @@ def _in_float64(wide: Problem) -> Array | None:
     except (TypeError, ValueError, RuntimeError):  # it takes float32 alone
         return None
     return flat(value) if all(r.dtype == np.float64 for r in outputs(value)) else None
-
-
-def _combinations(m: int, rng: "np.random.Generator") -> Array:
-    """A few weights of the outputs at random, one a row, of numbers exact in float32."""
-    weights: Array = rng.integers(4, 13, (_PROJECTIONS, m)) / 8 * rng.choice([-1.0, 1.0], (_PROJECTIONS, m))
-    return weights
-
-
-def _labels(results: list[Array], problem: Problem, full: bool, rows: int, order: int) -> list[str]:
-    """What each row is the derivative of; empty where there is but one output."""
-    if not full:
-        return ["a random combination of the outputs"] * _PROJECTIONS + ["the outputs' sum"] * (rows - _PROJECTIONS)
-    labels = []
-    for k, r in enumerate(results):
-        name = "output" if len(results) == 1 else f"output {k}"
-        if order > 1:
-            name = f"the {'first' if order == 2 else 'second'} derivative by {problem.leaves[k].name}"
-        labels += [f"{name}[{', '.join(map(str, i))}]" if i else name for i in np.ndindex(r.shape)]
-    if rows == 1 and order == 1:
-        return [""]
-    return labels + ["the outputs' sum"] * (rows - len(labels))

@@ -7,9 +7,10 @@ Here is the public call. What it does stands in `examine`, in four steps; what a
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from microgradnp.check.examine import Settings, examine
+from microgradnp.check.examine import examine
 from microgradnp.check.problem import Function, Problem, require_function
 from microgradnp.check.report import Report
+from microgradnp.check.verdict import Settings
 
 
 class GradientError(AssertionError):

@@ -13,10 +13,11 @@ from typing import Any
 
 import numpy as np
 
-from microgradnp.check.examine import Settings, examine
+from microgradnp.check.examine import examine
 from microgradnp.check.gradcheck import GradientError, over
 from microgradnp.check.problem import Function, NotFiniteError, Problem
 from microgradnp.check.report import Outcome
+from microgradnp.check.verdict import Settings
 from microgradnp.debugging import Watch
 from microgradnp.engine.rules import RULES, Rule, Vjp
 from microgradnp.engine.sweep import fitted

@@ -4,8 +4,10 @@ Finite differences serve every function; the complex step, where the function al
 trust: it must agree with the differences wherever these settle.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
@@ -31,7 +33,7 @@ class Reference:
     """The best value for each entry; NaN where there is none."""
 
     def __post_init__(self) -> None:
-        value = self.found.weighted()
+        value = np.where(self.found.settled, self.found.value, np.nan)
         if self.exact is not None:
             with np.errstate(invalid="ignore"):
                 slack = 10 * self.found.error + 1e-7 * np.abs(self.exact) + 1e-300
@@ -45,77 +47,94 @@ class Reference:
 
 
 @dataclass(frozen=True, slots=True)
-class View:
-    """What is differentiated: combinations of a problem's outputs, which are known as precisely as ``eps``."""
+class Sight:
+    """What a problem shows at its point, and what of it is differentiated: combinations of its outputs."""
 
     problem: Problem
+    order: int
+    """Which derivative of the user's function the slopes are."""
+    value: Any
+    weights: Array
+    """The combinations of the outputs whose gradients are looked at, one a row."""
+    labels: list[str]
+    """What each of them is."""
+    noise: Array
+    """What rounding does to each of them."""
+    precision: float
+    """At which the function is judged."""
+    wide: Problem
+    """What the references are taken of: the same in float64, where the function computes in it."""
     middle: Array
-    """The outputs at the point itself."""
-    eps: float
-    weights: Array | None = None
-    """The combinations, one a row; each output by itself, if None."""
+    """The outputs of that."""
+    each: bool
+    """Whether the combinations are each output by itself."""
+
+    @property
+    def share(self) -> float:
+        """The relative difference that rounding explains."""
+        return math.sqrt(self.precision)
 
     def along(self, directions: Sequence[Direction], stretch: float = 1.0) -> Reference:
         """The reference for some directions; with another ``stretch`` of the steps, one whose noise differs."""
-        weights = None if self.weights is None else self.weights.tobytes()
-        key = tuple(u.key for u in directions), weights, stretch
-        if key not in self.problem.known:
-            self.problem.known[key] = self._found(directions, stretch)
-        reference: Reference = self.problem.known[key]
-        return reference
+        weights = None if self.each else self.weights
+        moves = tuple((u.first, u.amounts.tobytes()) for u in directions)
+        key = moves, None if weights is None else weights.tobytes(), stretch
+        if key not in self.wide.known:
+            eps = self.precision if self.wide is self.problem else EPS
+            self.wide.known[key] = reference_of(self.wide, self.middle, weights, directions, eps, stretch)
+        found: Reference = self.wide.known[key]
+        return found
 
-    def _found(self, directions: Sequence[Direction], stretch: float) -> Reference:
-        problem, x = self.problem, self.problem.x
-        singles = problem.singles
-        raised: dict[type[Exception], str] = {}
 
-        def at(i: int, t: float) -> tuple[float, Array]:
-            direction = directions[i]
-            z = direction.step(x, t)
-            entry = direction.entry
-            if entry is not None:
-                if singles[entry]:
-                    z[entry] = np.float32(z[entry])
-                t = float(z[entry] - x[entry])
-            try:
-                y = problem.evaluate(z)
-            except (ValueError, ArithmeticError) as error:  # math.log(-1.0): others return nan where their domain ends
-                raised[type(error)] = f"{type(error).__name__}: {error}"
-                y = np.full(self.middle.size, np.nan)
-            if y.size != self.middle.size:
-                raise ValueError(
-                    f"{problem.name} gave {self.middle.size} outputs, and {y.size} at a point close by: they cannot "
-                    "be compared."
-                )
-            return t, self._weighted(y)
+def reference_of(
+    problem: Problem,
+    middle: Array,
+    weights: Array | None,
+    directions: Sequence[Direction],
+    eps: float = EPS,
+    stretch: float = 1.0,
+) -> Reference:
+    """The reference for combinations of the outputs (each by itself, if None), which are known as precisely as eps."""
+    raised: dict[type[Exception], str] = {}
 
-        lengths = stretch * np.array([u.length for u in directions])
-        close = np.array([u.close for u in directions])
-        with np.errstate(all="ignore"):
-            found = finite_differences(at, self._weighted(self.middle), lengths, close, self.eps)
-            exact, why_not = self._exact(directions)
-        return Reference(found, exact, why_not, "; ".join(raised.values()))
+    def combined(y: Array) -> Array:
+        return y if weights is None else weights @ y
 
-    def _exact(self, directions: Sequence[Direction]) -> tuple[Array | None, str]:
-        if self.eps > EPS:
-            return None, "the function computes in float32"
-        if not self.problem.analytic:
-            return None, ""
-        nowhere = np.zeros(self.problem.size)
-        units = [u.step(nowhere, 1.0) for u in directions]
-        exact, why_not = complex_step(self.problem.evaluate, self.problem.x, self.middle, units)
-        if exact is not None and self.weights is not None:
-            exact = exact @ self.weights.T
-        return exact, why_not
+    def at(i: int, t: float) -> tuple[float, Array]:
+        direction = directions[i]
+        z = direction.step(problem.x, t)
+        entry = direction.entry
+        if entry is not None:
+            if problem.singles[entry]:
+                z[entry] = np.float32(z[entry])
+            t = float(z[entry] - problem.x[entry])
+        try:
+            y = problem.evaluate(z)
+        except (ValueError, ArithmeticError) as error:  # math.log(-1.0): others return nan where their domain ends
+            raised[type(error)] = f"{type(error).__name__}: {error}"
+            y = np.full(middle.size, np.nan)
+        if y.size != middle.size:
+            raise ValueError(
+                f"{problem.name} gave {middle.size} outputs, and {y.size} at a point close by: they cannot be compared."
+            )
+        return t, combined(y)
 
-    def _weighted(self, y: Array) -> Array:
-        return y if self.weights is None else self.weights @ y
+    lengths = stretch * np.array([u.length for u in directions])
+    close = np.array([u.close for u in directions])
+    exact, why_not = None, "the function computes in float32" if eps > EPS else ""
+    with np.errstate(all="ignore"):
+        found = finite_differences(at, combined(middle), lengths, close, eps)
+        if eps <= EPS and problem.analytic:
+            units = [u.step(np.zeros(problem.size), 1.0) for u in directions]
+            exact, why_not = complex_step(problem.evaluate, problem.x, middle, units)
+    if exact is not None and weights is not None:
+        exact = exact @ weights.T
+    return Reference(found, exact, why_not, "; ".join(raised.values()))
 
 
 def gradient_by_differences(problem: Problem) -> list[Array]:
     """The gradient of the sum of the outputs, by the references alone, one array for each variable."""
     wide = problem.widened()
     middle = flat(wide.call([leaf.value for leaf in wide.leaves]))
-    view = View(wide, middle, EPS, np.ones((1, middle.size)))
-    value = view.along(wide.along(range(wide.size))).value
+    value = reference_of(wide, middle, np.ones((1, middle.size)), wide.along(range(wide.size))).value
     return [value[leaf.part, 0].reshape(leaf.array.shape) for leaf in wide.leaves]
