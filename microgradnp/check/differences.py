@@ -33,7 +33,7 @@ class Differences:
     @property
     def settled(self) -> Array:
         """Where ``value`` is a reference."""
-        return (self.kind == SMOOTH) | (self.kind == EDGE)
+        return np.isin(self.kind, (SMOOTH, EDGE))
 
     def beside(self, rows: Sequence[int], other: "Differences", share: float) -> "Differences":
         """The same, but that some rows were found a second time, by ``other``, with other steps.
