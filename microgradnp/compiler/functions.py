@@ -81,16 +81,11 @@ def stored(operation: Operation, y: Value, put: Callable[..., Any] = store) -> l
 def elementwise(operation: Operation, y: Value) -> list[Call]:
     """Call a ufunc."""
     function, arguments = operation.function, operation.arguments
+    kinds = tuple([x.dtype if type(x) is Value else type(x) for x in arguments])
     operands = []
-    for i, x in enumerate(arguments):
-        if type(x) is Value:
-            spread = y.array.size > 1 and x.array.size == 1 and x.array.ndim
-            operands.append(View(x, "0d") if spread else x)
-        elif type(x) in (int, float, bool):
-            kinds = tuple(a.dtype if type(a) is Value else type(a) for a in arguments)
-            operands.append(_number(x, _loop(function, kinds)[i]))
-        else:
-            operands.append(x)
+    for x, dtype in zip(arguments, _loop(function, kinds), strict=True):
+        spread = type(x) is Value and x.array.size == 1 and x.array.ndim and y.array.size > 1
+        operands.append(View(x, "0d") if spread else _number(x, dtype))
     if function in (np.maximum, np.minimum):  # NumPy deprecates the third positional argument there
         return [Call(function, tuple(operands), y, {"out": y})]
     return [Call(function, (*operands, y), y)]
@@ -100,13 +95,13 @@ def elementwise(operation: Operation, y: Value) -> list[Call]:
 def _loop(function: Any, kinds: tuple[Any, ...]) -> tuple[Any, ...]:
     """The dtypes in which a ufunc takes arguments of these dtypes and of Python's kinds of numbers."""
     try:
-        dtypes: tuple[Any, ...] = function.resolve_dtypes((*kinds, None))
+        return function.resolve_dtypes((*kinds, None))[: len(kinds)]  # type: ignore[no-any-return]  # dtypes
     except (TypeError, ValueError):
         return (None,) * len(kinds)
-    return dtypes
 
 
 def _number(x: Any, dtype: Any) -> Any:
+    """A Python number as an array of the dtype in which it is computed with."""
     return x if dtype is None or type(x) not in (int, float, bool) else Literal(repr(x), np.array(x, dtype))
 
 

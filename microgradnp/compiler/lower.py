@@ -1,7 +1,7 @@
 """From a `Trace` and its `Plan` to a list of `Call`: the NumPy calls of a replay, whose operands are objects.
 
-Each operation is written as its record in `functions` says. Two passes follow: a copy of an array onto itself becomes
-idle, and arithmetic with single numbers moves from arrays into local variables.
+Each operation is written as its record in `functions` says, but arithmetic with single numbers moves from arrays into
+local variables, and a copy of an array onto itself is idle.
 """
 
 from __future__ import annotations
@@ -18,12 +18,32 @@ from microgradnp.engine.table import astype
 
 def lower(trace: Trace, plan: Plan) -> list[Call]:
     """The calls of a replay, in order."""
-    calls = []
+    scalars = set(filter(is_scalar, plan.steps))
+    in_arrays = {v.root for v in trace.kept()}.union(v.root for o in plan.steps if o not in scalars for v in o.reads)
+    variables: dict[Value, Variable] = {}  # of single numbers
+    calls: list[Call] = []
     for operation in plan.steps:
-        for call in known(operation).write(operation, operation.writes):
-            call.operation, call.idle = operation, _is_idle(call, plan)
-            calls.append(call)
-    return in_variables(calls, trace, plan)
+        y = operation.writes
+        if operation in scalars:
+            for v in operation.reads:
+                if v not in variables:
+                    variables[v] = Variable(v)
+                    calls.append(Call(load, (v,), variables[v]))
+            variables[y] = Variable(y)
+            operands = tuple(variables[x] if type(x) is Value else x for x in operation.arguments)
+            calls.append(Call(_on_numbers(operation), operands, variables[y], operation=operation))
+            if y in in_arrays or plan.target(y) is not y:
+                calls.append(Call(np.copyto, (y, variables[y]), y))
+        else:
+            for call in known(operation).write(operation, y):
+                call.operation, call.idle = operation, _is_idle(call, plan)
+                calls.append(call)
+        target = plan.target(y)
+        if target.kind == "bound":  # what was read from there is no longer so
+            memory = owner(target.array)
+            for v in [v for v in variables if v.kind == "bound" and owner(v.array) is memory]:
+                del variables[v]
+    return calls
 
 
 def is_runtime(v: Value) -> bool:
@@ -54,36 +74,6 @@ def is_scalar(operation: Operation) -> bool:
     if operation.function in SCALAR and not operation.options:
         return all(x.dtype == y.dtype and x.array.ndim == 0 and x.base is None for x in operation.reads)
     return operation.function is astype and operation.reads[0].dtype in FLOATS and operation.reads[0].base is None
-
-
-def in_variables(calls: list[Call], trace: Trace, plan: Plan) -> list[Call]:
-    """The calls with single numbers in local variables, and moved to and from arrays where arrays are needed."""
-    scalars = {operation for operation in plan.steps if is_scalar(operation)}
-    if not scalars:
-        return calls
-    in_arrays = {v.root for v in trace.kept()}.union(v.root for o in plan.steps if o not in scalars for v in o.reads)
-    moved: list[Call] = []
-    variables: dict[Value, Variable] = {}  # of single numbers
-    for call in calls:
-        y, operation = call.out, call.operation
-        if operation in scalars:
-            for v in operation.reads:
-                if v not in variables:
-                    variables[v] = Variable(v)
-                    moved.append(Call(load, (v,), variables[v]))
-            variables[y] = Variable(y)
-            operands = tuple(variables[x] if type(x) is Value else x for x in operation.arguments)
-            moved.append(Call(_on_numbers(operation), operands, variables[y], operation=operation))
-            if y in in_arrays or plan.target(y) is not y:
-                moved.append(Call(np.copyto, (y, variables[y]), y))
-        else:
-            moved.append(call)
-        target = plan.target(y) if type(y) is Value else None
-        if target is not None and target.kind == "bound":  # what was read from there is no longer so
-            memory = owner(target.array)
-            for v in [v for v in variables if v.kind == "bound" and owner(v.array) is memory]:
-                del variables[v]
-    return moved
 
 
 def load(x: Any) -> Any:

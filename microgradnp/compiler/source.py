@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import builtins
 import keyword
+import marshal
 import operator
 import re
 import types
 import zlib
 from collections.abc import Callable, Iterable
+from functools import lru_cache
 from itertools import count
 from typing import Any
 
@@ -51,10 +53,19 @@ class Source:
         """The function, whose lines a traceback gets by asking its module's loader."""
         text = str(self)
         self.space |= {"__name__": "a program", "__loader__": types.SimpleNamespace(get_source=lambda name: text)}
-        # Tracebacks keep lines by the file's name, and Python keeps names: the same lines have the same.
-        exec(compile(text, f"compiled step {zlib.crc32(text.encode()):08x}", "exec"), self.space)
+        exec(marshal.loads(_compiled(text)), self.space)
         function: Callable[..., Any] = self.space[self.name]
         return function
+
+
+@lru_cache(maxsize=16)
+def _compiled(text: str) -> bytes:
+    """What Python makes of the lines, once for all trainings alike: it takes a tenth of a training's first call.
+
+    As bytes, of which each program makes code of its own, as Python notes in it where its names were found.
+    """
+    # Tracebacks keep lines by the file's name, and Python keeps names: the same lines have the same.
+    return marshal.dumps(compile(text, f"compiled step {zlib.crc32(text.encode()):08x}", "exec"))
 
 
 def written(call: Call, operand: Callable[[Any], str], function: Callable[[Any], str]) -> str:
