@@ -14,9 +14,9 @@ import numpy as np
 
 from microgradnp.engine.rules import SYMBOLS
 from microgradnp.engine.tensor import Tensor
-from microgradnp.show.steps import Reading, Step, constant
+from microgradnp.show.steps import Reading, Step, constant, graph_of, key
 from microgradnp.signatures import name_of
-from microgradnp.transforms.graph import is_tracked, operations
+from microgradnp.transforms.graph import is_tracked
 
 READABLE = 60
 """So many nodes are drawn one by one; of more, each layer becomes a box."""
@@ -27,13 +27,14 @@ TYPESET = {"-": "−", "*": "×", "**": "^"}
 
 @dataclass(eq=False)
 class Box:
-    """One node of the drawing."""
+    """One node of the drawing, its middle at ``x`` and its top at ``y``."""
 
     kind: str
     lines: list[str]
     inputs: list[Box] = field(default_factory=list)
     layer: int = 0
     x: float = 0.0
+    y: float = 0.0
 
     @property
     def width(self) -> float:
@@ -48,17 +49,7 @@ class Box:
 
 def boxes_of(loss: Tensor) -> list[Box]:
     """The boxes of a graph, inputs before what uses them."""
-    if not isinstance(loss, Tensor):
-        raise TypeError(f"a graph is drawn of a Tensor; got {type(loss).__name__}.")
-    try:
-        graph = operations([loss])
-    except RuntimeError:
-        graph = None
-    if graph is None or not is_tracked(loss):
-        raise RuntimeError(
-            "this Tensor has no graph to draw: nothing it was computed from wants a gradient, or backward() has freed "
-            "it. Draw before backward(), or keep the graph with backward(retain_graph=True)."
-        )
+    graph = graph_of(loss, "a drawing")
     if not graph:
         return [Box("parameter", [loss.name or "leaf", *_shape(loss)])]
     reading = Reading(graph)
@@ -75,19 +66,15 @@ def _one_by_one(reading: Reading) -> list[Box]:
     for step in reversed(reading.steps):
         inputs = [x for x in step.inputs if constant(x) is None]
         for x in inputs:
-            if _key(x) not in boxes:
-                boxes[_key(x)] = Box("parameter" if is_tracked(x) else "constant", [reading.name(x), *_shape(x)])
+            if key(x) not in boxes:
+                boxes[key(x)] = Box("parameter" if is_tracked(x) else "constant", [reading.name(x), *_shape(x)])
         called = _operation(step)
         if step.node.name or step is last:
             called = f"{reading.name(step.node)} = {called}"
         kind = "result" if step is last else "operation"
-        before = list(dict.fromkeys(boxes[_key(x)] for x in inputs))
+        before = list(dict.fromkeys(boxes[key(x)] for x in inputs))
         boxes[step.node] = Box(kind, [called, *_shape(step.node)], before)
     return list(boxes.values())
-
-
-def _key(x: Any) -> Any:
-    return x if isinstance(x, Tensor) else id(x)
 
 
 def _shape(x: Any) -> list[str]:

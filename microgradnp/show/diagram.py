@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 from microgradnp.engine.tensor import Tensor
 from microgradnp.show.boxes import Box, boxes_of
 from microgradnp.show.figures import ORANGE, SKY, blank
-from microgradnp.show.layout import layered, placed
+from microgradnp.show.layout import layered, place
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -48,17 +48,17 @@ def graph(loss: Tensor) -> Figure:
     """
     boxes = boxes_of(loss)
     rows, bends = layered(boxes)
-    tops = placed(rows, bends)
+    place(rows, bends)
     everything = [box for row in rows for box in row]
     left, right = min(b.x - b.width / 2 for b in everything), max(b.x + b.width / 2 for b in everything)
-    bottom = tops[-1] + max(box.height for box in rows[-1])
+    bottom = max(box.y + box.height for box in rows[-1])
     width, height = max(right - left + 0.3, 4.2), bottom + 0.6
     figure = blank(figsize=(width, height))
     axes = figure.add_axes((0, 0, 1, 1))
     axes.set_axis_off()
     middle = (left + right) / 2
     axes.set(xlim=(middle - width / 2, middle + width / 2), ylim=(bottom + 0.15, -0.45), aspect="equal")
-    _draw(axes, boxes, bends, tops)
+    _draw(axes, boxes, bends)
     _legend(axes, boxes, middle)
     return figure
 
@@ -90,14 +90,12 @@ def dot(loss: Tensor) -> str:
     return "\n".join([*lines, "}"])
 
 
-def _draw(axes: Axes, boxes: list[Box], bends: dict[tuple[Box, Box], list[Box]], tops: list[float]) -> None:
+def _draw(axes: Axes, boxes: list[Box], bends: dict[tuple[Box, Box], list[Box]]) -> None:
     from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
     from matplotlib.path import Path
 
     for (start, end), between in bends.items():
-        points = [(start.x, tops[start.layer] + start.height)]
-        points += [(b.x, tops[b.layer] + 0.15) for b in between]
-        points.append((end.x, tops[end.layer]))
+        points = [(start.x, start.y + start.height), *((b.x, b.y + 0.15) for b in between), (end.x, end.y)]
         vertices, codes = [points[0]], [Path.MOVETO]
         for (x0, y0), (x1, y1) in pairwise(points):
             half = (y0 + y1) / 2
@@ -109,15 +107,14 @@ def _draw(axes: Axes, boxes: list[Box], bends: dict[tuple[Box, Box], list[Box]],
         )
     for box in boxes:
         fill, colour, outline = STYLES[box.kind]
-        corner = (box.x - box.width / 2, tops[box.layer])
         axes.add_patch(
             FancyBboxPatch(
-                corner, box.width, box.height, boxstyle="round,pad=0,rounding_size=0.08",
+                (box.x - box.width / 2, box.y), box.width, box.height, boxstyle="round,pad=0,rounding_size=0.08",
                 facecolor=fill, edgecolor=colour, linestyle=outline, linewidth=1.4, zorder=2,
             )
         )  # fmt: skip
         for k, line in enumerate(box.lines):
-            y = tops[box.layer] + 0.06 + 0.15 * (k + 0.5)
+            y = box.y + 0.06 + 0.15 * (k + 0.5)
             axes.text(box.x, y, line, fontsize=8, ha="center", va="center", zorder=3, color="black", parse_math=False)
 
 

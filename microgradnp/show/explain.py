@@ -30,9 +30,9 @@ from microgradnp.show.expressions import (
     totalled,
 )
 from microgradnp.show.measured import Flow, difference, largest
-from microgradnp.show.steps import Reading, Step
+from microgradnp.show.steps import Reading, Step, graph_of, key
 from microgradnp.show.writing import Writer
-from microgradnp.transforms.graph import is_tracked, operations, variables
+from microgradnp.transforms.graph import is_tracked, variables
 
 INLINE = 4
 """A value of at most so many symbols, and no sum, is written out within a formula; any other is called by its step."""
@@ -101,23 +101,11 @@ class Derivation:
     """What `derivation` found: ``steps`` from the result backwards, ``lines`` of symbols, ``formulas`` as text."""
 
     def __init__(self, loss: Tensor) -> None:
-        if not isinstance(loss, Tensor):
-            raise TypeError(f"derivation takes a Tensor; got {type(loss).__name__}.")
-        if not is_tracked(loss) or loss.is_leaf:
-            raise RuntimeError(
-                "derivation needs a Tensor computed from others that have requires_grad=True; this one is not part of "
-                "a graph."
-            )
+        self.loss, self.graph = loss, graph_of(loss, "derivation")
+        if not self.graph:
+            raise RuntimeError("derivation needs a Tensor computed from others; this one is the only one in its graph.")
         if loss.size != 1:
             raise ValueError(f"derivation needs a single number; this Tensor has shape {loss.shape}. Reduce it first.")
-        try:
-            self.graph = operations([loss])
-        except RuntimeError:
-            raise RuntimeError(
-                "derivation came to a part of the graph that backward() has freed. Derive before backward(), or keep "
-                "the graph with backward(retain_graph=True)."
-            ) from None
-        self.loss = loss
         self.leaves = variables(self.graph)
         self.reading = Reading(self.graph)
         self.steps, self.names = self.reading.steps, self.reading.names
@@ -153,8 +141,8 @@ class Derivation:
         if step.operation.rule.function is getitem:
             index = options["index"]
             return f"{self.reading.name(step.inputs[0])}[{index if isinstance(index, int) else '…'}]"
-        parts = [self.names.get(x if isinstance(x, Tensor) else id(x), str(x)) for x in step.inputs]
-        parts += [f"{key}={value}" for key, value in options.items() if np.size(value) < 4 and value is not None]
+        parts = [self.names.get(key(x), str(x)) for x in step.inputs]
+        parts += [f"{name}={value}" for name, value in options.items() if np.size(value) < 4 and value is not None]
         return f"{step.operation.name}({', '.join(parts)})"
 
     def _derivatives(self, step: Step, flow: Flow) -> list[Derivative]:
@@ -194,10 +182,10 @@ class Derivation:
         bodies: dict[str, Expression] = {}
         for place, part in parts:
             number, body = scaled(part.rename(dict(zip(place, at, strict=True))))
-            key = Writer().equation(Symbol("", at), body)
-            numbers[key] = numbers.get(key, 0) + number
-            bodies.setdefault(key, body)
-        return at, added(*_alike([multiplied(numbers[key], body) for key, body in bodies.items()], at))
+            text = Writer().equation(Symbol("", at), body)
+            numbers[text] = numbers.get(text, 0) + number
+            bodies.setdefault(text, body)
+        return at, added(*_alike([multiplied(numbers[text], body) for text, body in bodies.items()], at))
 
     def _line(self, x: Tensor, at: tuple[Index, ...], total: Expression) -> Expression:
         """Write the gradient by ``x`` on a line of its own, and go on with its name."""

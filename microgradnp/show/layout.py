@@ -10,6 +10,9 @@ from itertools import pairwise
 
 from microgradnp.show.boxes import Box
 
+GAP = 0.25
+"""Between the boxes of a row."""
+
 
 def layered(boxes: list[Box]) -> tuple[list[list[Box]], dict[tuple[Box, Box], list[Box]]]:
     """The boxes by rows, and for every edge the bends where it passes through rows between."""
@@ -35,21 +38,21 @@ def layered(boxes: list[Box]) -> tuple[list[list[Box]], dict[tuple[Box, Box], li
     return rows, bends
 
 
-def placed(rows: list[list[Box]], bends: dict[tuple[Box, Box], list[Box]], gap: float = 0.25) -> list[float]:
-    """Order each row by the middle of its neighbours, give every box its ``x``; return the top of each row."""
+def place(rows: list[list[Box]], bends: dict[tuple[Box, Box], list[Box]]) -> None:
+    """Order each row by the middle of its neighbours, and give every box its place."""
     neighbours = _neighbours(bends)
     for row in rows:
-        _spread(row, [float(k) for k in range(len(row))], gap)
+        _spread(row, [float(k) for k in range(len(row))])
     for sweep in range(60):
         for row in rows if sweep % 2 == 0 else rows[::-1]:
             wanted = {box: _middle(box, neighbours.get(box, [])) for box in row}
             row.sort(key=wanted.__getitem__)
-            _spread(row, [wanted[box] for box in row], gap)
-    tops, top = [], 0.0
+            _spread(row, [wanted[box] for box in row])
+    top = 0.0
     for row in rows:
-        tops.append(top)
+        for box in row:
+            box.y = top
         top += max(box.height for box in row) + 0.38
-    return tops
 
 
 def _middle(box: Box, near: list[Box]) -> float:
@@ -67,7 +70,7 @@ def _neighbours(bends: dict[tuple[Box, Box], list[Box]]) -> dict[Box, list[Box]]
     return near
 
 
-def _spread(row: list[Box], wanted: list[float], gap: float) -> None:
+def _spread(row: list[Box], wanted: list[float]) -> None:
     """Place a row's boxes, in their order, as near as they fit to where they want to be.
 
     Less the room that those before it take, no box may stand left of the one before: the nearest such places, in the
@@ -75,7 +78,7 @@ def _spread(row: list[Box], wanted: list[float], gap: float) -> None:
     """
     room = [0.0]
     for a, b in pairwise(row):
-        room.append(room[-1] + (a.width + b.width) / 2 + gap)
+        room.append(room[-1] + (a.width + b.width) / 2 + GAP)
     pools: list[tuple[float, float, int]] = []  # place, weight, how many boxes
     for box, x, before in zip(row, wanted, room, strict=True):
         pool = (x - before, 1.0 if box.inputs or box.kind == "bend" else 0.01, 1)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import count
@@ -30,7 +31,7 @@ from microgradnp.show.expressions import (
 )
 from microgradnp.show.letters import row_in_letters
 from microgradnp.show.writing import AXES
-from microgradnp.transforms.graph import Operation, is_tracked
+from microgradnp.transforms.graph import Operation, is_tracked, operations
 
 
 @dataclass
@@ -66,6 +67,27 @@ class Step:
         return self.entrances[0][0] is not self.operation
 
 
+def graph_of(loss: Any, what: str) -> list[Operation]:
+    """The graph that is to be shown: no operations, if ``loss`` is a leaf.
+
+    Raises
+    ------
+    TypeError
+        If ``loss`` is no Tensor.
+    RuntimeError
+        If it is not part of a graph, or its graph is freed.
+    """
+    if not isinstance(loss, Tensor):
+        raise TypeError(f"{what} takes a Tensor; got {type(loss).__name__}.")
+    with suppress(RuntimeError):
+        if is_tracked(loss):
+            return operations([loss])
+    raise RuntimeError(
+        f"{what} finds no graph: nothing this Tensor was computed from wants a gradient, or backward() has freed it. "
+        "Call it before backward(), or keep the graph with backward(retain_graph=True)."
+    )
+
+
 class Reading:
     """The steps of a graph, newest first, and how its values and axes are called."""
 
@@ -77,7 +99,7 @@ class Reading:
 
     def name(self, x: Any) -> str:
         """The symbol of an input or result."""
-        return self.names[x if isinstance(x, Tensor) else id(x)]
+        return self.names[key(x)]
 
     def symbol(self, x: Any, at: tuple[Index, ...] = ()) -> Expression:
         """A value, or one entry of it; a constant that is a single number, by that number."""
@@ -108,6 +130,11 @@ class Reading:
         value = totalled([i for place in into for i in place if i not in out], meaning.value.put(inputs))
         partials = tuple(None if partial is None else partial.put(inputs) for partial in meaning.partials)
         return Meaning(out, tuple(into), value, partials)
+
+
+def key(x: Any) -> Any:
+    """By what an input is known: a Tensor by itself, an array by its place."""
+    return x if isinstance(x, Tensor) else id(x)
 
 
 def constant(x: Any) -> Any:
@@ -166,20 +193,19 @@ def _names(steps: Sequence[Step]) -> dict[Any, str]:
     names: dict[Any, str] = {}
     taken: set[str] = set()
 
-    def call(key: Any, name: str | None, letter: str) -> None:
-        if key in names:
+    def call(x: Any, letter: str) -> None:
+        if key(x) in names:
             return
+        name = getattr(x, "name", None)
         candidates = [name, *(f"{name}_{k}" for k in range(2, 100))] if name else (f"{letter}{k}" for k in count(1))
-        names[key] = next(c for c in candidates if c not in taken)
-        taken.add(names[key])
+        names[key(x)] = next(c for c in candidates if c not in taken)
+        taken.add(names[key(x)])
 
     for step in reversed(steps):
         for x in step.inputs:
-            if isinstance(x, Tensor):
-                call(x, x.name, "p" if is_tracked(x) else "c")
-            elif constant(x) is None:
-                call(id(x), None, "c")
-        call(step.node, step.node.name, "z")
+            if isinstance(x, Tensor) or constant(x) is None:
+                call(x, "p" if is_tracked(x) else "c")
+        call(step.node, "z")
     names[steps[0].node] = steps[0].node.name or "f"
     return names
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from microgradnp import Tensor, nn, show
 from microgradnp.show.boxes import READABLE, boxes_of
 from microgradnp.show.diagram import STYLES
-from microgradnp.show.layout import layered, placed
+from microgradnp.show.layout import layered, place
 
 
 def leaf(*shape, name=None):
@@ -59,7 +59,7 @@ SOME |= {
 def check_layout(loss):
     boxes = boxes_of(loss)
     rows, bends = layered(boxes)
-    tops = placed(rows, bends)
+    place(rows, bends)
     assert len(boxes) <= READABLE
     assert sorted(map(id, boxes)) == sorted(id(b) for row in rows for b in row if b.kind != "bend")
     for row in rows:
@@ -67,8 +67,8 @@ def check_layout(loss):
             assert b.x - a.x >= (a.width + b.width) / 2 + 0.1, (a.lines, b.lines)
     for (start, end), between in bends.items():
         assert [b.layer for b in between] == list(range(start.layer + 1, end.layer))
-    for row, top, below in zip(rows, tops, tops[1:], strict=False):
-        assert top + max(b.height for b in row) < below
+    for row, below in pairwise(rows):
+        assert max(b.y + b.height for b in row) < min(b.y for b in below)
     assert [b.kind for b in boxes].count("result") == 1
     assert boxes[-1].kind == "result"
 
