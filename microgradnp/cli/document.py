@@ -141,29 +141,19 @@ def run() -> Chapter:
         for i, (number, value) in enumerate(zip(printed.split(), p.grad.ravel(), strict=True)):
             rows.append(Row(f"gradient of {name}[{i}]" if p.size > 1 else f"gradient of {name}", number, value, None))
 
-    descended = network()
-    descent = nn.fit(
-        descended,
-        inputs,
-        targets,
-        loss=losses.sum_squared_error,
-        optimizer=optim.GD(descended.parameters(), lr=0.01),
-        epochs=EPOCHS,
-    )
+    def trained(method: Any, **hyperparameters: Any) -> tuple[nn.Sequential, nn.History]:
+        model = network()
+        optimizer = method(model.parameters(), **hyperparameters)
+        loss = losses.sum_squared_error
+        return model, nn.fit(model, inputs, targets, loss=loss, optimizer=optimizer, epochs=EPOCHS)
+
+    descended, descent = trained(optim.GD, lr=0.01)
     rows.append(Row("gradient descent, before", INITIAL, descent.losses[0], 1e-13))
     for epoch, printed in enumerate(DESCENT.split(), start=1):
         rows.append(Row(f"gradient descent, epoch {epoch}", printed, descent.losses[epoch], 1e-10))
     rows.append(Row(f"gradient descent, epoch {EPOCHS}", DESCENT_END, descent.losses[-1], 1e-10))
 
-    adapted = network()
-    adam = nn.fit(
-        adapted,
-        inputs,
-        targets,
-        loss=losses.sum_squared_error,
-        optimizer=optim.Adam(adapted.parameters(), lr=0.05, betas=(0.9, 0.999), eps=1e-6),
-        epochs=EPOCHS,
-    )
+    adapted, adam = trained(optim.Adam, lr=0.05, betas=(0.9, 0.999), eps=1e-6)
     rows.append(Row("Adam, before", INITIAL, adam.losses[0], 1e-13))
     # Rounding grows along 2000 steps: PyTorch, JAX and the chapter's own loops end between 0.898390 and 0.898395.
     rows.append(Row(f"Adam, epoch {EPOCHS}", ADAM_END, adam.losses[-1], 1e-4))
@@ -181,28 +171,23 @@ def figures(chapter: Chapter) -> dict[str, Figure]:
     z = np.linspace(-10.0, 10.0, 501)
     activations = {"sigmoid": functional.sigmoid, "ReLU": functional.relu}
     derivatives = {name: grad(lambda z, f=f: np.sum(f(z)))(z) for name, f in activations.items()}
+    curves = {
+        "1-data": {},
+        # The chapter forgets b0 when it draws this one figure, though not when it computes the error.
+        "2-untrained": {"untrained network": untrained, "the same without b0, as the chapter draws it": without_b0},
+        "3-gradient-descent": {
+            f"after {EPOCHS} epochs of gradient descent": chapter.curve(chapter.descended, grid),
+        },
+        "4-adam": {
+            f"after {EPOCHS} epochs of Adam": chapter.curve(chapter.adapted, grid),
+            "ground truth, sin(2πx)": np.sin(2 * np.pi * grid),
+        },
+    }
     return {
-        "1-data": draw.curves(x, y, {}),
-        "2-untrained": draw.curves(
-            x,
-            y,
-            {
-                "untrained network": (grid, untrained),
-                # The chapter forgets b0 when it draws this one figure, though not when it computes the error.
-                "the same without b0, as the chapter draws it": (grid, without_b0),
-            },
-        ),
-        "3-gradient-descent": draw.curves(
-            x, y, {f"after {EPOCHS} epochs of gradient descent": (grid, chapter.curve(chapter.descended, grid))}
-        ),
-        "4-adam": draw.curves(
-            x,
-            y,
-            {
-                f"after {EPOCHS} epochs of Adam": (grid, chapter.curve(chapter.adapted, grid)),
-                "ground truth, sin(2πx)": (grid, np.sin(2 * np.pi * grid)),
-            },
-        ),
+        **{
+            name: draw.curves(x, y, {key: (grid, line) for key, line in lines.items()})
+            for name, lines in curves.items()
+        },
         "5-activations": draw.side_by_side(z, {name: f(z) for name, f in activations.items()}, "z", "{}(z)"),
         "6-derivatives": draw.side_by_side(z, derivatives, "z", "derivative of {}"),
         "7-losses": draw.losses({"gradient descent, lr 0.01": chapter.descent, "Adam, lr 0.05": chapter.adam}),

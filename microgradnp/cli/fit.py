@@ -209,10 +209,7 @@ def fit(data: str, x: list[str], y: str, missing: str, out: Path, lr: float, **o
     if y in x:
         raise InputError(f"--y {y!r} is also one of the inputs; predict a column from the others.")
     names = [*x, y]
-    try:
-        columns = _without_gaps(read_columns(data, names, gaps=missing == "drop"))
-    except TableError as error:
-        raise InputError(str(error)) from None
+    columns = _without_gaps(read_columns(data, names, gaps=missing == "drop"))
     _check_size(len(columns), len(x), options["hidden"])
     inputs, observed = columns[:, :-1], columns[:, -1]
 
@@ -220,7 +217,7 @@ def fit(data: str, x: list[str], y: str, missing: str, out: Path, lr: float, **o
         try:
             result = regress(inputs, observed, names, lr=lr, progress=True, **options)
         except TableError as error:
-            raise InputError(f"{source_of(data)}: {error}") from None
+            raise TableError(f"{source_of(data)}: {error}") from None
         except nn.DivergenceError as error:
             raise click.ClickException(f"training on {source_of(data)} went wrong: {error}") from None
         except ValueError as error:  # a hyperparameter out of range

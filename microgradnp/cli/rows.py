@@ -20,6 +20,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from microgradnp.cli.output import InputError
+
 SEPARATORS = (",", ";", "\t", "|", " ")  # the last for any run of white space
 MARKS = {
     codecs.BOM_UTF8: "utf-8-sig",
@@ -45,19 +47,26 @@ FORMS: tuple[Literal["NFC"], Literal["NFKC"]] = ("NFC", "NFKC")
 HEAD = 200  # lines among which the row of names must be
 
 
-class TableError(ValueError):
+class TableError(InputError):
     """A table that cannot be used; the message says in one line where and why."""
 
 
 @dataclass(frozen=True)
-class Rows:
+class Layout:
+    """Where the names stand, and what separates them and the cells below; the higher the score, the likelier."""
+
+    score: tuple[int, ...]
+    top: int
+    header: list[str]
+    separator: str
+
+
+@dataclass(frozen=True)
+class Rows(Layout):
     """The rows of a table below its names. ``body`` holds the number of each, as a spreadsheet counts them."""
 
     source: str
-    header: list[str]
-    top: int
     body: list[tuple[int, list[str]]]
-    separator: str
 
 
 def read_rows(path: str | Path, names: Sequence[str]) -> Rows:
@@ -69,7 +78,7 @@ def read_rows(path: str | Path, names: Sequence[str]) -> Rows:
         If the file cannot be read, is no text, or is empty.
     """
     source = source_of(path)
-    best: tuple[Layout, Rows] | None = None
+    best: Rows | None = None
     for encoding, text in _texts(_bytes(path, source)):
         if not re.search(r'[^\s,;|"]', text):
             raise TableError(
@@ -77,16 +86,17 @@ def read_rows(path: str | Path, names: Sequence[str]) -> Rows:
             )
         try:
             layout = _layout(text, names)
-            if best is None or layout.score > best[0].score:
+            if best is None or layout.score > best.score:
                 guess = f": not a CSV file in UTF-8 (save it as such); read as {encoding}"
-                best = layout, _rows(source + guess * (encoding in OTHERS), text, layout)
+                body = _body(text, layout)
+                best = Rows(**vars(layout), source=source + guess * (encoding in OTHERS), body=body)
         except csv.Error as error:
             raise TableError(f"{source}: not a CSV file in {encoding.upper()} ({error}).") from None
         if layout.score[0] == len(names):
             break
     if best is None:
         raise TableError(f"{source}: this is no table of text; save it as CSV in UTF-8.")
-    return best[1]
+    return best
 
 
 def source_of(path: str | Path) -> str:
@@ -164,16 +174,6 @@ def _texts(data: bytes) -> Iterator[tuple[str, str]]:
                 return
 
 
-@dataclass(frozen=True)
-class Layout:
-    """Where the names stand, and what separates them and the cells below; the higher the score, the likelier."""
-
-    score: tuple[int, ...]
-    top: int
-    header: list[str]
-    below: str
-
-
 def _layout(text: str, names: Sequence[str]) -> Layout:
     """The likeliest row of names.
 
@@ -199,12 +199,11 @@ def _layout(text: str, names: Sequence[str]) -> Layout:
     return max(layouts, key=lambda layout: layout.score, default=Layout((0,), 0, [], ","))
 
 
-def _rows(source: str, text: str, layout: Layout) -> Rows:
-    body = [*enumerate(split(text, layout.below), start=1)][layout.top + 1 :]
+def _body(text: str, layout: Layout) -> list[tuple[int, list[str]]]:
+    body = [*enumerate(split(text, layout.separator), start=1)][layout.top + 1 :]
     while body and not any(body[-1][1]):  # a spreadsheet may leave commas below the table
         body.pop()
-    body = [(number, row) for number, row in body if not _idle(row, layout.header)]
-    return Rows(source, layout.header, layout.top + 1, body, layout.below)
+    return [(number, row) for number, row in body if not _idle(row, layout.header)]
 
 
 def _headers(row: list[str], separator: str) -> list[list[str]]:

@@ -75,14 +75,14 @@ def _column(rows: Rows, name: str) -> int:
         return found[0]
     if found:
         raise TableError(
-            f"{rows.source}, row {rows.top}: column {name!r} is there {len(found)} times; give each its own name."
+            f"{rows.source}, row {rows.top + 1}: column {name!r} is there {len(found)} times; give each its own name."
         )
     there = ", ".join(repr(cell if len(cell) <= 60 else cell[:59] + "…") for cell in rows.header[:20])
     more = f" and {len(rows.header) - 20} more" if len(rows.header) > 20 else ""
     hint = ""
     if all(re.fullmatch(r"[\d.,+-]*([eE][+-]?\d+)?", cell) for cell in rows.header):
         hint = " Give the table a row of column names (np.savetxt writes one by header=)."
-    raise TableError(f"{rows.source}, row {rows.top}: no column {name!r}; it has {there or 'no name'}{more}.{hint}")
+    raise TableError(f"{rows.source}, row {rows.top + 1}: no column {name!r}; it has {there or 'no name'}{more}.{hint}")
 
 
 def _decimal_comma(cells: list[str], separator: str) -> bool:
