@@ -76,11 +76,6 @@ class Direction:
         """The one entry that moves; None if several do."""
         return self.first if self.amounts.size == 1 else None
 
-    @property
-    def key(self) -> tuple[int, bytes]:
-        """What tells it from others."""
-        return self.first, self.amounts.tobytes()
-
     def step(self, x: Array, t: float) -> Array:
         """The point ``t`` along it from ``x``."""
         z = x.copy()
@@ -159,8 +154,10 @@ class Problem:
 
     def evaluate(self, x: Array) -> Array:
         """The outputs as one flat vector, for variables given as one."""
-        value = self.call([leaf.holding(x[leaf.part]) for leaf in self.leaves])
-        return flat(value, keep=x.dtype.kind == "c")
+        return flat(self.call(self._values(x)), keep=x.dtype.kind == "c")
+
+    def _values(self, x: Array) -> list[Any]:
+        return [leaf.holding(x[leaf.part]) for leaf in self.leaves]
 
     def moved(self, args: Any) -> "Problem":
         """The same function at another point."""
@@ -175,7 +172,7 @@ class Problem:
         """The same function at a point so close by that nothing changes but that no two numbers are tied."""
         shift = self.scales * rng.uniform(2.0**-13, 2.0**-12, self.size) * rng.choice([-1.0, 1.0], self.size)
         x = self.x + shift
-        return self.moved(self.put([leaf.holding(x[leaf.part]) for leaf in self.leaves]))
+        return self.moved(self.put(self._values(x)))
 
     def elsewhere(self, rng: "np.random.Generator", width: float) -> "Problem":
         """The same function at another point: with a width of 1 far off, of 0.1 near by; a negative one mirrors it."""
@@ -185,7 +182,7 @@ class Problem:
             typical = np.abs(own).mean() if own.any() else 1.0
             stretched = own * np.copysign(np.exp(0.5 * width * rng.standard_normal(own.shape)), width)
             x[leaf.part] = stretched + width**2 * (np.abs(own) + typical) * rng.standard_normal(own.shape)
-        return self.moved(self.put([leaf.holding(x[leaf.part]) for leaf in self.leaves]))
+        return self.moved(self.put(self._values(x)))
 
     def widened(self) -> "Problem":
         """The same function at the same point, with all arrays in float64."""
@@ -198,19 +195,17 @@ class Problem:
     @property
     def singles(self) -> Array:
         """For each entry whether it is in float32."""
-        out = np.zeros(self.size, bool)
-        for leaf in self.leaves:
-            out[leaf.part] = leaf.array.dtype == np.float32
-        return out
+        return np.concatenate([np.full(leaf.array.size, leaf.array.dtype == np.float32) for leaf in self.leaves])
 
     @property
     def scales(self) -> Array:
         """For each entry the distance over which the function may be thought to change, a power of two."""
-        out = np.empty(self.size)
+        out = np.maximum(np.abs(self.x), 1.0)
         for leaf in self.leaves:
             x = np.abs(self.x[leaf.part])
             largest = x.max(initial=0.0)
-            out[leaf.part] = np.maximum(x, largest if 0 < largest < 2.0**-10 else 1.0)
+            if 0 < largest < 2.0**-10:
+                out[leaf.part] = largest
         scales: Array = np.exp2(np.ceil(np.log2(out)))
         return scales
 
@@ -261,14 +256,14 @@ def _is_float(leaf: Any, path: str) -> bool:
 
 
 def _refuse_shared(leaf: Any, path: str) -> None:
-    if isinstance(leaf, np.ndarray) and leaf.size > 1 and 0 in leaf.strides:
-        axes = [i for i, (s, n) in enumerate(zip(leaf.strides, leaf.shape, strict=True)) if s == 0 and n > 1]
-        if axes:
-            raise ValueError(
-                f"{path}, of shape {leaf.shape}, repeats the same memory along axis {', '.join(map(str, axes))} "
-                "(stride 0, as np.broadcast_to makes): one entry cannot change without the others, so it has no "
-                "derivative of its own. Pass a copy: np.array(...)."
-            )
+    array = np.asarray(leaf)
+    axes = [i for i, (s, n) in enumerate(zip(array.strides, array.shape, strict=True)) if s == 0 and n > 1]
+    if axes and array.size:
+        raise ValueError(
+            f"{path}, of shape {leaf.shape}, repeats the same memory along axis {', '.join(map(str, axes))} "
+            "(stride 0, as np.broadcast_to makes): one entry cannot change without the others, so it has no "
+            "derivative of its own. Pass a copy: np.array(...)."
+        )
 
 
 def _refuse_not_finite(leaf: Any, path: str) -> None:

@@ -67,8 +67,7 @@ def arrays(
     grid = _grid(low, high, away_from, margin)
     if shape is None:
         shape = hnp.array_shapes(min_dims=min_dims, max_dims=max_dims, min_side=min_side, max_side=max_side)
-    shapes = shape if isinstance(shape, st.SearchStrategy) else st.just(shape)
-    kinds, lays = _strategies(dtype, layout)
+    shapes, kinds, lays = _drawn(shape), _drawn(dtype), _layouts(layout)
     place = st.integers(0, len(grid) - 1)
 
     @st.composite
@@ -110,14 +109,9 @@ def lay(a: Array, layout: str) -> Array:
 def broadcastable(count: int = 2, **options: Any) -> Strategy:
     """Tuples of arrays whose shapes broadcast together; options as for `arrays`, ``each=`` a dict of more for each."""
     each = options.pop("each", None) or [{}] * count
-    sizes = {key: options.pop(key) for key in ("min_dims", "max_dims", "min_side", "max_side") if key in options}
-    shapes = hnp.mutually_broadcastable_shapes(
-        num_shapes=count,
-        min_dims=sizes.get("min_dims", 0),
-        max_dims=sizes.get("max_dims", 2),
-        min_side=sizes.get("min_side", 0),
-        max_side=sizes.get("max_side", 4),
-    )
+    sizes: dict[str, Any] = {"min_dims": 0, "max_dims": 2, "min_side": 0, "max_side": 4}
+    sizes |= {key: options.pop(key) for key in sizes if key in options}
+    shapes = hnp.mutually_broadcastable_shapes(num_shapes=count, **sizes)
     return shapes.flatmap(
         lambda drawn: st.tuples(
             *(arrays(shape, **{**options, **own}) for shape, own in zip(drawn.input_shapes, each, strict=True))
@@ -156,9 +150,8 @@ def matrices(
     >>> check.gradients(np.linalg.inv, strategy=check.strategies.matrices(2)).ok
     True
     """
-    sizes = n if isinstance(n, st.SearchStrategy) else st.integers(1, 4) if n is None else st.just(n)
-    stacks = batch if isinstance(batch, st.SearchStrategy) else st.just(batch)
-    dtype, layout = _strategies(options.pop("dtype", np.float64), options.pop("layout", None))
+    sizes, stacks = st.integers(1, 4) if n is None else _drawn(n), _drawn(batch)
+    dtype, layout = _drawn(options.pop("dtype", np.float64)), _layouts(options.pop("layout", None))
     if options:
         raise TypeError(f"matrices takes dtype= and layout= besides its own; got {', '.join(options)}.")
 
@@ -180,10 +173,12 @@ def matrices(
     return draw_matrices()
 
 
-def _strategies(dtype: Any, layout: Any) -> tuple[Strategy, Strategy]:
-    kinds = dtype if isinstance(dtype, st.SearchStrategy) else st.just(np.dtype(dtype))
-    lays = layout if isinstance(layout, st.SearchStrategy) else st.sampled_from(LAYOUTS if layout is None else [layout])
-    return kinds, lays
+def _drawn(value: Any) -> Strategy:
+    return value if isinstance(value, st.SearchStrategy) else st.just(value)
+
+
+def _layouts(layout: str | Strategy | None) -> Strategy:
+    return st.sampled_from(LAYOUTS) if layout is None else _drawn(layout)
 
 
 # -- Whole functions ---------------------------------------------------------------------------------------------------
@@ -277,7 +272,7 @@ def programs(
 
     @st.composite
     def draw_program(draw: Any) -> Program:
-        kind = draw(_strategies(dtype, None)[0])
+        kind = draw(_drawn(dtype))
         count = draw(st.integers(1, 3))
         args = tuple(draw(arrays(draw(st.sampled_from(_SHAPES)), dtype=kind, low=-2, high=2)) for _ in range(count))
         names = [f"x{i}" for i in range(count)]
@@ -313,7 +308,7 @@ def networks(*, max_layers: int = 3, max_width: int = 4, dtype: Any = np.float64
 
     @st.composite
     def draw_network(draw: Any) -> Program:
-        kind = draw(_strategies(dtype, None)[0])
+        kind = draw(_drawn(dtype))
         widths = [draw(width) for _ in range(draw(st.integers(2, max_layers + 1)))]
         n = draw(st.integers(1, 4))
 
