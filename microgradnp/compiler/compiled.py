@@ -53,7 +53,6 @@ class Compiled:
         self._lock = threading.RLock()  # an audit replays while it holds it
         self._in_a_row = 0
         self._unfit: str | None = None  # why the last recording was of no use
-        self._moved: str | None = None  # what the last recording has changed by itself
         self._nested = False  # another compiled step was called within
         self._run: Callable[[tuple[Any, ...], dict[str, Any]], Any] = _miss
         self._plain = getattr(function, ARRAYS, False)
@@ -102,14 +101,11 @@ class Compiled:
         """Run the step once to make a program of it, and then the program from the same state."""
         run = record(self._function, args, kwargs)
         self._nested |= run.recorder.nested
-        moved, before = run.moved(), self._moved
-        self._moved = moved
-        if moved is not None:
-            if before is not None:  # not only at the first call, as what is set up lazily would
-                self._give_up(moved)
-            return run.leave()
+        moved, before = run.moved(), self._unfit
+        if moved is not None and before is not None:  # not only at the first call, as what is set up lazily would
+            self._give_up(moved)
         guards = run.guards()
-        self._unfit = what_changed(guards)
+        self._unfit = moved or what_changed(guards)
         result = run.leave()
         if self._unfit is not None:  # no longer true when the step has ended
             return result
@@ -175,7 +171,7 @@ class Compiled:
 def _warn(message: str) -> None:
     """A warning that names the line of the caller's that led here."""
     level, frame = 1, sys._getframe()
-    while frame is not None and (frame.f_globals.get("__name__") or _PACKAGE).partition(".")[0] == _PACKAGE:
+    while frame is not None and frame.f_globals.get("__name__", "").partition(".")[0] == _PACKAGE:
         level += 1
         frame = frame.f_back  # type: ignore[assignment]  # None ends the loop
     warnings.warn(message, RuntimeWarning, stacklevel=level)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import pickle
 import random
+import types
 from typing import Any
 
 import numpy as np
@@ -19,17 +20,13 @@ def has_state(x: Any) -> bool:
     )
 
 
-def state_of(generator: Any) -> bytes:
-    """The state of a random generator, or of one of the two modules that have one."""
-    if generator is random:
-        return pickle.dumps(random.getstate())
-    if generator is np.random:
-        return pickle.dumps(np.random.get_state())  # noqa: NPY002  (to see whether the step has drawn from it)
-    if isinstance(generator, random.Random):
-        return pickle.dumps(generator.getstate())
-    if isinstance(generator, np.random.RandomState):
-        return pickle.dumps(generator.get_state())
-    return pickle.dumps(generator.bit_generator.state)
+def state_of(generator: Any) -> Any:
+    """The state of a random generator, or of one of the two modules that have one: equal if nothing was drawn."""
+    if isinstance(generator, random.Random | types.ModuleType) and generator is not np.random:
+        return generator.getstate()
+    if isinstance(generator, np.random.Generator):
+        return pickle.dumps(generator.bit_generator.state)
+    return pickle.dumps(generator.get_state())
 
 
 def set_state(generator: Any, before: bytes) -> None:

@@ -271,7 +271,7 @@ class Surroundings:
             if isinstance(content, types.ModuleType):
                 if (content is os and "environ" in _names(code) | {*_global_names(code)}) or "getenv" in _names(code):
                     self._guard(os.environ, "{x} == {y}", dict(os.environ), "os.environ")
-                elif _of_program(content) and not any(content is module for module in outer):
+                elif _own(content) and not any(content is module for module in outer):
                     yield from self._in_space(vars(content), sorted(_names(code)), code, [*outer, content])
             elif name in space and _own(content):
                 self._guard_place(space, "{x}[{key}]", name, content, name)
@@ -428,20 +428,14 @@ def _package(x: Any) -> str:
 
 
 def _own(x: Any) -> bool:
-    """Whether a class is of the program that is run, not of an installed library; true of what is no class."""
-    if not isinstance(x, type):
+    """Whether a class or module is of the program that is run, not of an installed library; true of anything else."""
+    if not isinstance(x, type | types.ModuleType):
         return True
-    return _package(x) not in ("builtins", _PACKAGE) and not _file(sys.modules.get(x.__module__)).startswith(_LIBRARIES)
-
-
-def _of_program(module: types.ModuleType) -> bool:
-    """Whether a module is of the program that is run."""
-    known = module.__name__ in sys.builtin_module_names or module.__name__.partition(".")[0] == _PACKAGE
-    return not known and not _file(module).startswith(_LIBRARIES)
-
-
-def _file(module: Any) -> str:
-    return getattr(module, "__file__", None) or ""
+    name = x.__name__ if isinstance(x, types.ModuleType) else x.__module__
+    module = x if isinstance(x, types.ModuleType) else sys.modules.get(name)
+    if name.partition(".")[0] in (*sys.builtin_module_names, _PACKAGE):
+        return False
+    return not (getattr(module, "__file__", None) or "").startswith(_LIBRARIES)
 
 
 def _foreign(x: Any) -> bool:

@@ -14,7 +14,7 @@ import random
 import sys
 import weakref
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, NamedTuple
@@ -36,11 +36,12 @@ from microgradnp.signatures import name_of
 from microgradnp.transforms.graph import is_tracked, operation
 from microgradnp.transforms.pullback import vjp as pullback_of
 
-SHAPES: set[Callable[..., Any]] = {np.shape, np.ndim, np.size, np.result_type, np.iscomplexobj, np.isrealobj}
-FILLS: set[Callable[..., Any]] = {np.zeros_like, np.ones_like, np.empty_like}
-"""Functions of an array's shape and dtype alone: their results are constants of the program."""
+FIXED: set[Callable[..., Any]] = {
+    np.shape, np.ndim, np.size, np.result_type, np.iscomplexobj, np.isrealobj, np.zeros_like, np.ones_like,
+    np.empty_like, np.array2string, np.array_repr, np.array_str,
+}  # fmt: skip
+"""Functions of an array's shape and dtype alone, whose results are constants of the program, and texts for people."""
 
-TEXTS: set[Callable[..., Any]] = {np.array2string, np.array_repr, np.array_str}
 BY_VALUE: set[Callable[..., Any]] = {np.argwhere, np.flatnonzero, np.nonzero, np.unique}
 VIEWS: set[Callable[..., Any]] = {np.reshape, np.transpose, np.broadcast_to, getitem, identity}
 """Functions that may return a view of their argument."""
@@ -106,14 +107,16 @@ class Recorder(Machine):
             self._failures.append((rule.name, error))
             raise
 
-    def check_failures(self) -> None:
-        """Raise if the step has caught an error of an operation: a replay would go the same way for ever."""
+    def check(self) -> None:
+        """Raise if the step has caught an error of an operation, or drawn from a generator directly."""
         if self._failures:
             name, error = self._failures[0]
             raise RecordingError(
                 f"the step goes on after an error in {name} ({type(error).__name__}: {error}): a replay would go the "
                 "same way for ever. Let what may fail stand outside the step, or compile what cannot."
             )
+        for key in self._generators:
+            self._check_draws(key)
 
     def ran(self, t: Tensor, rule: Rule, inputs: tuple[Any, ...], arrays: list[Any], options: dict[str, Any]) -> None:
         """An operation of the table, that gave ``t``."""
@@ -156,7 +159,7 @@ class Recorder(Machine):
             if t.is_leaf:
                 self._see_leaf(t)
         y = function(*arrays, **options)
-        if function in SHAPES or function in TEXTS or function in FILLS:
+        if function in FIXED:
             return y
         if function in BY_VALUE:
             raise RecordingError(
@@ -173,11 +176,14 @@ class Recorder(Machine):
             )
         return self._constant(function, arguments, values, y)
 
-    def _constant(self, function: Callable[..., Any], arguments: Any, options: Any, y: Any) -> Tensor:
+    def _constant(
+        self, function: Callable[..., Any], arguments: Any, options: Any, y: Any, pure: bool = True
+    ) -> Tensor:
         y = np.asarray(y)
         t = wrap(y if y.base is None else y.copy())
-        self._places[id(t)] = t
-        self._add(Operation(function, arguments, options, None), t._value)
+        if pure:
+            self._places[id(t)] = t
+        self._add(Operation(function, arguments, options, None, pure=pure), t._value)
         return t
 
     def draw(self, method: Callable[..., Any], args: tuple[Any, ...], options: dict[str, Any]) -> Any:
@@ -191,16 +197,9 @@ class Recorder(Machine):
         if id(generator) in self._generators:
             self._check_draws(id(generator))
         self.draws.setdefault(id(generator), (generator, state_of(generator)))
-        y = np.asarray(method(*args, **options))
+        y = method(*args, **options)
         self._generators[id(generator)] = generator, state_of(generator)
-        t = wrap(y if y.base is None else y.copy())
-        self._add(Operation(method, args, options, None, pure=False), t._value)
-        return t
-
-    def check_draws(self) -> None:
-        """Raise if a generator was drawn from behind the program's back."""
-        for key in self._generators:
-            self._check_draws(key)
+        return self._constant(method, args, options, y, pure=False)
 
     def _check_draws(self, key: int) -> None:
         generator, before = self._generators[key]
@@ -371,8 +370,7 @@ class Recorder(Machine):
 
     def let_go(self) -> None:
         """Hold no array any longer but as a Value: what nobody else holds is a constant."""
-        alive = {key: leaf for key, leaf in self.leaves.items() if leaf.tensor() is not None}
-        self.leaves = alive
+        self.leaves = {key: leaf for key, leaf in self.leaves.items() if leaf.tensor() is not None}
         self._places.clear()
         self._lifted.clear()
 
@@ -406,17 +404,12 @@ class Recorder(Machine):
         """Record, in place of one of the package's own operations, the NumPy calls that it is made of."""
         count, failures = len(self.operations), len(self._failures)
         tensors = [wrap(a) if isinstance(a, np.ndarray) else a for a in arrays]
-        try:
-            with state(recording=False):
-                y = getattr(rule.forward, "_implementation", rule.forward)(*tensors, **options)
-        except TypeError:  # written for arrays only: it stays one call
+        y: Any = None
+        with suppress(TypeError), state(recording=False):  # written for arrays only: it stays one call
+            y = getattr(rule.forward, "_implementation", rule.forward)(*tensors, **options)
+        v = self.value(y._value) if type(y) is Tensor and y.shape == t.shape and y.dtype == t.dtype else None
+        if v is None or v.kind != "result":
             del self.operations[count:], self._failures[failures:]
-            return False
-        if type(y) is not Tensor or y.shape != t.shape or y.dtype != t.dtype:
-            del self.operations[count:]
-            return False
-        v = self.value(y._value)
-        if v.kind != "result":
             return False
         self.known[id(t._value)] = v
         v.array = t._value

@@ -52,7 +52,7 @@ class Source:
     def compiled(self) -> Callable[..., Any]:
         """The function, whose lines a traceback gets by asking its module's loader."""
         text = str(self)
-        self.space |= {"__name__": "a program", "__loader__": types.SimpleNamespace(get_source=lambda name: text)}
+        self.space |= {"__name__": __name__, "__loader__": types.SimpleNamespace(get_source=lambda name: text)}
         exec(marshal.loads(_compiled(text)), self.space)
         function: Callable[..., Any] = self.space[self.name]
         return function

@@ -16,7 +16,7 @@ from microgradnp import tree
 from microgradnp.arrays import native, plain_array
 from microgradnp.compiler.generators import set_state
 from microgradnp.compiler.guards import Surroundings, affordable
-from microgradnp.compiler.ir import Guard, Operation, Trace, Value, assignment, owner
+from microgradnp.compiler.ir import Guard, Operation, Trace, Value, assignment, owner, values_in
 from microgradnp.compiler.optimise import mark_constants
 from microgradnp.compiler.record import Gradient, Recorder, RecordingError
 from microgradnp.engine.state import State, current, state
@@ -40,13 +40,12 @@ def record(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str
     before = [(path, id(x)) for path, x in tree.paths(lifted)]
     with state(machine=recorder):
         result = function(*lifted[0], **lifted[1])
-    recorder.check_failures()
+    recorder.check()
     if [(path, id(x)) for path, x in tree.paths(lifted)] != before:
         raise RecordingError(
             "the step changes a list or dict that it was given as an argument: in a replay nothing would become of it. "
             "Return what is new, and change the list or dict outside the step."
         )
-    recorder.check_draws()
     return Run(function, recorder, surroundings, structure, same, result, now)
 
 
@@ -107,9 +106,9 @@ class Run:
         """The result of the run itself, with its gradients in their places."""
         for t, gradient in self._gradients():
             if gradient.written:
-                left = self._left(gradient.now)
+                left = self._handed_out(gradient.now, _copied)
                 t.grad = left.data if isinstance(left, Tensor) else left
-        return tree.map(self._left, self.result)
+        return self._handed_out(self.result, _copied)
 
     def undo(self) -> None:
         """Put back what stood where the step has written, and the states of generators."""
@@ -120,10 +119,15 @@ class Run:
         for generator, state_before in self.recorder.draws.values():
             set_state(generator, state_before)
 
-    def _left(self, x: Any) -> Any:
-        if not isinstance(x, Tensor) or x in self.surroundings.tensors:
-            return x
-        return x._value if self.recorder.is_array(x) else wrap(x._value.copy())
+    def _handed_out(self, result: Any, computed: Callable[[Tensor], Any]) -> Any:
+        """A result as the step's caller gets it: what was there before comes back as it is."""
+
+        def found(x: Any) -> Any:
+            if not isinstance(x, Tensor) or x in self.surroundings.tensors:
+                return x
+            return x._value if self.recorder.is_array(x) else computed(x)
+
+        return tree.map(found, result)
 
     def _gradients(self) -> Iterator[tuple[Tensor, Gradient]]:
         """What the step did with the ``.grad`` of each leaf that is still there."""
@@ -175,22 +179,14 @@ class Run:
 
     def _results(self) -> tuple[Any, list[Value]]:
         """The step's result with Values for what it has computed, and these Values."""
-        returned: list[Value] = []
-
-        def found(x: Any) -> Any:
+        for x in tree.leaves(self.result):
             if isinstance(x, Iterator):
                 raise RecordingError(
                     f"a compiled step returned a {type(x).__name__}, which gives its items once, and a replay would "
                     "return it again: return a list. A function with 'yield' cannot be compiled; what it calls can."
                 )
-            if not isinstance(x, Tensor) or x in self.surroundings.tensors:  # what was there before comes back as it is
-                return x
-            if self.recorder.is_array(x):
-                return x._value
-            returned.append(self.recorder.value(x._value))
-            return returned[-1]
-
-        return tree.map(found, self.result), returned
+        result = self._handed_out(self.result, lambda x: self.recorder.value(x._value))
+        return result, values_in(result)
 
     def _bound_gradients(self) -> tuple[dict[Tensor, Value], dict[Tensor, Value], list[Tensor]]:
         """What becomes of each ``.grad``: a value (written into what stood there, if that was read), or None."""
@@ -244,6 +240,10 @@ class Run:
 def describe(t: Tensor) -> str:
     """A Tensor as messages name it."""
     return f"{t.name or 'a parameter'} of shape {t.shape}"
+
+
+def _copied(t: Tensor) -> Tensor:
+    return wrap(t._value.copy())
 
 
 def _name_of(function: Callable[..., Any]) -> str:
