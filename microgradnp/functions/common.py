@@ -18,9 +18,10 @@ from microgradnp.engine.tensor import Axis, Tensor, plain, tensors_in, wrap
 
 
 def lift(x: Any, dtype: Any = None) -> Any:
-    """Any operand as a Tensor, cast to a dtype where one is given."""
+    """Any operand as a Tensor, nested sequences of Tensors stacked; cast to a dtype where one is given."""
     if type(x) is not Tensor:
-        x = wrap(np.asarray(constant_array(x)))
+        joined = type(x) in (tuple, list) and holds_tensors(x)
+        x = np.stack([lift(part) for part in x]) if joined else wrap(np.asarray(constant_array(x)))
     return x if dtype is None else x.astype(dtype)
 
 

@@ -74,12 +74,6 @@ def nan_to_num(x, copy=True, nan=0.0, posinf=None, neginf=None):
     return y
 
 
-@implements(np.real, np.real_if_close)
-def real(val, tol=100):
-    """The Tensor itself: its data are real."""
-    return lift(val)
-
-
 @implements(np.copy)
 def copy(a, order="K", subok=False):
     """A new node of the same value."""

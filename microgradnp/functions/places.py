@@ -9,9 +9,9 @@ from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
 from microgradnp.engine.dispatch import implements
 from microgradnp.engine.rules import RULES, defvjp, primitive
 from microgradnp.engine.state import current
-from microgradnp.engine.table import scatter
+from microgradnp.engine.table import scatter, setitem
 from microgradnp.engine.tensor import Tensor, apply, constant, plain
-from microgradnp.functions.common import along, detached, fixed, in_line, lift, shape_of, with_length
+from microgradnp.functions.common import detached, fixed, in_line, lift, shape_of, with_length
 
 # mypy: allow-untyped-defs, allow-untyped-calls
 
@@ -117,8 +117,7 @@ def put(t: Any, index: Any, value: Any) -> Any:
     >>> mg.grad(lambda v: np.sum(mg.put(np.ones(3), [0, 2], v) ** 2))(np.array([2.0, 3.0]))
     array([4., 6.])
     """
-    t = lift(t)
-    return _replaced(t, constant(_slots, (), {"shape": t.shape, "index": fixed(index, "the index of put")}), value)
+    return setitem(lift(t), value, index=fixed(index, "the index of put"))
 
 
 def put_along_axis(arr: Any, indices: Any, values: Any, axis: int | None) -> Any:
@@ -136,31 +135,19 @@ def put_along_axis(arr: Any, indices: Any, values: Any, axis: int | None) -> Any
     arr = lift(arr)
     if axis is None:
         return np.reshape(put_along_axis(np.ravel(arr), indices, values, 0), arr.shape)
-    slots = constant(_slots_along_axis, (detached(indices),), {"shape": arr.shape, "axis": axis})
-    return _replaced(arr, slots, values)
+    places, shape = constant(_slots, (detached(indices),), {"shape": arr.shape, "axis": axis})
+    values = np.ravel(np.broadcast_to(lift(values).astype(arr.dtype), shape))
+    if not values.size:
+        return arr.copy()
+    return np.where(places >= 0, np.take(values, np.maximum(places, 0)), arr)
 
 
-def _slots(shape, index):
+def _slots(indices, shape, axis):
     """For each place of an array the number of the value put there, or -1; and the shape of the values."""
-    places = np.full(shape, -1)
-    values = places[index].shape
-    places[index] = np.arange(math.prod(values)).reshape(values)
-    return places, values
-
-
-def _slots_along_axis(indices, shape, axis):
     places = np.full(shape, -1)
     values = np.take_along_axis(places, indices, axis).shape
     np.put_along_axis(places, indices, np.arange(math.prod(values)).reshape(values), axis)
     return places, values
-
-
-def _replaced(t, slots, value):
-    places, shape = slots
-    value = np.ravel(np.broadcast_to(lift(value).astype(t.dtype), shape))
-    if not value.size:
-        return t.copy()
-    return np.where(places >= 0, np.take(value, np.maximum(places, 0)), t)
 
 
 @implements(np.bincount)
@@ -198,12 +185,6 @@ def compress(condition, a, axis=None):
     """The slices along an axis for which the condition holds."""
     places = np.flatnonzero(fixed(condition, "the condition of np.compress"))
     return np.take(lift(a), places, axis=axis)
-
-
-@implements(np.extract)
-def extract(condition, arr):
-    """The elements for which the condition holds."""
-    return np.take(np.ravel(lift(arr)), np.flatnonzero(fixed(condition, "the condition of np.extract")))
 
 
 @implements(np.delete)
@@ -326,20 +307,3 @@ def select(condlist, choicelist, default=0):
     for condition, choice in zip(condlist[::-1], choicelist[::-1], strict=True):
         y = np.where(condition, choice, y)
     return lift(y)
-
-
-@implements(np.trim_zeros)
-def trim_zeros(filt, trim="fb", axis=None):
-    """Without the zeros at the ends."""
-    filt = lift(filt)
-    if trim.lower() not in ("fb", "bf", "f", "b"):
-        raise ValueError(f"np.trim_zeros takes trim 'f', 'b' or 'fb'; got {trim!r}.")
-    marks = fixed(constant(np.not_equal, (filt, 0), {}), "the zeros of np.trim_zeros")
-    axes = range(filt.ndim) if axis is None else normalize_axis_tuple(axis, filt.ndim)
-    for i in axes:
-        hits = np.flatnonzero(marks.any(axis=tuple(j for j in range(filt.ndim) if j != i)))
-        n = filt.shape[i]
-        first = (hits[0] if hits.size else n) if "f" in trim.lower() else 0
-        last = (hits[-1] + 1 if hits.size else first) if "b" in trim.lower() else n
-        filt, marks = (t[along(i, slice(int(first), int(last)))] for t in (filt, marks))
-    return filt

@@ -18,16 +18,6 @@ def polymul(a1, a2):
     return np.convolve(a, b)[zeros:]
 
 
-@implements(np.polyint)
-def polyint(p, m=1, k=None):
-    """Coefficients of an integral."""
-    p = lift(p)
-    k = np.broadcast_to(np.atleast_1d(lift(0.0 if k is None else k))[:m], (m,))
-    for i in range(m):
-        p = np.concatenate((p / np.arange(len(p), 0, -1), k[i : i + 1]))
-    return p
-
-
 @implements(np.polydiv)
 def polydiv(u, v):
     """Quotient and remainder of polynomials, by long division."""

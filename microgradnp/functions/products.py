@@ -5,11 +5,13 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from numpy._core import einsumfunc
 
 from microgradnp.engine.dispatch import implements
 from microgradnp.engine.rules import RULES, defvjp
 from microgradnp.engine.tensor import apply
 from microgradnp.functions.common import lift
+from microgradnp.functions.texts import on_tensors
 from microgradnp.signatures import name_of
 
 # mypy: allow-untyped-defs, allow-untyped-calls
@@ -121,10 +123,20 @@ def _einsum_vjp(i: int, g: Any, xs: Sequence[Any], subscripts: str, optimize: An
 def einsum(*operands, optimize=False):
     """Sums of products by subscripts, in every form that NumPy takes."""
     subscripts, xs = _subscripts(operands)
-    terms, result = _spelled_out(subscripts, xs)
+    labels, result, xs = _parsed((subscripts, *xs))
+    if {*labels} - {*subscripts, *result}:
+        raise ValueError(
+            f"np.einsum: the subscripts {subscripts!r} leave '...' out of the result; sum those axes first."
+        )
+    terms = labels.split(",")
     for i, x in enumerate(xs):
+        if len(terms[i]) != x.ndim:
+            raise ValueError(f"np.einsum: the subscripts {terms[i]!r} do not fit an operand of shape {x.shape}.")
         xs[i], terms[i] = _shared_alone(x, terms[i], result + "".join(terms[:i] + terms[i + 1 :]))
     return apply(RULES[np.einsum], tuple(xs), {"subscripts": f"{','.join(terms)}->{result}", "optimize": optimize})
+
+
+_parsed = on_tensors(vars(einsumfunc)["_parse_einsum_input"])  # where letters stand in place of ellipses
 
 
 def _subscripts(operands):
@@ -145,28 +157,6 @@ def _letter(label):
     if not 0 <= (i := operator.index(label)) < len(_LETTERS):
         raise ValueError(f"np.einsum takes labels from 0 to {len(_LETTERS) - 1}; got {i}.")
     return _LETTERS[i]
-
-
-def _spelled_out(subscripts, xs):
-    """The labels of each operand and of the result, with letters in place of ellipses."""
-    inputs, arrow, result = subscripts.partition("->")
-    terms = inputs.split(",")
-    if len(terms) != len(xs):
-        raise ValueError(f"np.einsum: the subscripts {subscripts!r} describe {len(terms)} operands; got {len(xs)}.")
-    dots = [x.ndim - len(term) + 3 if "..." in term else 0 for x, term in zip(xs, terms, strict=True)]
-    for x, term, n in zip(xs, terms, dots, strict=True):
-        if n < 0 or ("..." not in term and len(term) != x.ndim):
-            raise ValueError(f"np.einsum: the subscripts {term!r} do not fit an operand of shape {x.shape}.")
-    unused = "".join(c for c in _LETTERS if c not in subscripts)[: max(dots)]
-    terms = [term.replace("...", unused[len(unused) - n :]) for term, n in zip(terms, dots, strict=True)]
-    if not arrow:
-        named = "".join(terms)
-        result = "..." + "".join(c for c in sorted(set(named)) if named.count(c) == 1 and c not in unused)
-    elif unused and "..." not in result:
-        raise ValueError(
-            f"np.einsum: the subscripts {subscripts!r} leave '...' out of the result; sum those axes first."
-        )
-    return terms, result.replace("...", unused)
 
 
 def _shared_alone(x, term, elsewhere):

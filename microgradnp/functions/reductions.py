@@ -13,7 +13,7 @@ from microgradnp.engine.dispatch import implements
 from microgradnp.engine.rules import RULES, defvjp
 from microgradnp.engine.table import spread
 from microgradnp.engine.tensor import Tensor, apply
-from microgradnp.functions.common import axes_of, in_line, lift, weakly, with_length
+from microgradnp.functions.common import axes_of, in_line, lift, weakly
 from microgradnp.signatures import name_of
 
 # mypy: allow-untyped-defs, allow-untyped-calls
@@ -45,27 +45,17 @@ def _running_product_vjp(g: Any, y: Any, x: Any, axis: int) -> Any:
 def product_of_others(x: Any, axis: tuple[int, ...] | None) -> Any:
     """For each element the product of all the others along ``axis``, exact where some are 0, for any order.
 
-    A prefix product times a suffix product, each by doubling: log2(n) multiplications and no division.
+    A prefix product times a suffix product, and no division.
     """
     axes = tuple(range(x.ndim)) if axis is None else axis
     kept = tuple(i for i in range(x.ndim) if i not in axes)
     order = kept + axes
     rows = np.transpose(x, order)
     flat = rows.reshape((*rows.shape[: len(kept)], math.prod(rows.shape[len(kept) :])))
-    before = _exclusive_product(flat)
-    after = _exclusive_product(flat[..., ::-1])[..., ::-1]
+    one = np.ones_like(flat[..., :1])
+    before = np.cumprod(np.concatenate((one, flat[..., :-1]), axis=-1), axis=-1)
+    after = np.cumprod(np.concatenate((one, flat[..., :0:-1]), axis=-1), axis=-1)[..., ::-1]
     return np.transpose((before * after).reshape(rows.shape), np.argsort(order))
-
-
-def _exclusive_product(x: Any) -> Any:
-    """Along the last axis: the product of all elements before each one."""
-    n = x.shape[-1]
-    p = np.concatenate((np.ones_like(x[..., :1]), x[..., :-1]), axis=-1)
-    step = 1
-    while step < n:
-        p = np.concatenate((p[..., :step], p[..., step:] * p[..., :-step]), axis=-1)
-        step *= 2
-    return p
 
 
 # -- Reductions --------------------------------------------------------------------------------------------------------
@@ -141,8 +131,8 @@ def count(a, axis, keepdims=False, where=True):
 # -- Running sums and products -----------------------------------------------------------------------------------------
 
 
-def _running(function: Any, ufunc: np.ufunc, name: str, first: float) -> None:
-    """Register a running sum or product under its three names; ``first`` is what it begins with where one asks."""
+def _running(function: Any, ufunc: np.ufunc) -> None:
+    """Register a running sum or product, and the ufunc's method."""
 
     @implements(function)
     def running(a, axis=None, dtype=None):
@@ -154,21 +144,6 @@ def _running(function: Any, ufunc: np.ufunc, name: str, first: float) -> None:
     def accumulate(array, axis=0, dtype=None):
         return running(array, axis, dtype)
 
-    def cumulative(x, /, *, axis=None, dtype=None, include_initial=False):
-        x = np.atleast_1d(lift(x))
-        if axis is None:
-            if x.ndim != 1:
-                raise ValueError(f"np.{name} of shape {x.shape} needs axis=: which axis to run along.")
-            axis = 0
-        y = running(x, axis, dtype)
-        if not include_initial:
-            return y
-        x, axis = in_line(x, axis)
-        return np.concatenate((np.full(with_length(x.shape, axis, 1), first, y.dtype), y), axis=axis)
 
-    if hasattr(np, name):
-        implements(getattr(np, name))(cumulative)
-
-
-_running(np.cumsum, np.add, "cumulative_sum", 0)
-_running(np.cumprod, np.multiply, "cumulative_prod", 1)
+_running(np.cumsum, np.add)
+_running(np.cumprod, np.multiply)

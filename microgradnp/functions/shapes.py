@@ -1,14 +1,12 @@
 """Shapes: NumPy's functions that reshape, join, split, repeat and create arrays, composed of a few rows."""
 
-from itertools import pairwise
-
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
 
 from microgradnp.engine.dispatch import implements
 from microgradnp.engine.rules import RULES
 from microgradnp.engine.tensor import apply, constant, plain, wrap
-from microgradnp.functions.common import along, fixed, holds_tensors, in_line, lift, shape_of
+from microgradnp.functions.common import along, fixed, in_line, lift, shape_of
 from microgradnp.tree import leaves
 
 # mypy: allow-untyped-defs, allow-untyped-calls
@@ -48,16 +46,13 @@ def transpose(a, axes=None):
     return apply(RULES[np.transpose], (a,), {"axes": axes})
 
 
-implements(np.matrix_transpose, np.linalg.matrix_transpose)(lambda x, /: np.swapaxes(x, -1, -2))
-
-
 @implements(np.swapaxes)
 def swapaxes(a, axis1, axis2):
     """Two axes exchanged."""
     order = list(range(a.ndim))
     i, j = normalize_axis_index(axis1, a.ndim), normalize_axis_index(axis2, a.ndim)
     order[i], order[j] = order[j], order[i]
-    return np.transpose(a, order)
+    return a if i == j else np.transpose(a, order)
 
 
 @implements(np.squeeze)
@@ -167,23 +162,6 @@ def block(arrays):
     return join(arrays, ndim - depth)
 
 
-@implements(np.array_split)
-def array_split(ary, indices_or_sections, axis=0):
-    """Cut into parts, as views of plain slices."""
-    ary = lift(ary)
-    axis = normalize_axis_index(axis, ary.ndim)
-    n = ary.shape[axis]
-    places = fixed(indices_or_sections, "the places at which np.array_split cuts")
-    if np.ndim(places):
-        cuts = [0, *map(int, places), n]
-    else:
-        if places <= 0:
-            raise ValueError(f"np.array_split into {places} parts: it takes at least 1.")
-        each, more = divmod(n, int(places))
-        cuts = np.cumsum([0] + [each + 1] * more + [each] * (int(places) - more)).tolist()
-    return [ary[along(axis, slice(a, b))] for a, b in pairwise(cuts)]
-
-
 @implements(np.roll)
 def roll(a, shift, axis=None):
     """Moved along axes, what leaves at one end entering at the other."""
@@ -233,11 +211,7 @@ def tile(A, reps):
 @implements(np.array, np.asarray, np.asanyarray, np.ascontiguousarray, np.asfortranarray, np.require)
 def array(object, dtype=None, *_, **options):
     """``np.array([t, u], like=t)``: nested sequences of Tensors stacked, at any depth."""
-    if isinstance(object, tuple | list) and holds_tensors(object):
-        t = np.stack([array(part) for part in object])
-    else:
-        t = lift(object)
-    t = t if dtype is None else t.astype(dtype)
+    t = lift(object, dtype)
     ndmin = options.get("ndmin", 0)
     return t if t.ndim >= ndmin else np.reshape(t, (1,) * (ndmin - t.ndim) + t.shape)
 

@@ -127,48 +127,42 @@ def corrcoef(x, y=None, rowvar=True, *, dtype=None):
 # -- Order statistics --------------------------------------------------------------------------------------------------
 
 
-@implements(np.quantile)
-def quantile(a, q, axis=None, *, method="linear", keepdims=False, overwrite_input=False):
-    """Quantiles, by every method of NumPy's: each lies between two neighbours in order."""
-    a = lift(a)
-    rows, lengths = _rows(a, axis)
-    n = rows.shape[-1]
-    q = _as_numpy_takes(fixed(q, "the q of np.quantile"), a.dtype)
-    ordered = np.sort(rows, axis=-1)
-    place = np.asarray(np.quantile(np.arange(n, dtype=np.float64), q, method=method))  # of n elements 0, 1, 2, ...
-    kind = np.quantile(np.ones(1, a.dtype), q, method=method).dtype
-    y = _between(ordered, np.broadcast_to(place.ravel(), (*rows.shape[:-1], place.size)), kind)
-    last = ordered[..., -1:]
-    return _arranged(np.where(np.isnan(last), last, y), place.shape, lengths, keepdims)
-
-
-def _rows(a, axis):
-    """The axes to reduce joined into a last one; and the lengths of all axes, 1 for those."""
+def _quantile(a, q, axis, keepdims, method, skip):
+    """Quantiles, each between two neighbours in order; without a method their mean; with ``skip`` of what is no NaN."""
+    if skip and method not in ("linear", None):
+        raise ValueError(
+            f"np.nanquantile of a Tensor does not take method={method!r}; take np.quantile(t[~np.isnan(t)], q, "
+            "method=...) of each row."
+        )
+    if not a.size and (skip or method is None):
+        return (np.nanmean if skip else np.mean)(a, axis=axis, keepdims=keepdims)  # NaN, with NumPy's own warning
     axes = axes_of(axis, a.ndim)
     axes = tuple(range(a.ndim)) if axes is None else axes
     kept = tuple(i for i in range(a.ndim) if i not in axes)
-    shape = (*(a.shape[i] for i in kept), math.prod(a.shape[i] for i in axes))
-    lengths = tuple(None if i in axes else n for i, n in enumerate(a.shape))
-    return np.reshape(np.transpose(a, kept + axes), shape), lengths
-
-
-def _between(ordered, place, kind):
-    """The value at a place between two elements of sorted rows, in the dtype in which NumPy computes it."""
-    last = max(ordered.shape[-1] - 1, 0)
+    lengths = tuple(a.shape[i] for i in kept)
+    rows = np.reshape(np.transpose(a, kept + axes), (*lengths, math.prod(a.shape[i] for i in axes)))
+    ordered = np.sort(rows, axis=-1)  # NaN comes last
+    if skip:
+        known = np.sum((~np.isnan(rows)).astype(np.intp), axis=-1, keepdims=True)
+        _warn_of_nothing(known == 0)
+        place = np.maximum(known - 1, 0) * np.ravel(q)
+    else:
+        place = np.quantile(np.arange(rows.shape[-1], dtype=np.float64), q, method=method or "linear")
+        place = np.broadcast_to(np.ravel(place), (*lengths, np.size(q)))
     low = np.floor(place)
-    part = (place - low).astype(kind)
+    part = place - low
     low = low.astype(np.intp)
     below = np.take_along_axis(ordered, low, axis=-1)
-    above = np.take_along_axis(ordered, np.minimum(low + (part > 0), last), axis=-1)  # it may be NaN, where not wanted
-    endless = np.isinf(below) & (above != -below)
-    return below + (np.where(endless, 0, above) - np.where(endless, 0, below)) * part
-
-
-def _arranged(y, shape, lengths, keepdims):
-    """The quantiles as first axes, as NumPy has them."""
-    kept = tuple(n for n in lengths if n is not None)
-    y = np.reshape(np.moveaxis(y, -1, 0), shape + kept)
-    return np.reshape(y, shape + tuple(1 if n is None else n for n in lengths)) if keepdims else y
+    above = np.take_along_axis(ordered, np.minimum(low + (part > 0), max(ordered.shape[-1] - 1, 0)), axis=-1)
+    if method is None:
+        y = (below + above) / 2
+    else:
+        part = part.astype(np.quantile(np.ones(1, a.dtype), q, method=method).dtype)  # in which NumPy computes
+        endless = np.isinf(below) & (above != -below)
+        y = below + (np.where(endless, 0, above) - np.where(endless, 0, below)) * part
+    y = y if skip else np.where(np.isnan(ordered[..., -1:]), ordered[..., -1:], y)
+    y = np.reshape(np.moveaxis(y, -1, 0), np.shape(q) + lengths)  # the quantiles as first axes, as NumPy has them
+    return np.expand_dims(y, tuple(np.ndim(q) + i for i in axes)) if keepdims else y
 
 
 _ROUNDS_Q = np.lib.NumpyVersion(np.__version__) < "2.4.0"
@@ -187,30 +181,27 @@ def _per_cent(q, dtype):
     return np.asarray(np.true_divide(q, dtype.type(100) if _ROUNDS_Q and dtype.kind == "f" else 100))
 
 
-@implements(np.percentile)
-def percentile(a, q, axis=None, *, method="linear", keepdims=False, overwrite_input=False):
-    """Quantiles at percentages."""
-    a = lift(a)
-    return quantile(a, _per_cent(q, a.dtype), axis, method=method, keepdims=keepdims)
+def _order_statistics(prefix, skip):
+    """Register quantiles, percentiles and the median; those that pass over NaN have a prefix."""
+
+    @implements(getattr(np, prefix + "quantile"))
+    def quantile(a, q, axis=None, *, method="linear", keepdims=False, overwrite_input=False):
+        a = lift(a)
+        q = _as_numpy_takes(fixed(q, f"the q of np.{prefix}quantile"), a.dtype)
+        return _quantile(a, q, axis, keepdims, method, skip)
+
+    @implements(getattr(np, prefix + "percentile"))
+    def percentile(a, q, axis=None, *, method="linear", keepdims=False, overwrite_input=False):
+        a = lift(a)
+        return _quantile(a, _per_cent(q, a.dtype), axis, keepdims, method, skip)
+
+    @implements(getattr(np, prefix + "median"))
+    def median(a, axis=None, *, overwrite_input=False, keepdims=False):
+        return _quantile(lift(a), 0.5, axis, keepdims, None, skip)
 
 
-@implements(np.median)
-def median(a, axis=None, *, overwrite_input=False, keepdims=False):
-    """The middle one in order, or the mean of the two."""
-    return _median(a, axis, keepdims, skip=False)
-
-
-def _median(a, axis, keepdims, skip):
-    a = lift(a)
-    if not a.size:
-        return (np.nanmean if skip else np.mean)(a, axis=axis, keepdims=keepdims)  # NaN, with NumPy's own warning
-    rows, lengths = _rows(a, axis)
-    ordered = np.sort(rows, axis=-1)  # NaN comes last
-    n = _count_known(rows) if skip else np.full((*rows.shape[:-1], 1), rows.shape[-1])
-    pair = np.concatenate((np.maximum(n - 1, 0) // 2, n // 2), axis=-1)
-    y = np.mean(np.take_along_axis(ordered, pair, axis=-1), axis=-1, keepdims=True)
-    last = ordered[..., -1:]
-    return _arranged(y if skip else np.where(np.isnan(last), last, y), (), lengths, keepdims)
+_order_statistics("", skip=False)
+_order_statistics("nan", skip=True)
 
 
 # -- Passing over NaN --------------------------------------------------------------------------------------------------
@@ -236,13 +227,6 @@ def _warn_of_nothing(nothing):
     """As NumPy does, where there is nothing but NaN."""
     if not current().machine.traces and np.any(nothing):
         warnings.warn("All-NaN slice encountered", RuntimeWarning, stacklevel=2)
-
-
-def _count_known(rows):
-    """How many of each row are not NaN."""
-    n = np.sum((~np.isnan(rows)).astype(np.intp), axis=-1, keepdims=True)
-    _warn_of_nothing(n == 0)
-    return n
 
 
 def _nan_extreme(function, plain_function, value):
@@ -292,35 +276,3 @@ def nanstd(a, axis=None, dtype=None, *, ddof=0, keepdims=False, where=True, mean
     """Standard deviation of what is not NaN; of constants the gradient is 0."""
     options = {"keepdims": keepdims, "where": where, "mean": mean, "correction": correction}
     return root(nanvar(a, axis, dtype, ddof=ddof, **options))
-
-
-@implements(np.nanquantile)
-def nanquantile(a, q, axis=None, *, method="linear", keepdims=False, overwrite_input=False):
-    """Quantiles of what is not NaN, by the linear method."""
-    if method != "linear":
-        raise ValueError(
-            f"np.nanquantile of a Tensor does not take method={method!r}; take np.quantile(t[~np.isnan(t)], q, "
-            "method=...) of each row."
-        )
-    a = lift(a)
-    q = _as_numpy_takes(fixed(q, "the q of np.nanquantile"), a.dtype)
-    if not a.size:
-        return np.nanmean(a, axis=axis, keepdims=keepdims)  # NaN, with NumPy's own warning
-    rows, lengths = _rows(a, axis)
-    kind = np.quantile(np.ones(1, a.dtype), q).dtype
-    ordered = np.sort(rows, axis=-1)  # NaN comes last
-    place = np.maximum(_count_known(rows) - 1, 0) * np.ravel(q)
-    return _arranged(_between(ordered, place, kind), np.shape(q), lengths, keepdims)
-
-
-@implements(np.nanpercentile)
-def nanpercentile(a, q, axis=None, *, method="linear", keepdims=False, overwrite_input=False):
-    """Quantiles at percentages of what is not NaN."""
-    a = lift(a)
-    return nanquantile(a, _per_cent(q, a.dtype), axis, method=method, keepdims=keepdims)
-
-
-@implements(np.nanmedian)
-def nanmedian(a, axis=None, *, overwrite_input=False, keepdims=False):
-    """Median of what is not NaN."""
-    return _median(a, axis, keepdims, skip=True)

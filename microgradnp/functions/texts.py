@@ -1,7 +1,7 @@
 """NumPy's own texts: functions that NumPy itself composes of its other functions serve Tensors as NumPy writes them.
 
 All that stands in the way is ``asarray``, by which these texts begin. So they run in a copy of their module in which it
-is `shapes.array`, which leaves a Tensor what it is; the functions that they call are NumPy's, and come back to the
+is `reading`, which leaves a Tensor what it is; the functions that they call are NumPy's, and come back to the
 tables. A function that writes into an array of its own making, or asks for a value, has no such text.
 """
 
@@ -11,9 +11,18 @@ from typing import Any
 import numpy as np
 
 from microgradnp.engine.dispatch import FUNCTIONS
+from microgradnp.engine.tensor import Tensor, plain
+from microgradnp.functions.common import holds_tensors
 from microgradnp.functions.shapes import array
 
-_READING = dict.fromkeys(("asarray", "asanyarray", "array"), array)
+
+def reading(x: Any, dtype: Any = None, **options: Any) -> Any:
+    """``numpy.asarray``, but for Tensors and sequences of them."""
+    y = array(x, dtype, **options)
+    return y if type(x) is Tensor or holds_tensors(x) else plain(y)
+
+
+_READING = dict.fromkeys(("asarray", "asanyarray", "array"), reading)
 _modules: dict[str, dict[str, Any]] = {}
 
 
@@ -37,15 +46,16 @@ def _within(names: dict[str, Any], function: FunctionType) -> FunctionType:
     return copy
 
 
-# fmt: off
-_TEXTS = (
-    np.append, np.apply_over_axes, np.atleast_1d, np.atleast_2d, np.atleast_3d, np.column_stack, np.diff, np.dsplit,
-    np.dstack, np.expand_dims, np.flip, np.fliplr, np.flipud, np.hsplit, np.hstack, np.moveaxis, np.piecewise, np.poly,
-    np.polyadd, np.polyder, np.polysub, np.polyval, np.resize, np.rollaxis, np.rot90, np.split, np.tensordot,
-    np.trapezoid, np.tril, np.triu, np.vsplit, np.vstack,
-    np.linalg.cross, np.linalg.diagonal, np.linalg.matmul, np.linalg.multi_dot, np.linalg.outer,
-    np.linalg.svdvals, np.linalg.tensordot, np.linalg.tensorinv, np.linalg.trace, np.linalg.vecdot,
-    *filter(None, [getattr(np, "unstack", None)]),
-)
-# fmt: on
-FUNCTIONS.update((f, on_tensors(f._implementation)) for f in _TEXTS)
+_TEXTS = """
+    append apply_over_axes array_split atleast_1d atleast_2d atleast_3d column_stack cumulative_prod cumulative_sum diff
+    dsplit dstack expand_dims extract flip fliplr flipud hsplit hstack matrix_transpose moveaxis piecewise poly polyadd
+    polyder polyint polysub polyval real real_if_close resize rollaxis rot90 split tensordot trapezoid tril trim_zeros
+    triu unstack vsplit vstack
+"""
+_TEXTS_OF_LINALG = """
+    cross diagonal matmul matrix_transpose multi_dot outer svdvals
+    tensordot tensorinv trace vecdot
+"""
+for _module, _names in ((np, _TEXTS), (np.linalg, _TEXTS_OF_LINALG)):
+    for _function in [getattr(_module, name) for name in _names.split() if hasattr(_module, name)]:
+        FUNCTIONS[_function] = on_tensors(_function._implementation)

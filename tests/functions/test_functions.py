@@ -110,7 +110,7 @@ def test_einsum_takes_what_numpy_takes(drawn: tuple[str, list[Any]]) -> None:
     try:
         expected = np.einsum(subscripts, *operands)
     except ValueError:
-        with pytest.raises(ValueError, match=r"einsum|einstein|operand|broadcast"):
+        with pytest.raises(ValueError, match=r"einsum|einstein|operand|broadcast|[Cc]haracter"):
             np.einsum(subscripts, *map(tensor, operands))
         return
     result = np.einsum(subscripts, *map(tensor, operands))
