@@ -70,9 +70,9 @@ def store(y: Any, value: Any) -> None:
     y[...] = value
 
 
-def stored(operation: Operation, y: Value, put: Callable[..., Any] = store) -> list[Call]:
+def stored(operation: Operation, y: Value) -> list[Call]:
     """Call the function as it is, and put its result into place."""
-    return [Call(operation.forward, operation.arguments, y, operation.options, put)]
+    return [Call(operation.forward, operation.arguments, y, operation.options, store)]
 
 
 # -- Element by element
@@ -116,8 +116,8 @@ def _clip(operation: Operation, y: Value) -> list[Call]:
     return [Call(np.maximum, (x, least), y, {"out": y}), Call(np.minimum, (y, most), y, {"out": y})]
 
 
-def _cast(operation: Operation, y: Value) -> list[Call]:
-    return [Call(np.copyto, (y, operation.arguments[0], "unsafe"), y)]
+def _copy(casting: str, operation: Operation, y: Value) -> list[Call]:
+    return [Call(np.copyto, (y, operation.arguments[-1], casting), y)]
 
 
 # -- Sums and products
@@ -186,11 +186,6 @@ def _cumsum(operation: Operation, y: Value) -> list[Call]:
 # -- Shape and place
 
 
-def _viewed(operation: Operation, y: Value) -> list[Call]:
-    fixed = operation.function is not getitem or is_basic(operation.options["index"])
-    return stored(operation, y, np.copyto if fixed else store)
-
-
 def _concatenate(operation: Operation, y: Value) -> list[Call]:
     axis = operation.options["axis"]
     calls, start = [], 0
@@ -209,10 +204,6 @@ def _scatter(operation: Operation, y: Value) -> list[Call]:
     return [Call(np.ndarray.fill, (y, 0), y), Call(put, (y, index, g), y)]
 
 
-def _assignment(operation: Operation, target: Value) -> list[Call]:
-    return [Call(np.copyto, (target, operation.arguments[1], "same_kind"), target)]
-
-
 # -- The records
 
 OTHER = Function(stored)
@@ -224,8 +215,8 @@ FUNCTIONS: dict[Callable[..., Any], Function] = {
 } | {
     np.where:        Function(_where, shares=(2,)),
     np.clip:         Function(_clip, shares=(0,)),
-    astype:          Function(_cast),
-    copied:          Function(_cast),
+    astype:          Function(partial(_copy, "unsafe")),
+    copied:          Function(partial(_copy, "unsafe")),
     np.sum:          Function(_sum),
     np.prod:         Function(partial(_reduced, np.multiply.reduce)),
     np.max:          Function(partial(_reduced, np.maximum.reduce)),
@@ -234,12 +225,12 @@ FUNCTIONS: dict[Callable[..., Any], Function] = {
     sum_of_squares:  Function(_sum_of_squares),
     np.matmul:       Function(_matmul),
     np.cumsum:       Function(_cumsum),
-    np.reshape:      Function(_viewed, is_view=True),
-    np.transpose:    Function(_viewed, is_view=True),
-    np.broadcast_to: Function(_viewed, is_view=True),
-    getitem:         Function(_viewed, is_view=True),
-    identity:        Function(_viewed, is_view=True),
+    np.reshape:      Function(stored, is_view=True),
+    np.transpose:    Function(stored, is_view=True),
+    np.broadcast_to: Function(stored, is_view=True),
+    getitem:         Function(stored, is_view=True),
+    identity:        Function(stored, is_view=True),
     np.concatenate:  Function(_concatenate),
     scatter:         Function(_scatter),
-    assignment:      Function(_assignment),
+    assignment:      Function(partial(_copy, "same_kind")),
 }  # fmt: skip

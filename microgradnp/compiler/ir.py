@@ -84,7 +84,7 @@ class Operation:
             if type(x) is Value:
                 found.append(x)
             elif type(x) in NESTED:
-                found += values_in(x)
+                found += [leaf for leaf in leaves(x) if type(leaf) is Value]
         self.reads = tuple(found)
         return self.reads
 
@@ -118,11 +118,6 @@ def sum_of_squares(x: Any, count: int | None) -> Any:
     """The function of an operation that squares and sums at once, or takes the mean of ``count`` squares."""
     total = np.sum(np.square(x))
     return total / count if count else total
-
-
-def values_in(nested: Any) -> list[Value]:
-    """The Values among nested arguments."""
-    return [x for x in leaves(nested) if type(x) is Value]
 
 
 # -- Calls

@@ -14,7 +14,7 @@ import numpy as np
 
 from microgradnp.arrays import Array
 from microgradnp.compiler.functions import known
-from microgradnp.compiler.ir import Operation, Trace, Value, View, owner, same_place, values_in
+from microgradnp.compiler.ir import Operation, Trace, Value, View, owner, same_place
 
 ALIGNMENT = 64  # bytes: a cache line
 
@@ -169,8 +169,8 @@ class Plan:
                 v = operation.arguments[position]
                 if type(v) is Value and (place := self._place_of(v)[0]) in dying:
                     there = [w for w in operation.reads if self._place_of(w)[0] is place]
-                    whole = _same_layout(v.array, result.array) and v.array.nbytes == place.array.nbytes
-                    if whole and _lies_like(v.array, operation, there):
+                    alike = (v.shape, v.dtype, v.array.strides) == (result.shape, result.dtype, _dense(result.array))
+                    if alike and v.array.nbytes == place.array.nbytes and _lies_like(v.array, operation, there):
                         return place
         return None
 
@@ -233,11 +233,9 @@ def view(v: Value, base: Array) -> Array:
 def formed(array: Array, form: Any) -> Array:
     """An array in the form of a `View`."""
     if form == "0d":
-        return array.reshape(()) if array.ndim else array
+        return array.reshape(())
     if form == "1d":
-        if array.ndim == 1:
-            return array
-        return array.reshape(-1) if array.flags.c_contiguous else array.T.reshape(-1)
+        return array.ravel("K")
     axis, start, stop = form
     part: Array = array[(slice(None),) * axis + (slice(start, stop),)]
     return part
@@ -248,11 +246,8 @@ def _lies_like(array: Array, operation: Operation, there: list[Value]) -> bool:
 
     Only an argument that lies just there itself, and that is not read again after a first line has been written.
     """
-    if not there:
-        return True
-    safe = known(operation).shares
-    late = [x for i, x in enumerate((*operation.arguments, operation.options)) if i not in safe]
-    return all(same_place(v.array, array) for v in there) and not any(v is x for v in there for x in values_in(late))
+    early = [operation.arguments[i] for i in known(operation).shares] if there else []
+    return all(same_place(v.array, array) and operation.reads.count(v) == early.count(v) for v in there)
 
 
 def _dense(array: Array) -> tuple[int, ...]:
@@ -264,9 +259,3 @@ def _dense(array: Array) -> tuple[int, ...]:
         strides[axis] = step
         step *= array.shape[axis]
     return tuple(strides)
-
-
-def _same_layout(a: Array, b: Array) -> bool:
-    if a.shape != b.shape or a.dtype != b.dtype:
-        return False
-    return a.strides == b.strides and (a.flags.c_contiguous or _dense(a) == a.strides)

@@ -30,16 +30,16 @@ class Source:
         self.name = name  # of the function
         self.lines: list[str] = []
         self.space: dict[str, Any] = {name: None, **space}
-        self._names: dict[int, str] = {}
+        self.names: dict[int, str] = {}  # of objects, by identity
 
     def __str__(self) -> str:
         return "\n".join([*self.lines, ""])
 
     def constant(self, x: Any, name: str = "") -> str:
         """The name of an object, which is given one at its first use."""
-        known = self._names.get(id(x))
+        known = self.names.get(id(x))
         if known is None:
-            known = self._names[id(x)] = self.named(name if name.isidentifier() else f"k{len(self._names)}", x)
+            known = self.names[id(x)] = self.named(name if name.isidentifier() else f"k{len(self.names)}", x)
         return known
 
     def named(self, name: str, x: Any) -> str:

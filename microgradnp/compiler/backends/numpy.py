@@ -48,7 +48,7 @@ class _Code:
 
     def function(self, f: Callable[..., Any]) -> str:
         """A function by a name of its own: looking it up in a module takes a tenth of a small call's time."""
-        return self.source.constant(f, name_of(f).replace(".", "_"))
+        return self.source.names.get(id(f)) or self.source.constant(f, name_of(f).replace(".", "_"))
 
     def operand(self, x: Any) -> str:
         """An operand as an expression."""
