@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
 
@@ -35,6 +35,11 @@ class Value:
     operation: Operation | None = field(default=None, repr=False)  # whose result it is
     base: Value | None = None  # what it is a view of
     same_as: Value | None = None  # what replaces it
+    form: ClassVar[None] = None  # its array is as it is: an operand is a value in a form, see View
+
+    @property
+    def value(self) -> Value:
+        return self
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -149,6 +154,11 @@ class View:
 
     value: Value
     form: Any
+
+    @property
+    def base(self) -> Value:
+        """What it is a view of, as a Value has it."""
+        return self.value
 
 
 @dataclass(slots=True, eq=False)

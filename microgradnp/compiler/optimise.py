@@ -17,7 +17,7 @@ import numpy as np
 
 from microgradnp import tree
 from microgradnp.compiler.functions import contiguous, known, summed_at_once
-from microgradnp.compiler.ir import Operation, Trace, Value, assignment, copied, owner, same_place, sum_of_squares
+from microgradnp.compiler.ir import Operation, Trace, Value, assignment, copied, owner, sum_of_squares
 
 
 def optimise(trace: Trace) -> Trace:
@@ -59,7 +59,7 @@ def fold(trace: Trace) -> Trace:
             if all(v.kind == "constant" for v in operation.reads):
                 y.kind, y.operation, y.base = "constant", None, None
                 continue
-            if viewed is not None and contiguous(viewed) and same_place(viewed.array, y.array):
+            if viewed is not None and contiguous(viewed) and _alike(viewed, y):
                 y.same_as = y.base
             else:
                 y.same_as = _given_back(operation, y, changing) or _computed_before(operation, y, seen, versions)

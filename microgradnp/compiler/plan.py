@@ -186,19 +186,18 @@ class Plan:
 
     def array(self, x: Value | View) -> Array:
         """The array of a value, or of a view of it, that is no input nor a view of one."""
-        key = (x.value, x.form) if isinstance(x, View) else x
-        found = self._arrays.get(key)
-        if found is None:
-            found = formed(self.array(x.value), x.form) if isinstance(x, View) else self._make(x)
-            self._arrays[key] = found
-        return found
+        key = x.value, x.form
+        if key not in self._arrays:
+            self._arrays[key] = self._make(x)
+        return self._arrays[key]
 
-    def _make(self, v: Value) -> Array:
-        if v.kind != "result":
+    def _make(self, x: Value | View) -> Array:
+        v = x.value
+        if x.form is None and v.kind != "result":
             return v.array
-        if v.base is not None:
-            base = self.array(v.base)
-            array = view(v, base)
+        if x.base is not None:
+            base = self.array(x.base)
+            array = view(x, base)
             assert not array.size or np.may_share_memory(array, base), "a copy would keep the first call's values"
             return array
         place, offset = self._place_of(v)
@@ -222,23 +221,21 @@ def _length(v: Value) -> int:
     return -(-v.array.nbytes // ALIGNMENT) * ALIGNMENT
 
 
-def view(v: Value, base: Array) -> Array:
-    """The view that the value is, of another array."""
-    operation = v.operation
-    assert operation is not None
-    array: Array = operation.forward(base, *operation.arguments[1:], **operation.options)
+def view(x: Value | View, base: Array) -> Array:
+    """The view of another array that an operand is: as its operation makes it, or in the form that it has."""
+    array: Array
+    if x.form == "0d":
+        array = base.reshape(())
+    elif x.form == "1d":
+        array = base.ravel("K")
+    elif x.form is not None:
+        axis, start, stop = x.form
+        array = base[(slice(None),) * axis + (slice(start, stop),)]
+    else:
+        operation = x.value.operation
+        assert operation is not None
+        array = operation.forward(base, *operation.arguments[1:], **operation.options)
     return array
-
-
-def formed(array: Array, form: Any) -> Array:
-    """An array in the form of a `View`."""
-    if form == "0d":
-        return array.reshape(())
-    if form == "1d":
-        return array.ravel("K")
-    axis, start, stop = form
-    part: Array = array[(slice(None),) * axis + (slice(start, stop),)]
-    return part
 
 
 def _lies_like(array: Array, operation: Operation, there: list[Value]) -> bool:

@@ -43,20 +43,20 @@ class _Memory:
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
         self.contents: dict[int, Any] = {}  # for each owner of memory: the number of the content of each byte
-        self.meanings: list[set[int]] = [set(), {BOUND}]  # for each number: the values (by identity) that it is
-        self.variables: dict[int, Variable] = {}
+        self.meanings: list[set[Any]] = [set(), {BOUND}]  # for each number: the values that it is
+        self.variables: set[Value] = set()  # that are set
 
     def make(self, call: Call, where: str) -> None:
         """What a call reads must be there; what it writes is there from then on."""
         read = [x for x in tree.leaves([call.operands, call.options]) if x is not call.out]
         for x in read:
-            if type(x) is Variable and id(x.value) not in self.variables:
+            if type(x) is Variable and x.value not in self.variables:
                 raise ProgramError(f"{where} reads the variable {x.value.name}, which is not set, or no longer holds.")
             if type(x) is Value or type(x) is View:
                 self.read(x, where)
                 self.check_overlap(call, x, where)
         if type(call.out) is Variable:
-            self.variables[id(call.out.value)] = call.out
+            self.variables.add(call.out.value)
             return
         numbers: set[int] = set()
         if call.idle:
@@ -68,7 +68,7 @@ class _Memory:
 
     def read(self, x: Value | View, where: str) -> None:
         """Raise if the bytes of ``x`` hold something else."""
-        v = x.value if isinstance(x, View) else x
+        v = x.value
         if v.root.kind in ("input", "constant"):
             return
         for number in np.unique(self.at(x)).tolist():
@@ -80,15 +80,13 @@ class _Memory:
 
     def write(self, x: Value | View, numbers: set[int]) -> None:
         """``x`` is there now, and all that the contents ``numbers``, of which it is a copy, stand for."""
-        v = x.value if isinstance(x, View) else x
+        v = x.value
         self.put(x, {_meaning(v.root)}.union(*(self.meanings[number] for number in numbers)))
         if v.kind == "bound":
             memory = owner(v.array)
-            for key, variable in list(self.variables.items()):
-                if variable.value.kind == "bound" and owner(variable.value.array) is memory:
-                    del self.variables[key]
+            self.variables -= {w for w in self.variables if w.kind == "bound" and owner(w.array) is memory}
 
-    def put(self, x: Value | View, meaning: set[int]) -> None:
+    def put(self, x: Value | View, meaning: set[Any]) -> None:
         """The bytes of ``x`` hold a new content, which is that of these values."""
         self.at(x)[...] = len(self.meanings)
         self.meanings.append(meaning)
@@ -107,13 +105,12 @@ class _Memory:
 
     def check_overlap(self, call: Call, x: Value | View, where: str) -> None:
         """Raise if a call writes over what it reads, but for one that reads each element before it writes it."""
-        v = x.value if isinstance(x, View) else x
-        if is_runtime(v) or type(call.out) is Variable or call.idle:
+        if is_runtime(x.value) or type(call.out) is Variable or call.idle:
             return
         a, y = self.plan.array(x), self.plan.array(call.out)
         if np.may_share_memory(a, y) and not (FUNCTIONS.get(call.function, OTHER).is_ufunc and same_place(a, y)):
-            raise ProgramError(f"{where} writes over {v.name}, which it reads.")
+            raise ProgramError(f"{where} writes over {x.value.name}, which it reads.")
 
 
-def _meaning(root: Value) -> int:
-    return BOUND if root.kind == "bound" else id(root)
+def _meaning(root: Value) -> Any:
+    return BOUND if root.kind == "bound" else root

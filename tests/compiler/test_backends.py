@@ -11,7 +11,7 @@ from microgradnp import check, tree
 from microgradnp.compiler import program
 from microgradnp.compiler.backends import Runnable
 from microgradnp.compiler.ir import Literal, Value, Variable, View
-from microgradnp.compiler.plan import formed, view
+from microgradnp.compiler.plan import view
 
 
 def build_one_by_one(calls, plan, trace):
@@ -20,9 +20,7 @@ def build_one_by_one(calls, plan, trace):
     variables = {}
 
     def array(x):
-        if isinstance(x, View):
-            return formed(array(x.value), x.form)
-        if x.root.kind != "input":
+        if x.value.root.kind != "input":
             return plan.array(x)
         return view(x, array(x.base)) if x.base is not None else inputs[id(x)]
 

@@ -11,7 +11,7 @@ from microgradnp.arrays import Array
 from microgradnp.compiler.backends import Runnable
 from microgradnp.compiler.ir import Call, Literal, Trace, Value, Variable, View
 from microgradnp.compiler.lower import is_runtime
-from microgradnp.compiler.plan import Plan, formed, view
+from microgradnp.compiler.plan import Plan, view
 from microgradnp.compiler.source import Source, nested, plain, written
 from microgradnp.signatures import name_of
 
@@ -54,8 +54,8 @@ class _Code:
         """An operand as an expression."""
         kind = type(x)
         if kind is Value or kind is View:
-            v = x if kind is Value else x.value
-            return self._input(x, v) if is_runtime(v) else self.source.constant(self.plan.array(x), v.name)
+            runtime = is_runtime(x.value)
+            return self._input(x) if runtime else self.source.constant(self.plan.array(x), x.value.name)
         if kind is Variable:
             return self._named((x.value, Variable), f"s_{x.value.name}")
         if kind is Literal:
@@ -72,13 +72,13 @@ class _Code:
             self._names[key] = self.source.named(name, None)
         return self._names[key]
 
-    def _input(self, x: Value | View, v: Value) -> str:
-        key = (v, x.form) if isinstance(x, View) else (v, None)
-        of = v if isinstance(x, View) else v.base
-        if key not in self._names and of is not None:
-            source = self.operand(of)  # which is bound before its view
-            self._views.append((self._named(key, v.name), x, source))
-        return self._named(key, v.name)
+    def _input(self, x: Value | View) -> str:
+        """The name of an input, or of a view of one, which is made when its base is bound."""
+        key = x.value, x.form
+        if key not in self._names and x.base is not None:
+            base = self._input(x.base)
+            self._views.append((self._named(key, x.value.name), x, base))
+        return self._named(key, x.value.name)
 
     def binding(self, inputs: list[str]) -> Callable[..., bool]:
         """What takes other input arrays, and makes the views of them anew."""
@@ -89,7 +89,7 @@ class _Code:
             copied = False  # a layout that needs a copy, which is taken anew at every call
             for name, x, source in views:
                 base = space[source]
-                array = space[name] = formed(base, x.form) if isinstance(x, View) else view(x, base)
+                array = space[name] = view(x, base)
                 copied |= bool(array.size and not np.may_share_memory(array, base))
             return copied
 
