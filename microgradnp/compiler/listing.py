@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 
 from microgradnp.compiler import ir
-from microgradnp.compiler.functions import store
 from microgradnp.compiler.ir import Call, Operation, Part, Site, Trace, Value, copied, owner, sum_of_squares
 from microgradnp.compiler.optimise import drop
 from microgradnp.compiler.plan import Plan
@@ -38,15 +37,14 @@ def source_of(site: Site | None) -> tuple[str, str]:
 
 def listing(trace: Trace, plan: Plan, calls: list[Call]) -> str:
     """The calls, one a line: what is called, the shape of what it gives, and the line of source that it comes from."""
-    names = _names(plan)
     rows = []
     for call in calls:
         operation = call.operation
         if operation is None or call.idle:
             continue
         y = operation.writes
-        function = partial(_function_text, operation)
-        rows.append((written(call, names, function), f"{y.shape} {y.dtype}", *source_of(operation.site)))
+        text = written(call, partial(nested, leaf=partial(_operand, plan)), partial(_function, operation))
+        rows.append((text, f"{y.shape} {y.dtype}", *source_of(operation.site)))
     inputs = ", ".join(f"{v.name} {v.shape} {v.dtype}" for v in trace.inputs)
     head = f"{trace.name}({inputs}): {len(rows)} calls, {plan.size / 1024:.1f} KiB for intermediate values"
     widths = [max((len(row[i]) for row in rows), default=0) for i in range(3)]
@@ -58,42 +56,34 @@ def listing(trace: Trace, plan: Plan, calls: list[Call]) -> str:
     return "\n".join([head, *body])
 
 
-def _names(plan: Plan) -> Callable[[Any], str]:
+def _operand(plan: Plan, x: Any) -> str:
     """How an operand is written: a result computed right in the array that it is assigned to goes by that name."""
-
-    def text(x: Any) -> str:
-        if isinstance(x, Value):
-            return plan.target(x).name
-        if isinstance(x, ir.Variable) or (isinstance(x, ir.View) and isinstance(x.form, str)):
-            return text(x.value)
-        if isinstance(x, ir.View):
-            axis, start, stop = x.form
-            return f"{text(x.value)}[{':, ' * axis}{start}:{stop}]"
-        return x.text if isinstance(x, ir.Literal) else plain(x)
-
-    return lambda x: nested(x, text)
+    if isinstance(x, ir.Literal):
+        return x.text
+    if not isinstance(x, Value | ir.View | ir.Variable):
+        return plain(x)
+    name = plan.target(x.value).name
+    if isinstance(x, ir.Variable) or not isinstance(x.form, tuple):
+        return name
+    axis, start, stop = x.form
+    return f"{name}[{':, ' * axis}{start}:{stop}]"
 
 
-def _function_text(operation: Operation, f: Callable[..., Any]) -> str:
-    if f is operation.forward:
-        return name_of(operation.function)
-    return f.__name__ if f is store else name_of(f)
+def _function(operation: Operation, f: Callable[..., Any]) -> str:
+    return name_of(operation.function if f is operation.forward else f)
 
 
 class Listing:
     """A trace as the source of a Python function of plain arrays: its ``text``, and the ``arguments`` that it takes."""
 
     def __init__(self, trace: Trace) -> None:
-        self.trace = trace
+        self.trace = trace = drop(replace(trace, gradients={}))
         self.arguments: dict[str, Any] = {}  # besides the step's own: bound arrays, generators, functions
         self._notes: dict[str, str] = {v.name: f"{v.dtype} array of shape {v.shape}" for v in trace.inputs}
         self._values = trace.values()
-        self._bound = [v for v in self._values if v.kind == "bound"]
-        self._operations = drop(replace(trace, gradients={})).operations
-        uses = Counter(id(v) for v in (*trace.returned, *(v for o in self._operations for v in o.reads)))
+        uses = Counter([*trace.returned, *(v for o in trace.operations for v in o.reads)])
         # A view that is used once is written where it is used.
-        views = [o for o in self._operations if o.result is not None and o.result.base is not None]
-        self._inline = {id(o.result): o for o in views if uses[id(o.result)] == 1}
+        self._inline = {v for v in self._values if v.base is not None and uses[v] == 1}
         body = [*self._given(), *self._body()]
         self.text = "\n".join(
             [
@@ -114,14 +104,10 @@ class Listing:
 
     def _given(self) -> Iterator[str]:
         """Arguments for bound arrays, and lines that take them out of the vectors that they are parts of."""
-        used = {id(v) for o in self._operations for v in (*o.reads, *o.arguments[:1])} | set(
-            map(id, self.trace.returned)
-        )
-        for v in self._bound:
-            if id(v) not in used:
-                continue
+        bound = [v for v in self._values if v.kind == "bound"]
+        for v in bound:
             array = v.array
-            vectors = [w for w in self._bound if w.array.ndim == 1 and _inside(array, w.array)]
+            vectors = [w for w in bound if w.array.ndim == 1 and _inside(array, w.array)]
             whole = max(vectors, key=lambda w: w.array.size, default=v)
             if whole is v or not array.flags.c_contiguous:
                 self._argument(v.name, array, f"{v.dtype} array of shape {v.shape}")
@@ -143,8 +129,8 @@ class Listing:
     def _body(self) -> Iterator[str]:
         site: Any = None
         errors: Any = ()
-        for operation in self._operations:
-            if operation.result is not None and id(operation.result) in self._inline:
+        for operation in self.trace.operations:
+            if operation.result in self._inline:
                 continue
             if operation.site is not None and operation.site != site:
                 site = operation.site
@@ -210,7 +196,7 @@ class Listing:
                 return self._argument(x.name, x.array, f"the constant array of shape {x.shape}")
             return f"np.array({nested(x.array.tolist(), self._leaf)}, np.{x.dtype})"
         if isinstance(x, Value):
-            return self._expression(self._inline[id(x)]) if id(x) in self._inline else x.name
+            return self._expression(x.operation) if x.operation is not None and x in self._inline else x.name
         if isinstance(x, float) and not np.isfinite(x):
             return f"(-np.{-x})" if x < 0 else f"np.{x}"
         if isinstance(x, np.dtype) or (isinstance(x, type) and issubclass(x, np.generic)):
