@@ -89,7 +89,7 @@ class Operation:
             if type(x) is Value:
                 found.append(x)
             elif type(x) in NESTED:
-                found += [leaf for leaf in leaves(x) if type(leaf) is Value]
+                found += values_in(x)
         self.reads = tuple(found)
         return self.reads
 
@@ -123,6 +123,11 @@ def sum_of_squares(x: Any, count: int | None) -> Any:
     """The function of an operation that squares and sums at once, or takes the mean of ``count`` squares."""
     total = np.sum(np.square(x))
     return total / count if count else total
+
+
+def values_in(nested: Any) -> list[Value]:
+    """The Values among nested arguments or results."""
+    return [x for x in leaves(nested) if type(x) is Value]
 
 
 # -- Calls
@@ -205,7 +210,6 @@ class Trace:
     starts: dict[Tensor, Value]  # what stood in .grad, and may have to be written into
     cleared: list[Tensor]  # leaves whose .grad becomes None
     result: Any  # the step's result, with Values for Tensors
-    returned: list[Value]
     structure: tuple[Any, Any]  # the arguments, with Values for arrays
     same: tuple[int, ...]  # for each input the first that was given as the same array
     guards: list[Guard]
@@ -213,6 +217,11 @@ class Trace:
     lock: Any
     growing: list[list[Any]]  # lists of numbers: when one has grown, an audit is due
     audit: Any = None  # compares the program with the step, when a replay's turn comes
+
+    @property
+    def returned(self) -> list[Value]:
+        """The values in its result."""
+        return values_in(self.result)
 
     def values(self) -> list[Value]:
         """All values, in the order of their first use."""

@@ -17,7 +17,7 @@ import numpy as np
 
 from microgradnp import tree
 from microgradnp.compiler.functions import contiguous, known, summed_at_once
-from microgradnp.compiler.ir import Operation, Trace, Value, assignment, copied, owner, sum_of_squares
+from microgradnp.compiler.ir import Operation, Trace, Value, assignment, copied, owner, sum_of_squares, values_in
 
 
 def optimise(trace: Trace) -> Trace:
@@ -170,7 +170,8 @@ def settle(trace: Trace) -> Trace:
     operations = list(trace.operations)
     claimed: set[int] = set()  # roots in whose memory a gradient lies
     values = {t: replaced(v) for t, v in trace.gradients.items()}
-    returned = [replaced(v) for v in trace.returned]
+    result = tree.map(replaced, trace.result)
+    returned = values_in(result)
     shown = {id(owner(v.root.array)) for v in (*values.values(), *returned)}
 
     def copy(v: Value) -> Value:
@@ -192,10 +193,9 @@ def settle(trace: Trace) -> Trace:
             gradients[t] = v
         else:
             gradients[t] = copy(v)
-    own = {id(v): copy(v) for v in returned if v.root.kind == "input"}
-    returned = [own.get(id(v), v) for v in returned]
-    result = tree.map(lambda x: own.get(id(replaced(x)), replaced(x)), trace.result)
-    return replace(trace, operations=operations, gradients=gradients, returned=returned, result=result)
+    own = {v: copy(v) for v in returned if v.root.kind == "input"}
+    result = tree.map(lambda x: own.get(x, x) if type(x) is Value else x, result)
+    return replace(trace, operations=operations, gradients=gradients, result=result)
 
 
 # -- What nothing needs

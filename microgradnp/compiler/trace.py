@@ -16,7 +16,7 @@ from microgradnp import tree
 from microgradnp.arrays import native, plain_array
 from microgradnp.compiler.generators import set_state
 from microgradnp.compiler.guards import Surroundings, affordable
-from microgradnp.compiler.ir import Guard, Operation, Trace, Value, assignment, owner, values_in
+from microgradnp.compiler.ir import Guard, Operation, Trace, Value, assignment, owner
 from microgradnp.compiler.optimise import mark_constants
 from microgradnp.compiler.record import Gradient, Recorder, RecordingError
 from microgradnp.engine.state import State, current, state
@@ -140,7 +140,7 @@ class Run:
 
     def trace(self, guards: list[Guard], lock: Any) -> Trace:
         """All that a program is made of."""
-        result, returned = self._results()
+        result = self._results()
         gradients, starts, cleared = self._bound_gradients()
         self._mark_constants()
         self._name(gradients)
@@ -153,7 +153,6 @@ class Run:
             starts=starts,
             cleared=cleared,
             result=result,
-            returned=returned,
             structure=self.structure,
             same=self.same,
             guards=guards,
@@ -177,16 +176,15 @@ class Run:
         found += [*self.surroundings.guards, *self.surroundings.contents(used)]
         return affordable(found, len(self.recorder.operations))
 
-    def _results(self) -> tuple[Any, list[Value]]:
-        """The step's result with Values for what it has computed, and these Values."""
+    def _results(self) -> Any:
+        """The step's result with Values for what it has computed."""
         for x in tree.leaves(self.result):
             if isinstance(x, Iterator):
                 raise RecordingError(
                     f"a compiled step returned a {type(x).__name__}, which gives its items once, and a replay would "
                     "return it again: return a list. A function with 'yield' cannot be compiled; what it calls can."
                 )
-        result = self._handed_out(self.result, lambda x: self.recorder.value(x._value))
-        return result, values_in(result)
+        return self._handed_out(self.result, lambda x: self.recorder.value(x._value))
 
     def _bound_gradients(self) -> tuple[dict[Tensor, Value], dict[Tensor, Value], list[Tensor]]:
         """What becomes of each ``.grad``: a value (written into what stood there, if that was read), or None."""
