@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from itertools import permutations
 
 import numpy as np
 
@@ -50,23 +51,21 @@ def _is_whole(number: float) -> bool:
     return abs(number) < 1000.5 and round(number) != 0 and math.isclose(number, round(number), rel_tol=1e-6)
 
 
-def times(factor: float, sizes: dict[int, str]) -> tuple[str, str]:
-    """A factor in words, and what it says of the mistake; empty texts if it is no simple one."""
-    sign = "minus " if factor < 0 else ""
+def times(factor: float, sizes: Sequence[tuple[int, str]]) -> tuple[str, str]:
+    """A factor in words, and what it says of the mistake, all that it may be; empty texts if it is no simple one.
+
+    ``sizes`` are numbers that a factor may stand for, each with words that begin with its letter.
+    """
     size = abs(factor)
-    for n, what in sizes.items():
-        if math.isclose(size, n, rel_tol=1e-6):
-            return f"{sign}{n} times", f"1/{what[0]} is missing, {what}"
-        if math.isclose(size * n, 1, rel_tol=1e-6):
-            mean = " (a mean over the classes)" if what[0] == "K" else ""
-            return f"{sign}1/{n} of", f"there is a 1/{what[0]} too many{mean}, {what}"
-    for n, what in sizes.items():
-        for m, other in sizes.items():
-            if n != m and math.isclose(size * m, n, rel_tol=1e-6):
-                return f"{sign}{n}/{m} of", f"it is divided by {m} instead of {n}, {other}, and {what}"
-    if math.isclose(size, 0.5, rel_tol=1e-6):
-        return f"{sign}half", "a factor 2 is missing"
-    if math.isclose(size, 2, rel_tol=1e-6):
-        return f"{sign}twice", "there is a factor 2 too many"
+    known = [(0.5, "half", "a factor 2 is missing"), (2.0, "twice", "there is a factor 2 too many")]
+    for n, what in sizes:
+        mean = " (a mean over the classes)" if what[0] == "K" else ""
+        known.append((n, f"{n} times", f"1/{what[0]} is missing, {what}"))
+        known.append((1 / n, f"1/{n} of", f"there is a 1/{what[0]} too many{mean}, {what}"))
+    for (n, what), (m, other) in permutations(sizes, 2):
+        known.append((n / m, f"{n}/{m} of", f"it is divided by {m} instead of {n}, {other}, and {what}"))
+    fitting = [(amount, why) for value, amount, why in known if math.isclose(size, value, rel_tol=1e-6)]
+    if fitting:
+        return ("minus " if factor < 0 else "") + fitting[0][0], ", or ".join(why for _, why in fitting)
     simple = fraction(factor)
     return (f"{simple} times", "everywhere") if simple else ("", "")

@@ -243,8 +243,7 @@ def _explain(leaf: Leaf, k: int, points: list[Point], further: list[Point], near
     (kind, text), *words = (_words(candidate, factor, bad.sizes) for candidate, factor in plain or scaled)
     # Another text of the same kind says the same again, unless it names other data.
     shifted = "it computes with"
-    others = [t for other, t in words if other != kind or (shifted in t and shifted in text)]
-    rivals = [t for other, t in words if other != kind]
+    rivals = [t for other, t in words if other != kind or (shifted in t and shifted in text and t != text)]
     evidence = f"this explains {'all ' if numbers > 1 else ''}{numbers} numbers at {len(points)} points"
     evidence += ", but it is not the only mistake that does" if rivals else ", and no other known mistake does"
     candidate, factor = (plain or scaled)[0]
@@ -252,7 +251,7 @@ def _explain(leaf: Leaf, k: int, points: list[Point], further: list[Point], near
     several = numbers > 1 and (moving or bad.hand[k].size > 1 or not bad.hand[k].any())
     proven = bool(plain) and not rivals and not candidate.fitted and several
     sure = "certain" if proven else "likely"
-    return Finding(leaf.name, kind, text, sure, evidence, example, list(dict.fromkeys(others))[:3])
+    return Finding(leaf.name, kind, text, sure, evidence, example, list(dict.fromkeys(rivals))[:3])
 
 
 def _fit(candidate: Candidate, k: int, points: list[Point], near: _Near) -> float | None:
@@ -292,7 +291,7 @@ def _made(candidate: Candidate, p: Point, k: int) -> Array | None:
     return np.asarray(made) if usable else None
 
 
-def _words(candidate: Candidate, factor: float, sizes: dict[int, str]) -> tuple[str, str]:
+def _words(candidate: Candidate, factor: float, sizes: Sequence[tuple[int, str]]) -> tuple[str, str]:
     """What to say of a mistake and the factor beside it."""
     if candidate.kind != "right":
         beside = f"; and a factor of {fraction(factor) or f'{factor:.6g}'} beside it" if factor != 1.0 else ""

@@ -53,13 +53,14 @@ class Point:
         return data_names(self.problem)
 
     @cached_property
-    def sizes(self) -> dict[int, str]:
-        """What a factor may be that stands for a number of something."""
-        rows = [len(self.graph.terms.points), *map(len, self.data.values())]
-        sizes = dict.fromkeys(rows, "N = {} being the number of data points")
+    def sizes(self) -> list[tuple[int, str]]:
+        """What a factor may be that stands for a number of something: the number, and the words for it."""
+        rows = dict.fromkeys((len(self.graph.terms.points), *map(len, self.data.values())))
+        sizes = [(n, f"N = {n} being the number of data points") for n in rows]
         if self.scores is not None:
-            sizes.setdefault(self.scores[1].z.shape[-1], "K = {} being the number of classes")
-        return {n: what.format(n) for n, what in sizes.items() if n > 2}
+            n = self.scores[1].z.shape[-1]
+            sizes.append((n, f"K = {n} being the number of classes"))
+        return [(n, what) for n, what in sizes if n > 2]
 
 
 Make = Callable[..., Any]
