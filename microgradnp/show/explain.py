@@ -128,12 +128,13 @@ class Derivation:
 
     # -- Step by step
 
-    def _equation(self, step: Step) -> tuple[Expression, Expression]:
-        """The step as an equation in the symbols of its inputs."""
+    def _equation(self, step: Step) -> tuple[Expression, Expression, Sequence[Any]]:
+        """The step as an equation in the symbols of its inputs, and its derivative by each of them."""
         if step.meaning is None:
-            return self.reading.symbol(step.node), Symbol(self._call(step))
+            rule = Symbol(f"the rule of {step.operation.name}")
+            return self.reading.symbol(step.node), Symbol(self._call(step)), [rule] * len(step.inputs)
         entries = self.reading.entries(step, self.reading.symbol)
-        return self.reading.symbol(step.node, entries.out), entries.value
+        return self.reading.symbol(step.node, entries.out), entries.value, entries.partials
 
     def _call(self, step: Step) -> str:
         """A step that has no formula here, as the call that it was."""
@@ -147,10 +148,7 @@ class Derivation:
 
     def _derivatives(self, step: Step, flow: Flow) -> list[Derivative]:
         """For each tracked input: the local derivative in the symbols of the step's own inputs, and the numbers."""
-        if step.meaning is None:
-            partials: Sequence[Any] = [Symbol(f"the rule of {step.operation.name}")] * len(step.inputs)
-        else:
-            partials = self.reading.entries(step, self.reading.symbol).partials
+        _, _, partials = self._equation(step)
         found = []
         for x, (operation, i), partial in zip(step.inputs, step.entrances, partials, strict=True):
             if is_tracked(x):
@@ -257,7 +255,7 @@ class Derivation:
         dollar = (lambda text: f"${text}$") if writer.tex else (lambda text: text)
         for step in self.steps:
             node = step.node
-            value = [dollar(writer.equation(*self._equation(step))), _shape(node), _range(node)]
+            value = [dollar(writer.equation(*self._equation(step)[:2])), _shape(node), _range(node)]
             flowing_in = _entry(*self.gradients[step])
             for d in self.derivatives[step]:
                 difference = f"{d.difference:.6g}" + ("" if d.agrees else "  ✗")

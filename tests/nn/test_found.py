@@ -120,6 +120,14 @@ def test_what_is_not_looked_into_is_told_with_its_place(way):
         train(model, named, compile=False)
 
 
+def test_a_variable_that_is_not_there_yet_is_passed_over():
+    layer = nn.Linear(1, 6, rng=0)
+    model = Model(lambda: (layer, later), lambda h: layer)
+    with pytest.warns(RuntimeWarning, match="not among the parameters"):
+        model.parameters()
+    later = None
+
+
 def test_what_is_frozen_or_found_besides_is_not_told():
     layer = nn.Linear(1, 6, rng=0)
     model = Model(Block(layer), inner)
@@ -228,6 +236,7 @@ def test_what_a_layer_keeps_of_its_own_computation_is_no_weight():
     model(X)
     model.parameters()
     train(model, compile=False)
+    model.parameters()  # now backward() has freed what it was computed from
 
 
 # -- In place of ... ---------------------------------------------------------------------------------------------------
