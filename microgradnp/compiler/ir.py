@@ -19,7 +19,7 @@ from microgradnp.engine.rules import Rule
 from microgradnp.engine.state import State
 from microgradnp.engine.tensor import Tensor
 from microgradnp.signatures import name_of
-from microgradnp.tree import NESTED, leaves
+from microgradnp.tree import leaves
 
 Site: TypeAlias = tuple[str, int, bool]
 """A file, a line, and whether the operation is that line's derivative."""
@@ -69,7 +69,7 @@ class Operation:
     site: Site | None = None
     errstate: tuple[tuple[str, Any], ...] = ()
     rule: Rule | None = None
-    reads: tuple[Value, ...] = ()  # the values that it reads; set when nothing is replaced any more
+    reads: tuple[Value, ...] = ()  # the values that it reads: `optimise` notes them
     pure: bool = True  # not a draw, nor a write: it may be shared, folded and dropped
 
     @property
@@ -81,17 +81,6 @@ class Operation:
     def writes(self) -> Value:
         """The value that it writes: its result, or what it assigns to."""
         return self.arguments[0] if self.result is None else self.result
-
-    def find_reads(self) -> tuple[Value, ...]:
-        """Note and return the values that it reads."""
-        found: list[Value] = []
-        for x in (*(self.arguments if self.result is not None else self.arguments[1:]), *self.options.values()):
-            if type(x) is Value:
-                found.append(x)
-            elif type(x) in NESTED:
-                found += values_in(x)
-        self.reads = tuple(found)
-        return self.reads
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,8 +214,11 @@ class Trace:
 
     def values(self) -> list[Value]:
         """All values, in the order of their first use."""
-        used = [v for operation in self.operations for v in (*operation.reads, operation.writes)]
-        return list(dict.fromkeys([*self.inputs, *used, *self.kept()]))
+        found = dict.fromkeys(self.inputs)
+        for operation in self.operations:
+            found |= dict.fromkeys(operation.reads)
+            found[operation.writes] = None
+        return list(found | dict.fromkeys(self.kept()))
 
     def kept(self) -> list[Value]:
         """The values that a replay leaves behind: results and gradients."""

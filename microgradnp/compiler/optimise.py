@@ -55,7 +55,8 @@ def fold(trace: Trace) -> Trace:
             versions[id(owner(operation.writes.array))] += 1
         elif operation.pure:
             y.base = replaced(viewed)
-            _fuse(operation, y, versions)
+            if operation.function in (np.sum, np.mean):
+                _fuse(operation, y, versions)
             if all(v.kind == "constant" for v in operation.reads):
                 y.kind, y.operation, y.base = "constant", None, None
                 continue
@@ -86,29 +87,31 @@ def replaced(x: Any) -> Any:
 
 
 def _look_again(operation: Operation) -> None:
-    """Take what arguments were found to be the same as."""
-    if any(v.same_as is not None for v in operation.find_reads()):
+    """Take what arguments were found to be the same as, and note which values are read."""
+    arguments = operation.arguments[operation.result is None :]  # what an assignment writes to is not read
+    reads: list[Value] = []
+    for x in (*arguments, *operation.options.values()):
+        if type(x) is Value:
+            reads.append(x)
+        elif type(x) in tree.NESTED:
+            reads += values_in(x)
+    if any(v.same_as for v in reads):
         operation.arguments = tree.map(replaced, operation.arguments)
         operation.options = tree.map(replaced, operation.options)
-        operation.find_reads()
+        reads = [replaced(v) for v in reads]
+    operation.reads = tuple(reads)
 
 
 def _fuse(operation: Operation, y: Value, versions: Counter[int]) -> None:
     """Make a sum or mean of squares one operation: a scalar product, with no array for the squares."""
-    f, x = operation.function, operation.arguments[0] if operation.arguments else None
-    if (
-        f not in (np.sum, np.mean)
-        or type(x) is not Value
-        or x.operation is None
-        or x.operation.function is not np.square
-    ):
-        return
-    z = x.operation.arguments[0]
-    written = versions and z.root.kind == "bound"  # perhaps since it was squared
-    if y.array.size == 1 and summed_at_once(z) and z.dtype == y.dtype and not written:
-        operation.function, operation.arguments, operation.rule = sum_of_squares, (z,), None
-        operation.options = {"count": z.array.size if f is np.mean else None}
-        operation.find_reads()
+    squares = operation.arguments[0].operation
+    if squares is not None and squares.function is np.square and y.array.size == 1:
+        z = squares.arguments[0]
+        written = versions and z.root.kind == "bound"  # perhaps since it was squared
+        if summed_at_once(z) and z.dtype == y.dtype and not written:
+            operation.options = {"count": z.array.size if operation.function is np.mean else None}
+            operation.function, operation.rule = sum_of_squares, None
+            operation.arguments = operation.reads = (z,)
 
 
 def _given_back(operation: Operation, y: Value, changing: set[int]) -> Value | None:

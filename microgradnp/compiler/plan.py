@@ -155,7 +155,7 @@ class Plan:
             if operation.result is not None:
                 place = self._place_of(operation.result)[0]
                 if place.kind == "result" and place not in self.start:
-                    taken = self._replace_argument(operation, place, dying[i])
+                    taken = self._replace_argument(operation, place, dying[i]) if dying[i] else None
                     self.start[place] = space.take(_length(place)) if taken is None else self.start[taken]
             for root in dying[i]:
                 if root is not taken and root.array.size:
