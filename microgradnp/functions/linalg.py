@@ -20,7 +20,7 @@ from microgradnp.engine.rules import RULES, defvjp, primitive
 from microgradnp.engine.tensor import apply, constant
 from microgradnp.functions.common import detached, fixed, lift
 from microgradnp.functions.reductions import product_of_others
-from microgradnp.functions.special import over_gaps, root
+from microgradnp.functions.special import over, root
 
 # mypy: allow-untyped-defs, allow-untyped-calls
 
@@ -80,15 +80,22 @@ def _symmetric(s: Any) -> Any:
     return 0.5 * (s + s.mT)
 
 
-def _reciprocal(x: Any) -> Any:
-    """1 / x, and 0 at 0: what degenerate values leave undetermined gets no gradient."""
-    zero = x == 0
-    return np.where(zero, 0, 1 / np.where(zero, 1, x))
+def _small(x: Any) -> Any:
+    """What values differ by, along the last axis, that are equal but for rounding."""
+    return 8 * x.shape[-1] * np.finfo(x.dtype).eps * np.max(np.absolute(x), axis=-1, keepdims=True, initial=0)
+
+
+def _over_gaps(m: Any, w: Any) -> Any:
+    """m[i, j] / (w[j] - w[i]), and 0 on the diagonal."""
+    gaps = w[..., None, :] - w[..., :, None]
+    gaps = np.where(np.absolute(gaps) <= _small(w)[..., None], 0, gaps)
+    diagonal = np.eye(w.shape[-1], dtype=np.bool)
+    return over(np.where(diagonal, 0, m), np.where(diagonal, 1, gaps))
 
 
 def _eigh_vjp(g: Any, y: Any) -> Any:
     w, v = y[..., 0, :], y[..., 1:, :]
-    middle = over_gaps(np.matmul(v.mT, g[..., 1:, :]), w) + g[..., :1, :] * np.eye(w.shape[-1], dtype=y.dtype)
+    middle = _over_gaps(np.matmul(v.mT, g[..., 1:, :]), w) + g[..., :1, :] * np.eye(w.shape[-1], dtype=y.dtype)
     return _symmetric(np.matmul(np.matmul(v, middle), v.mT))
 
 
@@ -99,16 +106,29 @@ def _svd_vjp(g: Any, y: Any, x: Any) -> Any:
     row, column = s[..., None, :], s[..., :, None]
     uu, vv = np.matmul(u.mT, gu), np.matmul(v.mT, gv)
     middle = (
-        over_gaps(uu - uu.mT, s * s) * row
-        + column * over_gaps(vv - vv.mT, s * s)
+        _over_gaps(uu - uu.mT, s * s) * row
+        + column * _over_gaps(vv - vv.mT, s * s)
         + gs * np.eye(s.shape[-1], dtype=y.dtype)
     )
     gx = np.matmul(np.matmul(u, middle), v.mT)
+    vectors = np.any(gu != 0, axis=(-2, -1), keepdims=True) | np.any(gv != 0, axis=(-2, -1), keepdims=True)
     if m > s.shape[-1]:
-        gx = gx + np.matmul((gu - np.matmul(u, uu)) * _reciprocal(row), v.mT)
+        gx = gx + np.matmul(_outside(u, gu, uu, row, vectors & (gs != 0)), v.mT)
     if n > s.shape[-1]:
-        gx = gx + np.matmul(u * _reciprocal(row), (gv - np.matmul(v, vv)).mT)
+        gx = gx + np.matmul(u, _outside(v, gv, vv, row, vectors & (gs != 0)).mT)
     return gx
+
+
+def _outside(u: Any, gu: Any, uu: Any, row: Any, together: Any) -> Any:
+    """The part of the gradient that lies outside of the space of ``u``, over the values that the vectors belong to.
+
+    A vector of the value 0 is arbitrary there, and a function of it has no slope: what reaches it is not as small as
+    the value is. Nor is a slope known where the value 0 is used ``together`` with vectors: it may have been a factor.
+    """
+    rest = gu - np.matmul(u, uu)
+    least = math.sqrt(np.finfo(u.dtype).eps) * np.max(np.absolute(gu), axis=(-2, -1), keepdims=True, initial=0)
+    lost = ((row <= _small(row)) & (np.absolute(rest) > least)) | ((row == 0) & together)
+    return over(np.where(lost, 1, rest), np.where(lost, 0, row))
 
 
 def _qr_vjp(g: Any, y: Any, x: Any) -> Any:

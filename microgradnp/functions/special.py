@@ -61,32 +61,24 @@ def _depends(g: Any) -> bool:
 
 
 @primitive
-def over_gaps(m: Any, w: Any) -> Any:
-    """m[i, j] / (w[j] - w[i]); where the two are equal, to rounding, 0 / 0 is 0 and all else NaN, with a warning.
+def over(m: Any, d: Any) -> Any:
+    """m / d, where the divisors are differences of values: 0 / 0 is 0, and all else over 0 NaN, with a warning.
 
-    What depends on w alone has 0 there; what depends on the vectors has a slope that their choice leaves undetermined.
+    What depends on the values alone has 0 there; what depends on their vectors has a slope that their choice leaves
+    undetermined.
     """
-    gaps = w[..., None, :] - w[..., :, None]
-    equal = (
-        np.abs(gaps) <= 8 * w.shape[-1] * np.finfo(w.dtype).eps * np.max(np.abs(w), axis=-1, initial=0)[..., None, None]
-    )
-    lost = equal & (m != 0) & ~np.eye(w.shape[-1], dtype=np.bool)
-    if np.any(lost):
+    if np.any((d == 0) & (m != 0)):
         warnings.warn(
-            "the derivative of eigenvectors or singular vectors that belong to equal values is undetermined, and NaN "
-            "here: use a function of the values alone (eigvalsh, svdvals), or one that needs no decomposition.",
+            "the derivative of eigenvectors or singular vectors that belong to equal values is undetermined, or to a "
+            "value of 0 where the matrix is not square, and NaN here: use a function of the values alone (eigvalsh, "
+            "svdvals), or one that needs no decomposition.",
             RuntimeWarning,
             stacklevel=2,
         )
-    return np.where(lost, math.nan, np.where(equal, 0, m / np.where(equal, 1, gaps))).astype(m.dtype)
+    return np.where(d != 0, m / but_zero(d), np.where(m == 0, 0, math.nan)).astype(m.dtype)
 
 
-def _over_gaps_vjp(g: Any, y: Any, w: Any) -> Any:
-    t = over_gaps(g * y, w)
-    return np.sum(t, axis=-1) - np.sum(t, axis=-2)
-
-
-defvjp(over_gaps, lambda g, y, m, w: over_gaps(g, w), lambda g, y, m, w: _over_gaps_vjp(g, y, w))
+defvjp(over, lambda g, y, m, d: over(g, d), lambda g, y, m, d: -over(g * y, d))
 
 # -- Triangles and their inverses -------------------------------------------------------------------------------------
 

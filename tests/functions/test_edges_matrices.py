@@ -1,6 +1,7 @@
 """Matrices without an inverse or with equal eigenvalues, and products of too few axes."""
 
 import math
+import warnings
 from typing import Any
 
 import numpy as np
@@ -116,3 +117,33 @@ def test_second_derivatives_by_equal_values_are_right_or_nan(x):
         np.testing.assert_allclose(got[finite], expected[finite], atol=1e-10)
     lone = np.linalg.eigvalsh
     np.testing.assert_allclose(mg.grad(lambda x: np.sum(lone((x + x.T) / 2)))(x), np.eye(3), atol=1e-12)
+
+
+@pytest.mark.parametrize("wide", [False, True])
+@pytest.mark.parametrize("x", [np.diag([3.0, 0.0, 2.0])[:, :2], np.outer([1.0, 2.0, -1.0, 3.0], [1.0, 2.0])])
+def test_vectors_of_a_value_of_0_have_a_gradient_only_where_their_choice_does_not_matter(x, wide):
+    x = x.T if wide else x
+    weights = np.sin(np.arange(1.0, 1 + x.size)).reshape(x.shape)
+
+    def parts(x):
+        return np.linalg.svd(x.T if wide else x, full_matrices=False)
+
+    used: dict[str, Any] = {
+        "vectors": lambda u, s, vt: np.sum(u * weights.reshape(u.shape)),
+        "one vector": lambda u, s, vt: np.sum(np.cos(u[:, 1] + np.arange(len(u)))),
+        "the matrix": lambda u, s, vt: np.sum(((u * s) @ vt) * (weights.T if wide else weights)),
+        "values squared": lambda u, s, vt: np.sum(s**2),
+        "the largest": lambda u, s, vt: s[0],
+        "the vector of the largest": lambda u, s, vt: np.sum(u[:, 0] ** 4) + s[0],
+    }
+    with np.errstate(all="ignore"):
+        for name in ("vectors", "one vector"):
+            with pytest.warns(RuntimeWarning, match="a value of 0 where the matrix is not square"):
+                assert np.isnan(mg.grad(lambda x, f=used[name]: f(*parts(x)))(x)).any()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)
+            whole = mg.grad(lambda x: used["the matrix"](*parts(x)))(x)
+        finite = np.isfinite(whole)
+        np.testing.assert_allclose(whole[finite], weights[finite])
+        for name in ("values squared", "the largest", "the vector of the largest"):
+            check.gradients(lambda x, f=used[name]: f(*parts(x)), x)

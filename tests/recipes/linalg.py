@@ -286,6 +286,6 @@ def _norm_of(draw, f):
     return Case(lambda x: f(x, ord=order, keepdims=keepdims), x)
 
 
-@recipe(linalg.over_gaps)
-def _over_gaps(draw, f):
+@recipe(linalg.over)
+def _over(draw, f):
     return Case(f, array(draw, (3, 3), dtype=np.float64), np.array([1.0, -2.0, 0.5]))
