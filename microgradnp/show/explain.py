@@ -276,9 +276,7 @@ class Derivation:
         return "\n".join([title, "", *table, "", verdict, "", formulas, ""])
 
     _repr_markdown_ = markdown
-
-    def __repr__(self) -> str:
-        return str(self)
+    __repr__ = __str__
 
 
 def _shape(x: Tensor) -> str:

@@ -265,6 +265,14 @@ def test_every_formula_is_latex_that_renders():
             parser.parse(f"${formula.strip()}$".replace(r"\vert", "|"))
 
 
+@pytest.mark.parametrize("make", [lambda: np.sum(leaf(0) * 2.0), lambda: np.sum(np.convolve(leaf(3), leaf(2)))])
+def test_empty_arrays_and_results_of_a_shape_of_their_own_are_derived(make):
+    derivation = show.derivation(make())
+    assert derivation.agrees
+    assert repr(derivation) == str(derivation)
+    assert derivation.markdown()
+
+
 @pytest.mark.parametrize(
     ("make", "kind", "fact"),
     [
