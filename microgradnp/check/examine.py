@@ -255,20 +255,17 @@ class _Examination:
 
     def _elsewhere(self) -> list[Verdict]:
         """The same at other points, for a factor may fit by chance at one."""
-        found: list[Verdict] = []
         rng = np.random.default_rng(self.settings.seed)
-        for width in (-0.3, 1.0, 0.3, 0.1, 0.1):
-            report = Report(self.problem.name, self.problem.names)
-            try:
-                other = replace(self, problem=self.problem.elsewhere(rng, width), report=report, rng=rng)
-                before = other.problem.snapshot()
-                if sight := other.look(before):
-                    found.append(other.compare(sight, other.differentiate(sight, before), other.directions()))
-            except Exception:  # outside the domain of the function, or of what is by hand
-                continue
-            if len(found) == 2:
-                break
-        return found
+
+        def at(moved: Problem) -> Verdict | None:
+            other = replace(self, problem=moved, report=Report(moved.name, moved.names), rng=rng)
+            before = moved.snapshot()
+            sight = other.look(before)
+            if sight is None:
+                return None
+            return other.compare(sight, other.differentiate(sight, before), other.directions())
+
+        return self.problem.others(2, (-0.3, 1.0, 0.3, 0.1, 0.1), rng, at)
 
 
 def _in_float64(wide: Problem) -> Array | None:

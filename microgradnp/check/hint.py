@@ -37,6 +37,12 @@ def perhaps(points: Sequence[Array], references: Sequence[Array], shape: tuple[i
     return ""
 
 
+def share(a: Array, b: Array) -> float:
+    """How many times ``b`` is nearest to ``a``."""
+    length = float(np.vdot(b, b))
+    return float(np.vdot(b, a)) / length if length else 0.0
+
+
 def fraction(ratio: float) -> str:
     """A ratio as a small whole number, one over one, or a number of halves; empty if it is none of these."""
     for over in (1, 2):

@@ -2,10 +2,11 @@
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from copy import copy
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +17,7 @@ from microgradnp.signatures import parameters_of
 
 Array = NDArray[Any]
 Function = Callable[..., Any]
+T = TypeVar("T")
 
 
 class NotFiniteError(ValueError):
@@ -183,6 +185,18 @@ class Problem:
             stretched = own * np.copysign(np.exp(0.5 * width * rng.standard_normal(own.shape)), width)
             x[leaf.part] = stretched + width**2 * (np.abs(own) + typical) * rng.standard_normal(own.shape)
         return self.moved(self.put(self._values(x)))
+
+    def others(
+        self, n: int, widths: Iterable[float], rng: "np.random.Generator", at: Callable[["Problem"], T | None]
+    ) -> list[T]:
+        """What ``at`` gives for the same function at ``n`` points elsewhere, those where it gives anything."""
+        found: list[T] = []
+        for width in widths:
+            if len(found) == n:
+                break
+            with suppress(Exception):  # outside the domain of the function, or of what is by hand
+                found += filter(None, [at(self.elsewhere(rng, width))])
+        return found
 
     def widened(self) -> "Problem":
         """The same function at the same point, with all arrays in float64."""

@@ -149,16 +149,7 @@ def _names(problem: Problem, direction: Direction) -> tuple[str, str]:
         leaf = problem.leaf_of(u)
         name = leaf.entry(u - leaf.part.start)
         return name, f"{name} = {problem.x[u]:.6g}"
-    start, stop = direction.part.start, direction.part.stop
-    leaves = [leaf for leaf in problem.leaves if max(start, leaf.part.start) < min(stop, leaf.part.stop)]
-    names = ", ".join(leaf.name for leaf in leaves)
-    if stop - start == problem.size:
-        name = f"a random direction in {names}"
-    elif len(leaves) == 1:
-        before = leaves[0].part.start
-        name = f"a random direction in the entries {start - before} to {stop - 1 - before} of {names}"
-    else:
-        name = f"a random direction in {stop - start} entries of {names}"
+    name = f"a random direction in {', '.join(leaf.name for leaf in problem.leaves)}"
     return name, name
 
 

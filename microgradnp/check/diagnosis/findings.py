@@ -17,7 +17,7 @@ import numpy as np
 from microgradnp import tree
 from microgradnp.check.diagnosis.mistakes import Candidate, Point, candidates
 from microgradnp.check.diagnosis.program import Graph
-from microgradnp.check.hint import fraction, times
+from microgradnp.check.hint import fraction, share, times
 from microgradnp.check.problem import Array, Function, Leaf, NotFiniteError, Problem, require_function
 from microgradnp.check.report import Outcome
 from microgradnp.engine.state import state
@@ -148,9 +148,7 @@ def diagnose(
         near = _Near(rtol, max(1e-5 * largest, _largest(p.right[k] for p in drawn)))
         if all(near(p.hand[k], p.right[k]) for p in drawn):
             continue
-        # Close to a minimum the data points' parts cancel, and their rounding does not: it is measured by the parts.
-        parts = (term[k] for p in drawn for term in (*p.graph.terms.points, *p.graph.terms.others.values()))
-        near = _Near(rtol, max(near.magnitude, _largest(parts)))
+        near = _Near(rtol, max(near.magnitude, *(p.magnitude(k) for p in drawn)))
         wrong = [p for p in drawn if not near(p.hand[k], p.right[k])]
         if wrong:
             further = further or _elsewhere(problem, hand, 4, (-0.5, 1.0, 3.0), rng)
@@ -163,19 +161,14 @@ def _elsewhere(
     problem: Problem, hand: Function, n: int, widths: Sequence[float], rng: "np.random.Generator"
 ) -> list[Point]:
     """Points drawn around the given one, near by and far off in turn, where all is finite."""
-    drawn: list[Point] = []
-    for attempt in range(8 * n):
-        if len(drawn) == n:
-            break
-        width = widths[attempt % len(widths)] / 2 ** (attempt // (n + 1))
-        try:
-            point = _point(problem.elsewhere(rng, width), [])
-            point.ask(hand)
-        except Exception:  # outside the domain of one of the two
-            continue
-        if all(np.isfinite(g).all() for g in point.hand):
-            drawn.append(point)
-    return drawn
+
+    def at(moved: Problem) -> Point | None:
+        point = _point(moved, [])
+        point.ask(hand)
+        return point if all(np.isfinite(g).all() for g in point.hand) else None
+
+    narrower = (widths[i % len(widths)] / 2 ** (i // (n + 1)) for i in range(8 * n))
+    return problem.others(n, narrower, rng, at)
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,8 +220,7 @@ def _explain(leaf: Leaf, k: int, points: list[Point], further: list[Point], near
     found = [(c, factor) for c in candidates(bad, k) if (factor := _fit(c, k, points, near))]
     if found:
         for p in further:
-            parts = (term[k] for term in p.graph.terms.points)
-            wide = _Near(near.rtol, max(near.magnitude, _largest([p.right[k], *parts])))
+            wide = _Near(near.rtol, max(near.magnitude, p.magnitude(k)))
             found = [(c, f) for c, f in found if (made := _made(c, p, k)) is not None and wide(p.hand[k], f * made)]
     plain = [(c, factor) for c, factor in found if (factor == 1.0) != (c.kind == "right")]
     # A factor beside another mistake counts if it is a simple one: any other is a number that was chosen to fit.
@@ -260,7 +252,7 @@ def _fit(candidate: Candidate, k: int, points: list[Point], near: _Near) -> floa
     pairs: list[tuple[Array, Array]] = []
     for p in points:
         made = _made(candidate, p, k)
-        if made is None or not (near(p.hand[k], made) or close(p.hand[k], _share(p.hand[k], made) * made)):
+        if made is None or not (near(p.hand[k], made) or close(p.hand[k], share(p.hand[k], made) * made)):
             return None
         pairs.append((p.hand[k], made))
     if all(near(hand, made) for hand, made in pairs):
@@ -270,14 +262,8 @@ def _fit(candidate: Candidate, k: int, points: list[Point], near: _Near) -> floa
     if largest <= 1e-6 * near.magnitude:
         return None
     stacked = [np.concatenate([np.ravel(each[i]) for each in pairs]) for i in (0, 1)]
-    factor = _share(*stacked)
+    factor = share(*stacked)
     return factor if 1e-6 < abs(factor) < 1e6 and close(stacked[0], factor * stacked[1]) else None
-
-
-def _share(a: Array, b: Array) -> float:
-    """How many times ``b`` is nearest to ``a``."""
-    length = float(np.vdot(b, b))
-    return float(np.vdot(b, a)) / length if length else 0.0
 
 
 def _made(candidate: Candidate, p: Point, k: int) -> Array | None:

@@ -17,7 +17,7 @@ import numpy as np
 from microgradnp import tree
 from microgradnp.check.diagnosis.classes import MISTAKES, Scores, gradients_with, scores_of
 from microgradnp.check.diagnosis.program import Gradients, Graph, Passing, Segment, formula
-from microgradnp.check.hint import times
+from microgradnp.check.hint import share, times
 from microgradnp.check.problem import Array, Function, Problem, hand_leaves, plain
 from microgradnp.check.references import gradient_by_differences
 from microgradnp.engine.sweep import fitted, vjp_of
@@ -41,6 +41,11 @@ class Point:
         with np.errstate(all="ignore"):
             self.hand = [np.array(g, np.float64) for g in hand_leaves(hand(*given.args, **given.options), given)]
         return list(given.put_back(before))
+
+    def magnitude(self, k: int) -> float:
+        """The largest number by variable ``k``, or among the sum's parts: they may cancel, not their rounding."""
+        parts = (*self.graph.terms.points, *self.graph.terms.others.values())
+        return max(float(np.abs(each[k]).max(initial=0)) for each in (self.right, *parts))
 
     @cached_property
     def scores(self) -> tuple[int, Scores] | None:
@@ -134,9 +139,9 @@ def _shape_mistakes(point: Point, k: int) -> Iterator[Candidate]:
 def _repaired(repair: Callable[..., Any], p: Point, k: int) -> Any:
     """What is by hand, less the factor by which it differs from the right gradient once repaired; None if wrong."""
     right, repaired = p.right[k], repair(p.hand[k])
-    if repaired.shape != right.shape or not right.any():
+    if repaired.shape != right.shape:
         return None
-    factor = float(np.vdot(repaired, right) / np.vdot(right, right))
+    factor = share(repaired, right)
     close = np.allclose(repaired, factor * right, rtol=1e-6, atol=1e-9 * np.abs(repaired).max())
     return p.hand[k] / factor if factor and close else None
 
@@ -145,10 +150,9 @@ def _penalty_mistakes(point: Point, k: int) -> Iterator[Candidate]:
     """A term of the result that is forgotten, or counts with a wrong factor."""
     rest = point.hand[k] - point.right[k]
     for name, term in point.graph.terms.others.items():
-        length = float(np.vdot(term[k], term[k]))
-        if not length:
+        if not term[k].any():
             continue
-        count = 1 + float(np.vdot(term[k], rest)) / length
+        count = 1 + share(rest, term[k])
         amount, why = times(count, point.sizes)
         kind, words = "factor", f"is {amount or f'{count:.6g} times'} what it should be: {why or 'everywhere'}"
         for exact, *special in ((0.0, "left out", "is forgotten"), (-1.0, "sign", "has the wrong sign")):
@@ -223,7 +227,7 @@ def _chain_mistakes(point: Point) -> Iterator[Candidate]:
         inner = graph.made.get(segment.inner)
         # Without a step that adds a constant it says the same; without a change of sign, half of it.
         whole = inner is None or inner.name != "np.negative"
-        if whole and not segment.is_linear and not any(step.is_shift for step in segment.ends()):
+        if whole and not segment.is_linear and not segment.is_padded:
             curved.append((key, formula(segment), segment))
     curved.sort(key=lambda item: -len(item[1]))
     for key, text, _ in curved:

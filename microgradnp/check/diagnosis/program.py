@@ -15,7 +15,7 @@ from microgradnp import tree
 from microgradnp.check.problem import Array, Function, Problem, plain
 from microgradnp.engine.rules import SYMBOLS
 from microgradnp.engine.state import no_grad
-from microgradnp.engine.sweep import sweep
+from microgradnp.engine.sweep import sweep, vjp_of
 from microgradnp.engine.table import identity
 from microgradnp.engine.tensor import Tensor
 from microgradnp.transforms.graph import Operation, again, is_tracked, operations
@@ -208,20 +208,17 @@ def _differentiated(f: Function, values: list[Array]) -> tuple[Any, Gradients]:
 
 def _parts(o: Operation | None) -> list[tuple[Tensor, float]]:
     """The scalars that an operation adds up, each with a constant factor; none if it does something else."""
-    inside = o.tracked if o else []
-    if o is None or any(x.size != 1 for x in inside):
+    if o is None or any(x.size != 1 for x in o.tracked):
         return []
-    if len(inside) == 2 and o.name in ("np.add", "np.subtract"):
-        return [(inside[1], 1.0 if o.name == "np.add" else -1.0), (inside[0], 1.0)]
-    if len(inside) == 1 and o.name in ("np.add", "np.subtract", "np.positive", "np.negative", "np.reshape"):
-        minus = o.name == "np.negative" or (o.name == "np.subtract" and o.inputs[1] is inside[0])
-        return [(inside[0], -1.0 if minus else 1.0)]
-    if len(inside) == 1 and (o.name == "np.multiply" or (o.name == "np.divide" and o.inputs[0] is inside[0])):
-        constant = np.asarray(plain(next(x for x in o.inputs if not is_tracked(x))))
-        if constant.size == 1:
-            c = float(constant.reshape(()))
-            return [(inside[0], c if o.name == "np.multiply" else 1 / c)]
-    return []
+    scaled = o.name == "np.multiply" or (o.name == "np.divide" and is_tracked(o.inputs[0]))
+    if o.name not in _SUMS and not (scaled and len(o.tracked) == 1):
+        return []
+    one, y, values = np.ones(o.result.shape), o.result.data, o.values
+    slopes = ((x, vjp_of(o.rule, i)(one, y, *values, **o.options)) for i, x in enumerate(o.inputs) if is_tracked(x))
+    return [(x, float(np.sum(slope))) for x, slope in slopes][::-1]  # the first is walked first
+
+
+_SUMS = {"np.add", "np.subtract", "np.positive", "np.negative", "np.reshape"}
 
 
 # -- Element-wise functions --------------------------------------------------------------------------------------------
@@ -253,19 +250,12 @@ class Segment:
         return np.allclose(self.slope, self.at(self.inner.data + 0.37)[1], rtol=1e-9)
 
     @property
-    def is_shift(self) -> bool:
-        """Whether it only adds a constant."""
-        return self.is_linear and bool(np.all(self.slope == 1))
-
-    def ends(self) -> list["Segment"]:
-        """The first and the last step of a segment of several."""
-        if len(self.operations) == 1:
-            return []
-        first, last = self.operations[0], self.operations[-1]
-        steps = [Segment(self.inner, first.result, [first])] if len(first.tracked) == 1 else []
-        if len(last.tracked) == 1:
-            steps.append(Segment(last.tracked[0], self.outer, [last]))
-        return steps
+    def is_padded(self) -> bool:
+        """Whether its first or its last step only adds a constant: without that it says the same."""
+        return len(self.operations) > 1 and any(
+            len(o.tracked) == 1 and (o.name == "np.add" or (o.name == "np.subtract" and is_tracked(o.inputs[0])))
+            for o in (self.operations[0], self.operations[-1])
+        )
 
 
 def _elementwise(o: Operation) -> bool:
