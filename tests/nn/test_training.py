@@ -166,15 +166,20 @@ def test_lists_will_do():
     assert history.losses[-1] < 1e-3
 
 
-class OnlyInTraining(nn.Layer):
+class Modes(nn.Layer):
+    def __init__(self):
+        self.seen = []
+
     def forward(self, x):
-        assert self.training
+        self.seen.append((self.training, x.requires_grad))
         return x
 
 
-def test_the_model_is_in_training_mode_meanwhile():
-    model = nn.Sequential(nn.Linear(1, 1, rng=0), OnlyInTraining()).eval()
-    train(model, 2)
+def test_steps_are_in_training_mode_and_the_loss_at_the_end_is_in_prediction_mode():
+    modes = Modes()
+    model = nn.Sequential(nn.Linear(1, 1, rng=0), modes).eval()
+    train(model, 2, compile=False)
+    assert modes.seen == [(True, True), (True, True), (False, False)]
     assert not model.training
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import warnings
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import fields, is_dataclass
 from types import SimpleNamespace
 from typing import Any
@@ -95,6 +95,10 @@ class Layer:
         except InputShapeError as error:
             error.model = self  # the outermost layer called comes last, and knows the place
             raise
+        except FloatingPointError as error:  # of debug mode, or of np.errstate(all="raise")
+            if not hasattr(error, "layer"):
+                error.layer = self  # type: ignore[attr-defined]  # the innermost comes first
+            raise
 
     # -- What it holds
 
@@ -131,17 +135,9 @@ class Layer:
         """Put this layer and all inside it into prediction mode; return it."""
         return self.train(False)
 
-    @contextmanager
-    def mode(self, training: bool) -> Iterator[None]:
+    def mode(self, training: bool) -> AbstractContextManager[None]:
         """Training or prediction mode for a while; afterwards each layer is back in its own."""
-        before = [(layer, layer.training) for _, layer in self.named_layers()]
-        try:
-            for layer, _ in before:
-                layer.training = training
-            yield
-        finally:
-            for layer, its_own in before:
-                layer.training = its_own
+        return mode_of([layer for _, layer in self.named_layers()], training)
 
     @returns_arrays
     def predict(self, x: ArrayLike) -> NDArray[Any]:
@@ -255,6 +251,19 @@ def _check_name(kind: type, name: str, value: Any) -> None:
         )
 
 
+@contextmanager
+def mode_of(layers: Iterable[Layer], training: bool) -> Iterator[None]:
+    """Training or prediction mode of these layers for a while."""
+    before = [(layer, layer.training) for layer in layers]
+    try:
+        for layer, _ in before:
+            layer.training = training
+        yield
+    finally:
+        for layer, its_own in before:
+            layer.training = its_own
+
+
 def walk(value: Any, name: str = "", above: tuple[int, ...] = (), *, deep: bool = True) -> list[tuple[str, Any]]:
     """Every layer and every leaf Tensor inside ``value``, depth first, with dotted names.
 
@@ -320,7 +329,12 @@ def trained(tensors: Mapping[str, Tensor]) -> list[tuple[str, Tensor]]:
 
 def dtype_of(model: Layer) -> Any:
     """The dtype that the parameters of a model agree on, or None."""
-    dtypes = {p.dtype for _, p in trained(named_tensors(model))}
+    return dtype_among(named_tensors(model))
+
+
+def dtype_among(tensors: Mapping[str, Tensor]) -> Any:
+    """The dtype that the parameters among a model's Tensors agree on, or None."""
+    dtypes = {tensor.dtype for tensor in tensors.values() if tensor.requires_grad}
     return dtypes.pop() if len(dtypes) == 1 else None
 
 

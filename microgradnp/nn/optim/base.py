@@ -293,6 +293,10 @@ class Optimizer(metaclass=_Complete):
             getattr(type(self), name).check(self, np.asarray(state[name])[()])
         load_into(self._named_arrays(), state, type(self).__name__)
 
+    def arrays(self) -> list[Array]:
+        """The arrays in which the state lives."""
+        return [array for group in self._groups for array in group.state.values()]
+
     def _named_arrays(self) -> dict[str, Array]:
         arrays = dict(self._hyperparameters)
         for group in self._groups:

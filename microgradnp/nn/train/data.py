@@ -1,5 +1,7 @@
-"""The data of a training: what is given is checked once, and converted to what the model computes in."""
+"""The data of a training: checked once, converted to what the model computes in, and cut into batches."""
 
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -7,11 +9,42 @@ from numpy.typing import NDArray
 
 from microgradnp.arrays import plain_array
 from microgradnp.engine.tensor import Tensor
-from microgradnp.nn.layers.base import Layer, as_input, dtype_of
+from microgradnp.nn.layers.base import as_input
 
 
-def as_arrays(x: Any, y: Any, model: Layer) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Inputs and targets as arrays of one row for each data point, floating ones in the dtype of the model.
+@dataclass(frozen=True)
+class Data:
+    """Inputs, targets and, where given, weights: arrays of one row for each data point.
+
+    What lies in a file (`numpy.memmap`) may be larger than memory: it is looked at and converted batch by batch.
+    """
+
+    arrays: tuple[NDArray[Any], ...]
+    dtype: Any
+    names: tuple[str, ...] = ("x", "y", "sample_weight")
+
+    def __len__(self) -> int:
+        return len(self.arrays[0])
+
+    def __getitem__(self, rows: Any) -> tuple[NDArray[Any], ...]:
+        """Some rows of each array, by a slice or an array of places."""
+        return tuple([self._part(k, array, rows) for k, array in enumerate(self.arrays)])
+
+    def _part(self, k: int, array: NDArray[Any], rows: Any) -> NDArray[Any]:
+        part = array[rows]
+        return as_input(_checked(self.names[k], part), self.dtype) if isinstance(array, np.memmap) else part
+
+    def batches(self, size: int | None, order: NDArray[Any] | None = None) -> Iterator[tuple[NDArray[Any], ...]]:
+        """The rows in batches of at most ``size``, in their order or in another."""
+        if size is None:
+            yield self[:] if order is None else self[order]
+            return
+        for start in range(0, len(self), size):
+            yield self[slice(start, start + size) if order is None else order[start : start + size]]
+
+
+def as_data(x: Any, y: Any, weight: Any, dtype: Any) -> Data:
+    """Inputs, targets and weights, floating ones in ``dtype``, unless that is None.
 
     Raises
     ------
@@ -20,11 +53,18 @@ def as_arrays(x: Any, y: Any, model: Layer) -> tuple[NDArray[Any], NDArray[Any]]
     TypeError
         If they hold no real numbers.
     """
-    dtype = dtype_of(model)
-    inputs, targets = as_input(_checked("x", x), dtype), as_input(_checked("y", y), dtype)
-    if len(inputs) != len(targets):
-        raise ValueError(f"x has {len(inputs)} rows and y has {len(targets)}: there must be one target for each input.")
-    return inputs, targets
+    given = {"x": x, "y": y, "sample_weight": weight}
+    arrays = tuple(
+        array if isinstance(array, np.memmap) else as_input(_checked(name, array), dtype)
+        for name, array in given.items()
+        if array is not None
+    )
+    lengths = [len(array) for array in arrays]
+    if lengths[0] != lengths[1]:
+        raise ValueError(f"x has {lengths[0]} rows and y has {lengths[1]}: there must be one target for each input.")
+    if lengths[-1] != lengths[0]:
+        raise ValueError(f"sample_weight has {lengths[-1]} numbers for {lengths[0]} rows: there must be one for each.")
+    return Data(arrays, dtype)
 
 
 def _checked(name: str, data: Any) -> NDArray[Any]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 from microgradnp.compiler import RecordingError
 from microgradnp.compiler import compile as compiled  # `compile` is also a keyword of `fit`
@@ -18,31 +18,45 @@ from microgradnp.nn.optim import Optimizer
 from microgradnp.nn.optim.programs import weakly
 from microgradnp.nn.train.watch import check_graph
 
-Loss: TypeAlias = Callable[[Any, Any], Any]
-Run: TypeAlias = Callable[[Any, Any], Tensor]
+Loss: TypeAlias = Callable[..., Any]
 
 
-def training(model: Layer, loss: Loss, optimizer: Optimizer, *, record: bool) -> tuple[Run, Run, Run]:
-    """Three functions of inputs and targets: the first step and a later one, which return the loss before; the loss.
+class Steps(NamedTuple):
+    """What a training runs: functions of inputs, targets and perhaps weights."""
 
-    The first looks at its graph. What is recorded, when it is first called, looks whenever it is recorded.
-    """
-    kept: tuple[Run, Run, Run] | None = optimizer.programs.get(model, loss) if record else None
+    first: Callable[..., Tensor]
+    """A step that looks at its graph; it returns the loss before. What is recorded looks whenever it is recorded."""
+
+    later: Callable[..., Tensor]
+    judge: Callable[..., Any]
+    """The loss and the prediction, without a step."""
+
+    judge_once: Callable[..., Any]
+    """The same, not recorded, since it is needed once."""
+
+    eager: Callable[..., Any]
+    """A step that is not recorded and does not look."""
+
+
+def steps_of(model: Layer, loss: Loss, optimizer: Optimizer, *, record: bool) -> Steps:
+    """The steps of a training; those that are recorded are the same for every training of these three."""
+    kept: Steps | None = optimizer.programs.get(model, loss) if record else None
     if kept is not None:
-        return kept
-    step, loss_alone = _step_and_loss(weakly(model), weakly(loss), optimizer)
+        return kept._replace(judge_once=kept.judge)
+    step, judge = _step_and_judge(weakly(model), weakly(loss), optimizer)
+    later = partial(step, watched=False)
     if not record:
-        return step, partial(step, watched=False), loss_alone
+        return Steps(step, later, judge, judge, later)
     first = _loud(compiled(step))
-    kept = first, first, _loud(compiled(loss_alone))
-    optimizer.programs.keep(kept, model, loss)
-    return first, first, loss_alone  # needed once after each training: not worth recording for one
+    steps = Steps(first, first, _loud(compiled(judge)), judge, later)
+    optimizer.programs.keep(steps._replace(judge_once=steps.judge), model, loss)
+    return steps
 
 
-def _step_and_loss(model: Callable[[], Layer], loss: Callable[[], Loss], optimizer: Optimizer) -> tuple[Any, Run]:
-    def loss_alone(x: Any, y: Any, watched: bool = False) -> Tensor:
+def _step_and_judge(model: Callable[[], Layer], loss: Callable[[], Loss], optimizer: Optimizer) -> tuple[Any, Any]:
+    def judge(x: Any, y: Any, *weight: Any, watched: bool = False) -> tuple[Tensor, Any]:
         prediction = model()(x)
-        value = loss()(prediction, y)
+        value = loss()(prediction, y, weight=weight[0]) if weight else loss()(prediction, y)
         if not isinstance(value, Tensor):
             raise TypeError(
                 f"the loss returned {type(value).__name__}, not a Tensor: it must be computed from the predictions "
@@ -54,24 +68,28 @@ def _step_and_loss(model: Callable[[], Layer], loss: Callable[[], Loss], optimiz
             )
         if watched:
             check_graph(model(), loss(), optimizer, prediction, value, len(y))
+        return value, prediction
+
+    def step(
+        x: Any, y: Any, *weight: Any, begins: bool = True, ends: bool = True, share: Any = 1, watched: bool = True
+    ) -> Tensor:
+        if begins:
+            optimizer.zero_grad()
+        value, _ = judge(x, y, *weight, watched=watched)
+        (value if begins and ends else value * share).backward()
+        if ends:
+            optimizer.step()
         return value
 
-    def step(x: Any, y: Any, watched: bool = True) -> Tensor:
-        optimizer.zero_grad()
-        value = loss_alone(x, y, watched)
-        value.backward()
-        optimizer.step()
-        return value
-
-    return step, loss_alone
+    return step, judge
 
 
-def _loud(run: Run) -> Run:
+def _loud(run: Callable[..., Any]) -> Callable[..., Any]:
     """What cannot be recorded is told to somebody who may not know that anything is."""
 
-    def loud(x: Any, y: Any) -> Tensor:
+    def loud(*data: Any, **options: Any) -> Any:
         try:
-            return run(x, y)
+            return run(*data, **options)
         except RecordingError as error:
             raise RecordingError(
                 "fit records the first step and replays it from then on, but the model or the loss does something that "
