@@ -6,6 +6,7 @@ local variables, and a copy of an array onto itself is idle.
 
 from __future__ import annotations
 
+import operator
 from typing import Any
 
 import numpy as np
@@ -28,12 +29,12 @@ def lower(trace: Trace, plan: Plan) -> list[Call]:
             for v in operation.reads:
                 if v not in variables:
                     variables[v] = Variable(v)
-                    calls.append(Call(load, (v,), variables[v]))
+                    calls.append(Call(operator.getitem, (v, ()), variables[v]))
             variables[y] = Variable(y)
             operands = tuple(variables[x] if type(x) is Value else x for x in operation.arguments)
             calls.append(Call(_on_numbers(operation), operands, variables[y], operation=operation))
             if y in in_arrays or plan.target(y) is not y:
-                calls.append(Call(np.copyto, (y, variables[y]), y))
+                calls.append(Call(operator.setitem, (y, (), variables[y]), y))
         else:
             for call in known(operation).write(operation, y):
                 call.operation, call.idle = operation, _is_idle(call, plan)
@@ -74,11 +75,6 @@ def is_scalar(operation: Operation) -> bool:
     if operation.function in SCALAR and not operation.options:
         return all(x.dtype == y.dtype and x.array.ndim == 0 and x.base is None for x in operation.reads)
     return operation.function is astype and operation.reads[0].dtype in FLOATS and operation.reads[0].base is None
-
-
-def load(x: Any) -> Any:
-    """The only element of an array, as a number."""
-    return x[()]
 
 
 def _on_numbers(operation: Operation) -> Any:

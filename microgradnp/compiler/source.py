@@ -17,7 +17,6 @@ from typing import Any
 import numpy as np
 
 from microgradnp.compiler.ir import Call, Value, Variable
-from microgradnp.compiler.lower import load
 from microgradnp.engine.rules import SYMBOLS
 
 _TAKEN = frozenset({"np", *keyword.kwlist, *dir(builtins)})
@@ -74,8 +73,6 @@ def written(call: Call, operand: Callable[[Any], str], function: Callable[[Any],
     operands = [operand(x) for x in call.operands]
     if type(call.out) is Variable:
         return f"{operand(call.out)} = {_expression(f, operands, function)}"
-    if f is np.copyto and type(call.operands[1]) is Variable:
-        return f"{operands[0]}[()] = {operands[1]}"
     if f is operator.setitem:
         return f"{operands[0]}[{operands[1]}] = {operands[2]}"
     options = [f"{key}={operand(x)}" for key, x in call.options.items()]
@@ -87,8 +84,8 @@ def written(call: Call, operand: Callable[[Any], str], function: Callable[[Any],
 
 
 def _expression(f: Any, operands: list[str], function: Callable[[Any], str]) -> str:
-    if f is load:
-        return f"{operands[0]}[()]"
+    if f is operator.getitem:
+        return f"{operands[0]}[{operands[1]}]"
     if f is np.negative:
         return f"-{operands[0]}"
     return f"{operands[0]} {SYMBOLS[f]} {operands[1]}" if f in SYMBOLS else f"{function(f)}({operands[0]})"
