@@ -27,12 +27,9 @@ def optimise(trace: Trace) -> Trace:
 
 def mark_constants(values: list[Value]) -> None:
     """Make constants of bound arrays that only these values hold: nobody is left who could change them."""
-    views: dict[int, int] = {}
+    views = Counter(id(v.array.base) for v in values)
     for v in values:
-        if v.array.base is not None:
-            views[id(v.array.base)] = views.get(id(v.array.base), 0) + 1
-    for v in values:
-        mine = 2 + views.get(id(v.array), 0)  # the value's own reference, the call's argument, and the views
+        mine = 2 + views[id(v.array)]  # the value's own reference, the call's argument, and the views
         owned = v.kind == "bound" and v.array.base is None and v.array.flags.owndata
         if owned and not weakref.getweakrefcount(v.array) and sys.getrefcount(v.array) <= mine:
             v.kind = "constant"

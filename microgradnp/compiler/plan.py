@@ -6,6 +6,7 @@ whole; and an elementwise result takes the place of an argument that dies with i
 
 from __future__ import annotations
 
+import sys
 from bisect import bisect_left, insort
 from collections import defaultdict
 from typing import Any
@@ -24,26 +25,19 @@ class _Space:
 
     def __init__(self) -> None:
         self.size = 0
-        self.free: list[tuple[int, int]] = []  # start and length, by start
+        self.free = [(0, sys.maxsize)]  # start and length, by start; the last one has no end
 
     def take(self, length: int) -> int:
-        fits = [(n, start) for start, n in self.free if n >= length]
-        if fits:
-            n, start = min(fits)
-            self.free.remove((start, n))
-            if n > length:
-                insort(self.free, (start + length, n - length))
-            return start
-        if self.free and sum(self.free[-1]) == self.size:  # stretch the last one
-            start, _ = self.free.pop()
-        else:
-            start = self.size
-        self.size = start + length
+        n, start = min((n, start) for start, n in self.free if n >= length)
+        self.free.remove((start, n))
+        if n > length:
+            insort(self.free, (start + length, n - length))
+        self.size = max(self.size, start + length)
         return start
 
     def give(self, start: int, length: int) -> None:
         i = bisect_left(self.free, (start, 0))
-        if i < len(self.free) and start + length == self.free[i][0]:
+        if start + length == self.free[i][0]:
             length += self.free.pop(i)[1]
         if i and sum(self.free[i - 1]) == start:
             start, n = self.free.pop(i - 1)
@@ -169,7 +163,7 @@ class Plan:
                 v = operation.arguments[position]
                 if type(v) is Value and (place := self._place_of(v)[0]) in dying:
                     there = [w for w in operation.reads if self._place_of(w)[0] is place]
-                    alike = (v.shape, v.dtype, v.array.strides) == (result.shape, result.dtype, _dense(result.array))
+                    alike = (v.shape, v.dtype, v.array.strides) == (result.shape, result.dtype, _dense(result))
                     if alike and v.array.nbytes == place.array.nbytes and _lies_like(v.array, operation, there):
                         return place
         return None
@@ -204,7 +198,7 @@ class Plan:
         if place.kind == "bound":
             return place.array if place.shape == v.shape else place.array.reshape(v.shape)
         offset += self._offset + self.start[place]
-        strides = _dense(v.array)
+        strides = _dense(v)
         # One object for each place: a ufunc then sees at once that ``out`` is its argument (0.3 us, not 0.4).
         key = offset, v.shape, strides, v.dtype
         if key not in self._by_place:
@@ -247,12 +241,6 @@ def _lies_like(array: Array, operation: Operation, there: list[Value]) -> bool:
     return all(same_place(v.array, array) and operation.reads.count(v) == early.count(v) for v in there)
 
 
-def _dense(array: Array) -> tuple[int, ...]:
+def _dense(v: Value) -> tuple[int, ...]:
     """Strides without gaps, in the array's own order of axes: sums are then taken in the order of the recording."""
-    strides = [0] * array.ndim
-    step = array.itemsize
-    axes = range(array.ndim - 1, -1, -1)
-    for axis in axes if array.flags.c_contiguous else sorted(axes, key=lambda i: abs(array.strides[i])):
-        strides[axis] = step
-        step *= array.shape[axis]
-    return tuple(strides)
+    return np.empty_like(v.array).strides
