@@ -72,6 +72,16 @@ class Linear(Layer):
         self.weight = _parameter("weight", weight_init, generator, (int(in_features), int(out_features)), dtype)
         self.bias = _parameter("bias", bias_init, generator, (int(out_features),), dtype) if bias else None
 
+    @property
+    def in_features(self) -> int:
+        """The width of an input."""
+        return self.weight.shape[0]
+
+    @property
+    def out_features(self) -> int:
+        """The width of an output."""
+        return self.weight.shape[1]
+
     def forward(self, x: Any) -> Any:
         """Multiply by the weight and add the bias; the input has shape (..., in_features)."""
         if type(x) is not Tensor:
