@@ -196,7 +196,8 @@ def compile(step: Callable[..., Any]) -> Compiled:
     ----------
     step
         Called with arrays, or nested tuples, lists and dicts of arrays; other arguments (numbers, strings, objects) are
-        part of what is recorded. While it is recorded, arrays arrive as Tensors. Everything that it returns as a Tensor
+        part of what is recorded, a NumPy integer only where the step asks for its value (``range(n)``, ``table[n]`` of
+        an array). While it is recorded, arrays arrive as Tensors. Everything that it returns as a Tensor
         comes back as a Tensor outside any graph, in memory of its own; what `grad`, its kin or a model's ``predict``
         returns as an array is an array. In a class it is a method.
 

@@ -20,6 +20,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sized
 from contextvars import ContextVar
 from copy import copy
+from itertools import count
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -103,12 +104,15 @@ def checks(trace: Trace, name: Callable[[Any], str]) -> Iterator[str]:
     yield f"if not {fits}: return MISS"
     args, kwargs = trace.structure
     yield f"if len(args) != {len(args)} or {f'len(kwargs) != {len(kwargs)}' if kwargs else 'kwargs'}: return MISS"
-    counter = iter(range(len(trace.inputs)))
+    counter = count()
     for i, x in enumerate(args):
         yield from _check_argument(x, f"args[{i}]", counter, name)
     for key, x in kwargs.items():
         yield f"if {key!r} not in kwargs: return MISS"
         yield from _check_argument(x, f"kwargs[{key!r}]", counter, name)
+    for i, v in enumerate(trace.inputs):
+        if v in trace.numbers:
+            yield f"if a{i} != {v.array}: return MISS"
     if trace.guards:
         yield "try:"
         yield "    if not (" + " and ".join(condition(guard, name) for guard in trace.guards) + "): return MISS"

@@ -201,6 +201,7 @@ class Trace:
     result: Any  # the step's result, with Values for Tensors
     structure: tuple[Any, Any]  # the arguments, with Values for arrays
     same: tuple[int, ...]  # for each input the first that was given as the same array
+    numbers: list[Value]  # inputs of which the step has asked for the number itself
     guards: list[Guard]
     state: State
     lock: Any

@@ -25,7 +25,7 @@ from microgradnp import tree
 from microgradnp.arrays import Array
 from microgradnp.compiler.generators import state_of
 from microgradnp.compiler.guards import Surroundings
-from microgradnp.compiler.ir import Operation, Part, Site, Value, assignment, copied, owner
+from microgradnp.compiler.ir import Operation, Part, Site, Value, assignment, copied, owner, values_in
 from microgradnp.engine.rules import Rule, Vjp
 from microgradnp.engine.state import Machine, current, state
 from microgradnp.engine.sweep import fitted
@@ -83,6 +83,7 @@ class Recorder(Machine):
         self.gradients: dict[int, Gradient] = {}
         self.before: dict[int, tuple[Value, Array]] = {}  # what stood in the places that are written into
         self.known: dict[int, Value] = {}  # by the identity of its array
+        self.numbers: dict[int, Value | None] = {}  # given as NumPy's integers: None until the step asks for the number
         self.nested = False  # another compiled step was called, and became part of this one
         self._bound: dict[Any, Value] = {}  # by its place in memory: several arrays may show it
         self._places: dict[int, Tensor] = {}  # by their own identity: what is an array in eager mode
@@ -93,9 +94,8 @@ class Recorder(Machine):
         self._swept: Tensor | None = None  # whose rule is running
         self._errors: dict[str, Any] = dict(np.geterr())
         self.draws: dict[int, tuple[Any, Any]] = {}  # the generators drawn from, each with its state before
-        self._generators: dict[int, tuple[Any, Any]] = {}  # each with its state after the last draw that was recorded
-        for generator in (random, np.random, *surroundings.generators):
-            self._generators[id(generator)] = generator, state_of(generator)
+        # Each with its state after the last draw that was recorded.
+        self._generators = {id(g): (g, state_of(g)) for g in (random, np.random, *surroundings.generators)}
 
     # -- Operations
 
@@ -123,8 +123,7 @@ class Recorder(Machine):
         tensors = [x for x in inputs if type(x) is Tensor]
         others = [x for x in tensors if id(x) not in self._places]
         for x in others:
-            if x.is_leaf:
-                self._see_leaf(x)
+            self._see_leaf(x)
         if tensors and not others:
             self._places[id(t)] = t
             if rule.function in VIEWS and self._is_view(t._value, arrays[0]):
@@ -136,8 +135,8 @@ class Recorder(Machine):
         arguments = tuple(map(self.value, arrays))
         if options:  # an index of NumPy's integers is one of numbers
             options = tree.map(lambda x: int(x) if isinstance(x, np.integer) else self.value(x), options)
-        places = tree.leaves(options["index"]) if rule.function is setitem and is_tracked(inputs[1]) else []
-        if any(isinstance(v, Value) and v.kind in ("input", "result") for v in places):
+        places = rule.function is setitem and is_tracked(inputs[1]) and values_in(options["index"])
+        if places and any(v.kind in ("input", "result") for v in places):
             raise RecordingError(
                 "t[i] = v at computed places, where v wants a gradient: a program would keep which values stay where i "
                 "names a place twice. Choose with np.where, look up (v[j]), or leave that line outside the step."
@@ -156,8 +155,7 @@ class Recorder(Machine):
     def constant(self, function: Callable[..., Any], arrays: Any, options: Any, tensors: Iterable[Any]) -> Any:
         """A function with gradient zero: computed again at each replay, unless the shape alone decides."""
         for t in tensors:
-            if t.is_leaf:
-                self._see_leaf(t)
+            self._see_leaf(t)
         y = function(*arrays, **options)
         if function in FIXED:
             return y
@@ -166,7 +164,7 @@ class Recorder(Machine):
                 f"{name_of(function)} in a compiled step: the shape of its result depends on values, which change from "
                 "replay to replay. Choose with np.where or multiply by a mask, or leave that line outside the step."
             )
-        arguments, values = tree.map(self.value, arrays), tree.map(self.value, options)
+        arguments, values = tree.map(self.value, (arrays, options))
         if isinstance(y, tuple):  # several results: each a call of its own, of which the needed ones remain
             return tuple(
                 self._constant(Part(function, i), arguments, values, part)
@@ -216,14 +214,20 @@ class Recorder(Machine):
     # -- Values that leave the graph
 
     def read(self, t: Tensor, what: str) -> Any:
-        """No Python value and no plain array: it would stay in the program."""
+        """No Python value and no plain array: it would stay in the program. Of a number, the program is made for it."""
+        places = t.dtype.kind in "iu"
+        if what == "indexing with a computed Tensor" and places:
+            return t._value  # known to the program, which looks the places up anew at each replay
+        v = self.known.get(id(t._value))
+        if v is not None and id(v) in self.numbers:
+            self.numbers[id(v)] = v
+            return t._value
         if what == "__array__":
             raise RecordingError(
                 "a Tensor cannot become an ndarray while a program is recorded: its value would be frozen into the "
-                "program. Use NumPy functions on the Tensor itself."
+                "program. Use NumPy functions on the Tensor itself"
+                + (": microgradnp.Tensor(array)[places] looks places up anew at each replay." if places else ".")
             )
-        if what == "indexing with a computed Tensor" and t.dtype.kind in "iu":
-            return t._value  # known to the program, which looks the places up anew at each replay
         raise RecordingError(
             f"{what} asks for a Tensor's value while a program is recorded; the program would keep the value of the "
             "first call for ever. Write the choice with np.where, np.maximum or np.clip, or leave that line outside "
@@ -389,7 +393,8 @@ class Recorder(Machine):
 
     def _see_leaf(self, t: Tensor) -> None:
         v = self.known.get(id(t._value))
-        if id(t) not in self.leaves and id(t) not in self._places and (v is None or v.kind == "bound"):
+        new = t.is_leaf and id(t) not in self.leaves and id(t) not in self._places
+        if new and (v is None or v.kind == "bound"):
             self.leaves[id(t)] = Leaf(weakref.ref(t), t._value, t.requires_grad)
 
     def _add(self, operation: Operation, array: Array) -> None:

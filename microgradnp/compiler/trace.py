@@ -80,6 +80,8 @@ def _input(recorder: Recorder, x: Any, name: str) -> Any:
     array = array.view()  # given twice, or read by the step besides as its own, it is another input, or none
     v = recorder.known[id(array)] = Value(array, "input", name)
     recorder.inputs.append(v)
+    if isinstance(x, np.integer | np.bool_):
+        recorder.numbers[id(v)] = None
     return v
 
 
@@ -155,6 +157,7 @@ class Run:
             result=result,
             structure=self.structure,
             same=self.same,
+            numbers=[v for v in recorder.numbers.values() if v is not None],
             guards=guards,
             state=self.state,
             lock=lock,

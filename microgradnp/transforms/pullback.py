@@ -104,11 +104,12 @@ def pull_back(
         _warn_of_captured(f, groups, results)
     for v in variables:
         outside = outside or not v.is_leaf
-    outside = (outside and outer.recording) or outer.machine.traces
+    outside, traced = outside and outer.recording, outer.machine.traces
 
     def pullback(seeds: list[Any]) -> tuple[Any, ...]:
         now = current()
-        record = outside or (now.recording and any(map(is_tracked, seeds)))
+        connected = outside or (now.recording and any(map(is_tracked, seeds)))
+        record = connected or traced
         start: dict[Any, Any] = {}
         for r, s in zip(results, seeds, strict=True):
             if s is not None and (r in inside or r in variables):
@@ -119,14 +120,18 @@ def pull_back(
                 s = s if s.dtype == r.dtype else s.astype(r.dtype)
                 start[r] = start[r] + s if r in start else s
         keep = inside if astray else None
-        if record and now.recording:
+        if connected and now.recording:
             found = sweep(start, retain=True, record=True, between=keep, targets=variables)
         else:
             with state(recording=False):
                 found = sweep(start, retain=True, record=record, between=keep, targets=variables)
         return tuple([tree.like(args[i], [_gradient(found.get(x), x, record) for x in groups[i]]) for i in picked])
 
-    return tree.like(value, results if outside else [plain(r) for r in results]), pullback, variables
+    return (
+        tree.like(value, results if outside else [r.detach() if traced else plain(r) for r in results]),
+        pullback,
+        variables,
+    )
 
 
 def _warn_of_captured(f: Function, groups: dict[int, list[Tensor]], results: list[Tensor]) -> None:

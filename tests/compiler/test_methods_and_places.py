@@ -107,6 +107,92 @@ def test_a_compiled_gradient_inside_a_step_is_part_of_it():
         np.testing.assert_allclose(step(x).item(), np.sum(mg.grad(wavy)(x) ** 2))
 
 
+def squares(p, x):
+    return np.sum((p * x) ** 2)
+
+
+def into_data(w, x):
+    w.data -= 0.1 * mg.grad(squares)(w.data, x)
+
+
+def into_an_array(w, x):
+    array = w.data if isinstance(w, mg.Tensor) else w
+    array[...] -= 0.1 * mg.grad(squares)(array, x)
+
+
+def with_the_value(w, x):
+    value, gradient = mg.value_and_grad(squares)(w.data, x)
+    w.data[...] = w.data - 0.1 * gradient / (1 + 0 * value)
+
+
+@pytest.mark.parametrize(
+    ("make", "descend"),
+    [(mg.Tensor, into_data), (mg.Tensor, into_an_array), (np.array, into_an_array), (mg.Tensor, with_the_value)],
+)
+def test_a_functional_gradient_inside_a_step(make, descend):
+    w, expected = make(np.full(3, 2.0)), np.full(3, 2.0)
+    compiled = mg.compile(lambda x: descend(w, x))
+    for k in range(9):
+        x = np.array([0.1, 0.2, 0.3]) * k
+        compiled(x)
+        expected = expected - 0.1 * 2 * expected * x * x
+        np.testing.assert_allclose(w.data if make is mg.Tensor else w, expected, rtol=1e-14)
+    assert "1 program>" in repr(compiled)
+
+
+def test_least_squares():
+    compiled = mg.compile(lambda a, b: np.linalg.lstsq(a, b, rcond=None))
+    for shape in ((5, 2), (2, 5), (3, 3)):
+        for _ in range(5):
+            a, b = RNG.normal(size=shape), RNG.normal(size=shape[0])
+            for ours, numpy in zip(compiled(a, b), np.linalg.lstsq(a, b, rcond=None), strict=True):
+                np.testing.assert_allclose(np.asarray(ours), numpy, rtol=1e-10, atol=1e-12)
+    a = np.ones((4, 2))
+    x, residuals, rank, _ = compiled(a, np.arange(4.0))
+    np.testing.assert_allclose(x.data, np.linalg.lstsq(a, np.arange(4.0), rcond=None)[0])
+    assert rank.item() == 1
+    assert np.all(np.isnan(residuals.data))  # NumPy gives none
+
+
+# -- Numbers of NumPy --------------------------------------------------------------------------------------------------
+
+ROWS, LIST = np.arange(12.0).reshape(4, 3), [1.0, 5.0, 7.0]
+NUMBERS = {
+    "a row": lambda k, x: x * ROWS[k],
+    "a column": lambda k, x: x * ROWS[:3, k],
+    "a list": lambda k, x: x * LIST[k],
+    "a range": lambda k, x: sum((x * i for i in range(k)), x * 0),
+    "a condition": lambda k, x: x * 2 if k else x,
+    "a shape": lambda k, x: np.reshape(x, (-1, int(k) + 1))[0] if int(k) != 1 else x,
+}
+
+
+@pytest.mark.parametrize("name", NUMBERS)
+def test_a_program_is_made_for_a_number_that_the_step_asks_for(name):
+    step = NUMBERS[name]
+    compiled = mg.compile(step)
+    for k in (0, 1, 2, 2, 1, 0, 1, 2, 2):
+        x = RNG.normal(size=3)
+        np.testing.assert_array_equal(compiled(np.int64(k), x).data, np.asarray(step(k, x)))
+    assert compiled(np.int64(1), np.ones(3)).shape == (3,)
+
+
+def test_a_number_that_the_step_computes_with_is_data():
+    compiled = mg.compile(lambda k, x: x * k)
+    for k in range(12):
+        assert compiled(np.int64(k), np.ones(1)).item() == k
+    assert "1 program>" in repr(compiled)
+
+
+def test_places_of_an_ndarray_that_a_step_computes_are_refused_with_the_way_that_works():
+    with pytest.raises(RecordingError, match=r"microgradnp\.Tensor\(array\)\[places\]"):
+        mg.compile(lambda places: sum(ROWS[:, k].sum() for k in places))(np.array([0, 2]))
+    rows = mg.Tensor(ROWS)
+    compiled = mg.compile(lambda places: sum(rows[:, k].sum() for k in places))
+    for places in (np.array([0, 2]), np.array([1, 1])):
+        assert compiled(places).item() == ROWS[:, places].sum()
+
+
 # -- Computed places ---------------------------------------------------------------------------------------------------
 
 
