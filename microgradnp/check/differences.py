@@ -220,20 +220,16 @@ def _side(values: list[Array], steps: list[Array], middle: Array, eps: float) ->
     """What a function does on one side of a point: its kind, the slope away from the point, and how far it jumps."""
     (coarse, fine), (t_coarse, t_fine) = values, steps
     rise_coarse, rise = coarse[2] - middle, fine[2] - middle
-    noise = 64 * eps * (np.abs(middle) + np.abs(fine[2]))
+    real = np.abs(rise) > 64 * eps * (np.abs(middle) + np.abs(fine[2]))
     slope = (coarse[2] - coarse[1]) / (t_coarse[2] - t_coarse[1])  # without the point itself, where it may jump
     through = 2 * rise_coarse / t_coarse[2] - (coarse[1] - middle) / t_coarse[1]
     # The rise is as step**power: 1 for a slope, 0 for a jump, between them for a slope without bound.
     zoom = np.log(t_coarse[2] / t_fine[2])
     power = np.log(np.abs(rise_coarse) / np.abs(rise)) / zoom
     steady = np.abs(fine[0] - fine[2]) <= 0.05 * np.abs(rise)
-    kind = np.full(middle.shape if rise.ndim == 1 else rise.shape, KINK)
-    real = np.abs(rise) > noise
-    kind[real & (power < 0.9)] = VERTICAL
-    kind[real & (power < 0.05)] = np.where(steady, JUMP, ROUGH)[real & (power < 0.05)]
-    kind[real & (power > 1.5)] = KINK  # flatter than a line: slope 0
     finite = np.isfinite(rise) & np.isfinite(rise_coarse)
-    kind[~finite] = EDGE
+    flat, steep = real & (power < 0.05), real & (power < 0.9)
+    kind = np.select([~finite, flat & steady, flat, steep], [EDGE, JUMP, ROUGH, VERTICAL], KINK)
     slope = np.where(kind == JUMP, slope, through)
     slope = np.where(kind == VERTICAL, np.copysign(np.inf, rise), slope)
     return kind, slope, np.where(kind == JUMP, rise, 0.0)

@@ -189,7 +189,8 @@ class _Examination:
         for stretch in _SECOND_LOOKS:
             if bad := verdict.failing:
                 other = sight.along([directions[i] for i in bad], stretch)
-                verdict = replace(verdict, reference=verdict.reference.beside(bad, other, sight.share))
+                found = verdict.reference.found.beside(bad, other.found, sight.share)
+                verdict = replace(verdict, reference=replace(verdict.reference, found=found))
         return verdict
 
     def _tell(self, returned: dict[str, Slopes], reference: Reference) -> None:

@@ -5,7 +5,6 @@ that the check does not notice, a *survivor*, means that the inputs or the check
 neither the table of rules nor a graph: the wrong version is run by the machine that the backward pass runs on.
 """
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -46,12 +45,6 @@ class Call:
         """A result in the argument's shape, as the sweep brings it there: summed where it was broadcast."""
         return fitted(gx, np.asarray(self.arguments[self.i]), self.rule, self.i)
 
-    def summed_axes(self, gx: Any) -> tuple[int, ...]:
-        """The axes of the result along which broadcasting is undone."""
-        shape = np.shape(self.arguments[self.i])
-        extra = np.ndim(gx) - len(shape)
-        return tuple(i for i, n in enumerate(np.shape(gx)) if i < extra or (shape[i - extra] == 1 and n != 1))
-
     def elsewhere(self) -> "Call":
         """The same where no floating argument is uniform, nor the output, and the gradient is not zero."""
         g = self.g if np.any(self.g) else np.ones_like(self.g)
@@ -75,14 +68,14 @@ def _scaled(factor: float) -> Callable[[Call], Any]:
 
 
 def _dropped_sum(call: Call) -> Any:
-    gx = call.run()
-    axes = call.summed_axes(gx)
-    return gx[tuple(slice(0, 1) if i in axes else slice(None) for i in range(gx.ndim))]
+    gx, shape = call.run(), np.shape(call.arguments[call.i])
+    stretched = [True] * (gx.ndim - len(shape)) + [n == 1 for n in shape]
+    return gx[tuple(slice(0, 1) if first else slice(None) for first in stretched)]
 
 
 def _doubled_sum(call: Call) -> Any:
     gx = call.run()
-    return gx * math.prod(np.shape(gx)[i] for i in call.summed_axes(gx))
+    return gx * (gx.size // max(np.size(call.arguments[call.i]), 1))
 
 
 def _transposed(call: Call) -> Any:

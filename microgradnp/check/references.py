@@ -6,7 +6,8 @@ trust: it must agree with the differences wherever these settle.
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ from microgradnp.check.problem import Array, Direction, Problem, flat
 EPS = float(np.finfo(np.float64).eps)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Reference:
     """The derivatives of some outputs (columns) along some directions (rows), by methods that know no gradients."""
 
@@ -29,21 +30,17 @@ class Reference:
     """Why it does not, where there is something to say."""
     raised: str
     """What the function raised at a point close by, where its domain was taken to end; empty if it raised nothing."""
-    value: Array = field(init=False)
-    """The best value for each entry; NaN where there is none."""
 
-    def __post_init__(self) -> None:
+    @cached_property
+    def value(self) -> Array:
+        """The best value for each entry; NaN where there is none."""
         value = np.where(self.found.settled, self.found.value, np.nan)
-        if self.exact is not None:
-            with np.errstate(invalid="ignore"):
-                slack = 10 * self.found.error + 1e-7 * np.abs(self.exact) + 1e-300
-                usable = (self.found.kind == ROUGH) | (np.abs(self.exact - value) <= slack)
-            value = np.where(usable, self.exact, value)
-        object.__setattr__(self, "value", value)
-
-    def beside(self, rows: Sequence[int], other: "Reference", share: float) -> "Reference":
-        """The same, but that some rows were found a second time: see `Differences.beside`."""
-        return replace(self, found=self.found.beside(rows, other.found, share))
+        if self.exact is None:
+            return value
+        with np.errstate(invalid="ignore"):
+            slack = 10 * self.found.error + 1e-7 * np.abs(self.exact) + 1e-300
+            usable = (self.found.kind == ROUGH) | (np.abs(self.exact - value) <= slack)
+        return np.where(usable, self.exact, value)
 
 
 @dataclass(frozen=True, slots=True)
