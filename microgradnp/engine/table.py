@@ -236,13 +236,13 @@ def setitem(x: Any, value: Any, *, index: Any) -> Any:
 
 
 def _stays(index: Any, x: Any) -> Any:
-    """Whether each of the values put at ``index`` stays, or another one is put into its place after it."""
+    """Whether each of the values put at ``index`` stays: whole numbers keep a step of it, others what came last."""
     if is_basic(index) or (type(index) is np.ndarray and index.dtype == bool):
-        return 1
+        return int(x.dtype.kind == "f")
     places = np.arange(x.size).reshape(x.shape)[index]
     last = np.empty(x.size, np.intp)
     last[places.ravel()] = np.arange(places.size)
-    return (last[places].ravel() == np.arange(places.size)).reshape(places.shape).astype(x.dtype)
+    return (last[places].ravel() == np.arange(places.size)).reshape(places.shape) & (x.dtype.kind == "f")
 
 
 def is_basic(index: Any) -> bool:

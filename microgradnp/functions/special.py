@@ -82,9 +82,18 @@ defvjp(over, lambda g, y, m, d: over(g, d), lambda g, y, m, d: -over(g * y, d))
 
 # -- Triangles and their inverses -------------------------------------------------------------------------------------
 
+
+@primitive
+def leg(a: Any, b: Any) -> Any:
+    """a / hypot(a, b), and 0 at the origin; its own slope does not cancel where b is small."""
+    return a / but_zero(np.hypot(a, b))
+
+
 # fmt: off
-defvjp(np.hypot,        lambda g, y, a, b: _passed_by_slope(g, a / but_zero(y), y == 0),
-                        lambda g, y, a, b: _passed_by_slope(g, b / but_zero(y), y == 0))
+defvjp(np.hypot,        lambda g, y, a, b: _passed_by_slope(g, leg(a, b), y == 0),
+                        lambda g, y, a, b: _passed_by_slope(g, leg(b, a), y == 0))
+defvjp(leg,             lambda g, y, a, b: g * (leg(b, a) * leg(b, a) / but_zero(np.hypot(a, b))),
+                        lambda g, y, a, b: -g * (y * leg(b, a) / but_zero(np.hypot(a, b))))
 defvjp(np.arctan2,      lambda g, y, a, b: g * _quarter(a, b),             lambda g, y, a, b: -g * _quarter(b, a))
 defvjp(np.arcsin,       lambda g, y, x: g / np.sqrt((1 - x) * (1 + x)))
 defvjp(np.arccos,       lambda g, y, x: -g / np.sqrt((1 - x) * (1 + x)))
@@ -129,24 +138,31 @@ defvjp(np.heaviside,    lambda g, y, x, h: np.zeros_like(g),               lambd
 
 # -- Sums of exponentials ----------------------------------------------------------------------------------------------
 
+
+_LOG_2 = math.log(2)
+
+
+@primitive
+def share(a: Any, b: Any) -> Any:
+    """exp(a) / (exp(a) + exp(b)), which has no digits to lose at either end; -inf has no share even in two of them."""
+    with np.errstate(invalid="ignore"):
+        ahead = np.where(a == b, 0, a - b)
+    e = np.exp(-np.absolute(ahead))
+    return np.where((a == b) & (a == -math.inf), 0, np.where(ahead < 0, e, 1) / (1 + e))
+
+
+def _share_slope(y: Any, a: Any, b: Any) -> Any:
+    """Of a tie of infinities it is 0."""
+    return np.where((a == b) & np.isinf(a), 0, y * share(b, a))
+
+
 # fmt: off
-defvjp(np.logaddexp,    lambda g, y, a, b: _evenly(g * np.exp(_below(a, y)), a, b),
-                        lambda g, y, a, b: _evenly(g * np.exp(_below(b, y)), a, b))
-defvjp(np.logaddexp2,   lambda g, y, a, b: _evenly(g * np.exp2(_below(a, y)), a, b),
-                        lambda g, y, a, b: _evenly(g * np.exp2(_below(b, y)), a, b))
+defvjp(share,           lambda g, y, a, b: g * _share_slope(y, a, b),
+                        lambda g, y, a, b: -g * _share_slope(y, a, b))
+defvjp(np.logaddexp,    lambda g, y, a, b: g * share(a, b),                lambda g, y, a, b: g * share(b, a))
+defvjp(np.logaddexp2,   lambda g, y, a, b: g * share(a * _LOG_2, b * _LOG_2),
+                        lambda g, y, a, b: g * share(b * _LOG_2, a * _LOG_2))
 # fmt: on
-
-
-def _below(a: Any, y: Any) -> Any:
-    """a - y, where a cannot be above y; 0 for two infinities, but -inf where all is -inf, so that it has no share."""
-    most = float(np.finfo(y.dtype).max)
-    return np.minimum(a - np.clip(y, -most, most), 0)
-
-
-def _evenly(gx: Any, a: Any, b: Any) -> Any:
-    """Half of a gradient where both arguments are inf: a tie is split evenly, there too."""
-    return np.where((a == b) & (a == math.inf), 0.5 * gx, gx)
-
 
 # -- Special functions ------------------------------------------------------------------------------------------------
 

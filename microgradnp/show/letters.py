@@ -17,6 +17,7 @@ import numpy as np
 from microgradnp.engine.rules import Rule
 from microgradnp.engine.sweep import vjp_of
 from microgradnp.engine.table import astype, identity
+from microgradnp.functions.special import leg, share
 from microgradnp.nn import functional
 from microgradnp.show.expressions import (
     Addition,
@@ -146,11 +147,6 @@ def clipped(x: Entry, low: Entry, high: Entry) -> Entry:
     return x if none else named("clip")(x, low, high)
 
 
-def logaddexp(a: Entry, b: Entry) -> Any:
-    """By its definition."""
-    return np.log(np.exp(a) + np.exp(b))
-
-
 # fmt: off
 VALUES: dict[Any, Callable[..., Any]] = {
     np.add:           written(added),                     np.subtract:     lambda a, b: a + -b,
@@ -162,7 +158,10 @@ VALUES: dict[Any, Callable[..., Any]] = {
     identity:         lambda x: x,                        astype:          lambda x: x,
     np.expm1:         lambda x: np.exp(x) - 1,            np.log1p:        lambda x: np.log(1 + x),
     np.hypot:         lambda a, b: np.sqrt(a**2 + b**2),  np.ldexp:        lambda x, n: x * 2**n,
-    np.logaddexp:     logaddexp,                          np.floor_divide: lambda a, b: named("floor")(a / b),
+    np.logaddexp:     lambda a, b: np.log(np.exp(a) + np.exp(b)),
+    share:            lambda a, b: np.exp(a) / (np.exp(a) + np.exp(b)),
+    leg:              lambda a, b: a / np.sqrt(a**2 + b**2),
+    np.floor_divide:  lambda a, b: named("floor")(a / b),
     np.absolute:      named("abs"),                       np.fabs:         named("abs"),
     np.maximum:       named("max"),                       np.fmax:         named("max"),
     np.minimum:       named("min"),                       np.fmin:         named("min"),
@@ -191,9 +190,9 @@ SHORTER: dict[Any, list[tuple[Callable[..., Any], Callable[..., Any]]]] = {
     functional.sigmoid: [(lambda x: named("σ")(x) * (1 - named("σ")(x)), named("σ'"))],
     np.arcsin: [(lambda x: (1 - x) * (1 + x), lambda x: 1 - x**2)],
     np.arccos: [(lambda x: (1 - x) * (1 + x), lambda x: 1 - x**2)],
+    np.hypot: [(lambda a, b: b / np.sqrt(b**2 + a**2), lambda a, b: b / np.sqrt(a**2 + b**2))],
     np.logaddexp: [
-        (lambda a, b: np.exp(np.minimum(a - logaddexp(a, b), 0)), lambda a, b: np.exp(a) / (np.exp(a) + np.exp(b))),
-        (lambda a, b: np.exp(np.minimum(b - logaddexp(a, b), 0)), lambda a, b: np.exp(b) / (np.exp(a) + np.exp(b))),
+        (lambda a, b: np.exp(b) / (np.exp(b) + np.exp(a)), lambda a, b: np.exp(b) / (np.exp(a) + np.exp(b)))
     ],
 }
 """What a row's rule comes to, and the same as it is better read."""

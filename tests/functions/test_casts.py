@@ -166,3 +166,21 @@ def test_copies_that_stay_in_the_graph_and_copies_of_leaves() -> None:
     assert mg.grad(lambda w: np.sum(w * copy.deepcopy(w.detach()).data))(X).tolist() == X.tolist()
     own = leaf(*X)
     assert mg.grad(lambda w: np.sum(w * copy.deepcopy(own).data))(X).tolist() == X.tolist()
+
+
+def test_whole_numbers_take_a_value_and_no_gradient() -> None:
+    """NumPy cuts what is put among whole numbers to one of them, which is a step."""
+    by = {
+        "put": lambda v: mg.put(np.arange(4), [0, 2], v),
+        "put a slice": lambda v: mg.put(np.arange(4), slice(0, 3, 2), v),
+        "along an axis": lambda v: mg.put_along_axis(np.arange(4), np.array([0, 2]), v, 0),
+        "an item": lambda v: changed(np.arange(4), [0, 2], v),
+    }
+    for name, f in by.items():
+        assert mg.grad(lambda v, f=f: np.sum(f(v) * 1.5))(np.array([1.75, 2.25])).tolist() == [0, 0], name
+
+
+def changed(x: Any, index: Any, value: Any) -> Any:
+    t = mg.Tensor(x)
+    t[index] = value
+    return t

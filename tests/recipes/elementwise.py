@@ -49,6 +49,11 @@ def _unary(draw, f):
     return Case(f, array(draw, **UNARY[f]))
 
 
+@recipe(special.leg, special.share)
+def _of_two(draw, f):
+    return Case(f, *telling(draw, {"away_from": 0.0}, {"away_from": 0.0}))
+
+
 @recipe(special.signed)
 def _signed(draw, f):
     return Case(f, *telling(draw, {}, {"away_from": 0.0}))
