@@ -160,6 +160,7 @@ class Variable:
     """A local variable that holds the only element of a value."""
 
     value: Value
+    form: ClassVar[str] = "variable"
 
 
 @dataclass(slots=True, eq=False)

@@ -63,7 +63,7 @@ def _operand(plan: Plan, x: Any) -> str:
     if not isinstance(x, Value | ir.View | ir.Variable):
         return plain(x)
     name = plan.target(x.value).name
-    if isinstance(x, ir.Variable) or not isinstance(x.form, tuple):
+    if not isinstance(x.form, tuple):
         return name
     axis, start, stop = x.form
     return f"{name}[{':, ' * axis}{start}:{stop}]"

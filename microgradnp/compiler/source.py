@@ -127,6 +127,6 @@ def name_values(values: Iterable[Value]) -> None:
 def _identifier(name: str) -> str:
     if name.isidentifier() and not name.startswith("_"):
         return name
-    words = [w for w in re.split(r"\W+", name) if w]
+    words = re.findall(r"\w+", name)
     text = "_".join([w for w in words if not w.startswith("_")] or [w.strip("_") for w in words])
     return text if text and not text[0].isdigit() else f"a{text}"

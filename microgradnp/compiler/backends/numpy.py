@@ -43,7 +43,7 @@ class _Code:
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
         self.source = Source("run", errstate=np.errstate)
-        self._names: dict[Any, str] = {}  # of variables, inputs and views of inputs
+        self._names: dict[Any, str] = {}  # of values, their views and variables
         self._views: list[tuple[str, Value | View, str]] = []  # of inputs, each with the name of what it is a view of
 
     def function(self, f: Callable[..., Any]) -> str:
@@ -53,11 +53,11 @@ class _Code:
     def operand(self, x: Any) -> str:
         """An operand as an expression."""
         kind = type(x)
-        if kind is Value or kind is View:
-            runtime = is_runtime(x.value)
-            return self._input(x) if runtime else self.source.constant(self.plan.array(x), x.value.name)
-        if kind is Variable:
-            return self._named((x.value, Variable), f"s_{x.value.name}")
+        if kind is Value or kind is View or kind is Variable:
+            key = x.value, x.form
+            if key not in self._names:
+                self._names[key] = self._named(x)
+            return self._names[key]
         if kind is Literal:
             return self.source.constant(x.array)
         if kind in (int, bool, str, type(None)):
@@ -66,19 +66,17 @@ class _Code:
             return nested(x, self.operand)
         return self.source.constant(x)
 
-    def _named(self, key: Any, name: str) -> str:
-        """The name of what is not known yet when the program is built."""
-        if key not in self._names:
-            self._names[key] = self.source.named(name, None)
-        return self._names[key]
-
-    def _input(self, x: Value | View) -> str:
-        """The name of an input, or of a view of one, which is made when its base is bound."""
-        key = x.value, x.form
-        if key not in self._names and x.base is not None:
-            base = self._input(x.base)
-            self._views.append((self._named(key, x.value.name), x, base))
-        return self._named(key, x.value.name)
+    def _named(self, x: Value | View | Variable) -> str:
+        v = x.value
+        if isinstance(x, Variable):
+            return self.source.named(f"s_{v.name}", None)
+        if not is_runtime(v):
+            return self.source.constant(self.plan.array(x), v.name)
+        base = self.operand(x.base) if x.base is not None else None  # which is bound before its view
+        name = self.source.named(v.name, None)
+        if base is not None:
+            self._views.append((name, x, base))
+        return name
 
     def binding(self, inputs: list[str]) -> Callable[..., bool]:
         """What takes other input arrays, and makes the views of them anew."""
