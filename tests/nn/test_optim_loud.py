@@ -44,6 +44,21 @@ def test_a_number_under_a_name_that_nothing_reads_is_refused(name, value, again)
         setattr(optimizer, name, value)
 
 
+class Signs(optim.Optimizer):
+    power = optim.Hyperparameter(0, 2, "a number from 0 to below 2")
+
+    def apply_single(self, gradient, parameter, state):
+        return parameter - self.lr * np.sign(gradient) * np.abs(gradient) ** self.power, state
+
+
+@pytest.mark.parametrize("make", [optim.GD, Signs])
+@pytest.mark.parametrize("name", ["mometum", "learning_rate", "step"])
+def test_an_optimizer_is_made_with_hyperparameters_of_its_own_alone(make, name):
+    with pytest.raises(TypeError, match=f"{make.__name__} has no hyperparameter '{name}'; it has lr"):
+        make(small().parameters(), lr=0.1, **{name: 0.9})
+    assert Signs(small().parameters(), lr=0.1, power=1.5).power == 1.5
+
+
 def test_other_parameters_need_another_optimizer():
     with pytest.raises(AttributeError, match="the parameters of GD stay those it was made with: make a new one"):
         optim.GD(small().parameters(), 0.1).parameters = small().parameters()

@@ -157,7 +157,8 @@ class Optimizer(metaclass=_Complete):
     Raises
     ------
     TypeError
-        If something among ``parameters`` is not a Tensor, or a hyperparameter is not a number.
+        If something among ``parameters`` is not a Tensor, or a hyperparameter is not a number, or the class has none
+        of that name.
     ValueError
         If there are no parameters, one is given twice or is no leaf that requires a gradient, or a hyperparameter is
         out of range.
@@ -187,6 +188,9 @@ class Optimizer(metaclass=_Complete):
     def __init__(self, parameters: Iterable[Tensor], lr: float, **hyperparameters: Any) -> None:
         self.__dict__.pop("_complete", None)  # it may be made anew in its place
         for name, value in {"lr": lr, **hyperparameters}.items():
+            if not _is_hyperparameter(type(self), name):
+                known = ", ".join(name for name in dir(type(self)) if _is_hyperparameter(type(self), name))
+                raise TypeError(f"{type(self).__name__} has no hyperparameter {name!r}; it has {known}.")
             setattr(self, name, value)
         self.parameters = _checked(parameters, type(self).__name__)
         groups: dict[np.dtype[Any], list[tuple[int, Tensor]]] = {}
@@ -319,6 +323,11 @@ def _names_read_by(kind: type) -> set[str]:
     """The attributes that the methods of a class, and of those it is derived from, may read."""
     codes = (getattr(method, "__code__", None) for base in kind.__mro__ for method in vars(base).values())
     return {name for code in codes if code is not None for name in code.co_names}
+
+
+def _is_hyperparameter(kind: type, name: str) -> bool:
+    """Whether a class says what is done with a number of that name; a property stands for several, as betas do."""
+    return isinstance(getattr(kind, name, None), Hyperparameter | property)
 
 
 def _shape(x: Any) -> tuple[int, ...]:
