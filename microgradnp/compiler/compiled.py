@@ -221,12 +221,12 @@ def compile(step: Callable[..., Any]) -> Compiled:
     compared at each replay wherever the step finds them: arguments, closures, globals, attributes, slots, dicts, sets,
     classes and modules of your own; so are small arrays of which NumPy alone makes something.
 
-    What no comparison sees (a clock, an iterator, a file, a part of a container of thousands, a large array of which
-    NumPy alone makes something) is found by an audit: at the 2nd, 3rd, 4th, 8th, 16th, ... call the step itself runs,
-    and what it gives and writes is compared with its program. If they differ by more than rounding, a warning says
-    where; the call returns what the step gives, and from then on the step runs without being compiled. So a step that
-    prints or counts does so at these calls alone. Every call has the program's numbers, whether it is recorded,
-    replayed or audited.
+    What no comparison sees (a clock, an iterator, a file, a part of a container of thousands, or of a hundred where the
+    step is short, 1.0 in place of 1 among more than 16 numbers, a large array of which NumPy alone makes something) is
+    found by an audit: at the 2nd, 3rd, 4th, 8th, 16th, ... call the step itself runs, and what it gives and writes is
+    compared with its program. If they differ by more than rounding, a warning says where; the call returns what the
+    step gives, and from then on the step runs without being compiled. So a step that prints or counts does so at these
+    calls alone. Every call has the program's numbers, whether it is recorded, replayed or audited.
 
     A short list of plain numbers may be a log: what is appended to it calls for an audit, three times. ``.grad`` holds
     the gradients of the last call, in memory that the next call writes over. Calls from several threads take turns.

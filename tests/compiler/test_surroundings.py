@@ -18,6 +18,7 @@ from numpy.linalg import LinAlgError
 import microgradnp as mg
 from microgradnp import nn
 from microgradnp.compiler import RecordingError
+from microgradnp.compiler.guards import holds
 
 X = np.array([4.0])
 
@@ -265,6 +266,42 @@ def test_what_a_step_can_reach_costs_a_replay_nothing(name):
         compiled(X)
         times.append(time.perf_counter() - start)
     assert sorted(times)[150] < 50e-6  # some 5: one comparison of all would take 100 and more
+
+
+MEDIUM = {
+    "list": (lambda: [0.5] * 50, 2),
+    "dict": (lambda: dict.fromkeys(range(50), 0.5), 3),
+    "deque": (lambda: collections.deque([0.5] * 50), 3),
+    "arrays": (lambda: {k: np.full(5, 0.5) for k in range(20)}, 11),
+    "rows": (lambda: [[0.5, 1.0] for _ in range(20)], 23),
+    "attributes": (lambda: types.SimpleNamespace(**{f"a{k}": 0.5 for k in range(20)}).__dict__, 3),
+}
+
+
+@pytest.mark.parametrize("name", MEDIUM)
+def test_a_container_of_some_dozens_is_compared_at_once_in_few_comparisons(name):
+    make, most = MEDIUM[name]
+    data = make()
+    compiled = mg.compile(lambda x: x * 2.0 if data is not None else x)
+    compiled(X)
+    assert len(compiled.program.trace.guards) <= most
+    for key in list(data) if isinstance(data, dict) else range(len(data)):
+        before, data[key] = data[key], 7.5
+        assert any(not holds(guard) for guard in compiled.program.trace.guards)
+        data[key] = before
+        assert all(map(holds, compiled.program.trace.guards))
+
+
+def test_an_equal_number_of_another_type_in_a_long_list_is_found_at_the_next_audit():
+    data = [1] * 50
+    compiled = mg.compile(lambda x: x * data[7])
+    x = np.arange(3)
+    for _ in range(5):
+        compiled(x)
+    data[7] = 1.0
+    assert [compiled(x).dtype.kind for _ in range(2)] == ["i", "i"]
+    with pytest.warns(RuntimeWarning, match="replays 5 to 7 may have repeated old values"):
+        assert compiled(x).dtype == float
 
 
 @pytest.mark.parametrize("make", [lambda: [0.5] * N, lambda: dict.fromkeys(range(N), 0.5), lambda: [[0.5, 1.0]] * N])
