@@ -41,7 +41,7 @@ def root(x: Any, *, order: float = 2.0) -> Any:
 # fmt: off
 defvjp(held,            lambda g, y, slope, flat: g * np.where(flat, math.nan, np.ones_like(g)),           None)
 defvjp(signed,          lambda v, y, g, x: v * np.sign(x),
-                        lambda v, y, g, x: v * np.where((x == 0) & (g == 0), math.nan, np.zeros_like(v)))
+                        lambda v, y, g, x: v * np.where(x == 0, math.nan, np.zeros_like(v)))
 defvjp(root,            lambda g, y, x, order=2.0: _passed_by_slope(g, y / (order * but_zero(x)), x == 0))
 defvjp(np.absolute,     lambda g, y, x: _passed_by_sign(g, x))
 # fmt: on

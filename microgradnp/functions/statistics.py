@@ -3,6 +3,7 @@
 import math
 import operator
 import warnings
+from typing import Any
 
 import numpy as np
 
@@ -11,6 +12,7 @@ from microgradnp.engine.state import current
 from microgradnp.functions.common import axes_of, fixed, lift, weakly
 from microgradnp.functions.reductions import count
 from microgradnp.functions.special import root
+from microgradnp.functions.texts import on_tensors
 
 # mypy: allow-untyped-defs, allow-untyped-calls
 
@@ -42,6 +44,10 @@ def std(a, axis=None, dtype=None, *, ddof=0, keepdims=False, where=True, mean=No
     return root(var(a, axis, dtype, ddof=ddof, keepdims=keepdims, where=where, mean=mean))
 
 
+_average: Any = np.average
+_fitting = on_tensors(_average._implementation.__globals__["_weights_are_valid"])  # in the shape to broadcast
+
+
 @implements(np.average)
 def average(a, axis=None, weights=None, returned=False, *, keepdims=False):
     """Mean, weighted where weights are given."""
@@ -50,19 +56,9 @@ def average(a, axis=None, weights=None, returned=False, *, keepdims=False):
         y = np.mean(a, axis=axis, keepdims=keepdims)
         total = np.full(y.shape, float(count(a, axis)), y.dtype)
     else:
-        weights = lift(weights)
+        weights = lift(_fitting(weights, a, axis if axis is None else axes_of(axis, a.ndim)))
         kind = a.dtype if a.dtype.kind == "f" else np.float64  # a mean of whole numbers is float64
-        weights = weights.astype(np.result_type(kind, weights.dtype), copy=False)
-        if weights.shape != a.shape:
-            axes = axes_of(axis, a.ndim)
-            if axes is None or weights.shape != tuple(a.shape[i] for i in axes):
-                raise ValueError(
-                    f"np.average: weights of shape {weights.shape} for a Tensor of shape {a.shape} and axis={axis}: "
-                    "they must have its shape, or that of the axes averaged over."
-                )
-            order = sorted(range(len(axes)), key=axes.__getitem__)
-            lengths = tuple(n if i in axes else 1 for i, n in enumerate(a.shape))
-            weights = np.broadcast_to(np.reshape(np.transpose(weights, order), lengths), a.shape)
+        weights = np.broadcast_to(weights.astype(np.result_type(kind, weights.dtype), copy=False), a.shape)
         total = np.sum(weights, axis=axis, keepdims=keepdims)
         if not current().machine.traces and np.any(total == 0):
             raise ZeroDivisionError(f"np.average: the weights of shape {weights.shape} sum to 0, so they give no mean.")

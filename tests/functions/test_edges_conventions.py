@@ -35,6 +35,8 @@ SMOOTH: dict[str, tuple[Any, Any, Any]] = {
     "np.abs squared": (lambda x: np.sum(np.square(np.abs(x))), ZERO, 2 * EYE),
     "fabs**2": (lambda x: np.sum(np.fabs(x) ** 2), ZERO, 2 * EYE),
     "abs times abs": (lambda x: np.sum(np.abs(x) * np.abs(x)), ZERO, 2 * EYE),
+    "softplus": (lambda x: np.sum(np.maximum(x, 0) + np.log1p(np.exp(-np.abs(x)))), ZERO, 0.25 * EYE),
+    "abs**3": (lambda x: np.sum(np.abs(x) ** 3), ZERO, 0 * EYE),
     "cos(abs)": (lambda x: np.sum(np.cos(np.abs(x))), ZERO, -EYE),
 }
 smooth = pytest.mark.parametrize(("f", "x", "hessian"), SMOOTH.values(), ids=SMOOTH)

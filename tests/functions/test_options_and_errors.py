@@ -123,7 +123,7 @@ ERRORS: dict[str, tuple[Callable[[Any], Any], type[Exception], str]] = {
     "an index that is a number": (lambda x: x[tensor(1.0)], TypeError, "integers or booleans"),
     "fewer conditions than choices": (lambda x: np.select([X > 0], [x, x]), ValueError, "got 1 and 2"),
     "fewer functions than conditions": (lambda x: np.piecewise(x, [X > 0], []), ValueError, "1 or 2 functions"),
-    "weights of another shape": (lambda x: np.average(x, weights=X.T), ValueError, r"\(3, 2\).*\(2, 3\)"),
+    "weights of another shape": (lambda x: np.average(x, weights=X.T), TypeError, "Axis must be specified"),
     "a window that does not fit": (
         lambda x: np.lib.stride_tricks.sliding_window_view(x, 4, axis=1), ValueError, "a window of 4 does not fit"
     ),
