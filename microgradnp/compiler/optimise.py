@@ -111,17 +111,21 @@ def _fuse(operation: Operation, y: Value, versions: Counter[int]) -> None:
             operation.arguments = operation.reads = (z,)
 
 
+UNITS: dict[Any, tuple[tuple[int, int | None], ...]] = {
+    np.positive: ((0, None),),
+    np.multiply: ((0, 1), (1, 0)),
+    np.divide: ((0, 1),),
+}
+"""Which argument a function gives back, and which one must be 1 for it."""
+
+
 def _given_back(operation: Operation, y: Value, changing: set[int]) -> Value | None:
     """The argument that the result is the same as, if it is."""
-    f, arguments = operation.function, operation.arguments
-    x: Any = None
-    if f is np.positive or (f in (np.multiply, np.divide) and _is_one(arguments[1])):
-        x = arguments[0]
-    elif f is np.multiply and _is_one(arguments[0]):
-        x = arguments[1]
-    if type(x) is not Value or not _alike(x, y):
-        return None
-    return x if x.root.kind != "bound" or id(owner(x.root.array)) not in changing else None
+    for i, one in UNITS.get(operation.function, ()):
+        x = operation.arguments[i]
+        if type(x) is Value and (one is None or _is_one(operation.arguments[one])) and _alike(x, y):
+            return x if x.root.kind != "bound" or id(owner(x.root.array)) not in changing else None
+    return None
 
 
 def _alike(x: Value, y: Value) -> bool:
