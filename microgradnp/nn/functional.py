@@ -13,6 +13,9 @@ from microgradnp.engine.rules import composed, defvjp
 from microgradnp.engine.table import spread
 from microgradnp.engine.tensor import Axis, Tensor
 from microgradnp.functions.common import axes_of
+from microgradnp.nn.convolution import conv2d as conv2d
+from microgradnp.nn.pooling import avg_pool2d as avg_pool2d
+from microgradnp.nn.pooling import max_pool2d as max_pool2d
 
 
 @composed
