@@ -74,7 +74,10 @@ def _function(operation: Operation, f: Callable[..., Any]) -> str:
 
 
 class Listing:
-    """A trace as the source of a Python function of plain arrays: its ``text``, and the ``arguments`` that it takes."""
+    """A trace as the source of a Python function of plain arrays: its ``text``, and the ``arguments`` that it takes.
+
+    The lines of the function's ``body`` stand by themselves too.
+    """
 
     def __init__(self, trace: Trace) -> None:
         self.trace = trace = drop(replace(trace, gradients={}))
@@ -84,7 +87,7 @@ class Listing:
         uses = Counter([*trace.returned, *(v for o in trace.operations for v in o.reads)])
         # A view that is used once is written where it is used.
         self._inline = {v for v in self._values if v.base is not None and uses[v] == 1}
-        body = [*self._given(), *self._body()]
+        self.body = [*self._given(), *self._body()]
         self.text = "\n".join(
             [
                 f'"""One call of {trace.name} as plain NumPy, written by microgradnp from its recorded program."""',
@@ -97,7 +100,7 @@ class Listing:
                 "",
                 *(f"    {name}: {note}" for name, note in self._notes.items()),
                 '    """',
-                *(f"    {line}" for line in body),
+                *(f"    {line}" for line in self.body),
                 "",
             ]
         )

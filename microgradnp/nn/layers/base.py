@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import warnings
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import fields, is_dataclass
 from types import SimpleNamespace
@@ -23,8 +23,9 @@ from microgradnp.arrays import plain_array
 from microgradnp.engine.state import current, no_grad
 from microgradnp.engine.tensor import Tensor, plain
 from microgradnp.nn.checkpoint import load_into
+from microgradnp.nn.deploy.source import prediction_source
 from microgradnp.nn.layers.elsewhere import missed_by
-from microgradnp.nn.layers.summary import print_summary
+from microgradnp.nn.layers.summary import input_shape_of, print_summary
 from microgradnp.transforms.pullback import returns_arrays
 
 
@@ -181,6 +182,64 @@ class Layer:
         """
         arrays = {name: tensor.data for name, tensor in named_tensors(self).items()}
         load_into(arrays, state, type(self).__name__)
+
+    # -- Deployment
+
+    def to_numpy(
+        self,
+        *,
+        before: Callable[[Any], Any] | None = None,
+        after: Callable[[Any], Any] | None = None,
+        input_shape: tuple[int, ...] | None = None,
+    ) -> str:
+        """The prediction as the source of one Python file that needs NumPy alone: a function ``predict(x)``.
+
+        It is written from what the model computes, so that layers of your own are written too. Weights stand in the
+        file, exact to the last bit.
+
+        Parameters
+        ----------
+        before, after
+            What is done to the input before the model and to the output after it: functions that are plain NumPy, such
+            as a `Standardizer` and the ``inverse`` of one.
+        input_shape
+            The shape of one input, without the batch axis; by default that of the first layer that knows its own.
+
+        Raises
+        ------
+        TypeError
+            If the prediction depends on the number of rows, or draws random numbers.
+        ValueError
+            If the shape is not given and no layer says it.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from microgradnp import nn
+        >>> model = nn.Sequential(nn.Linear(2, 1), nn.Tanh())
+        >>> model.load_state_dict({"0.weight": [[1.0], [-2.0]], "0.bias": [0.5]})
+        >>> text = model.to_numpy(after=lambda y: 10 * y)
+        >>> print(text[text.index("weight_0") : text.index("def predict")].rstrip())
+        weight_0 = np.array([[ 1.],
+                             [-2.]], np.float64)
+        bias_0 = np.array([0.5], np.float64)
+        >>> deployed = {}
+        >>> exec(text, deployed)
+        >>> deployed["predict"]([[1.0, 0.75]])
+        array([[0.]])
+        """
+        dtype = dtype_of(self) or np.dtype(np.float64)
+        dtype_in = dtype if before is None else np.dtype(np.float64)
+
+        def predict(x: Any) -> Any:
+            y = self(x if before is None else as_input(before(x), dtype))
+            return y if after is None else after(y)
+
+        places = {id(t.data): place.rpartition(".") for place, t in named_tensors(self).items()}
+        names = {i: f"{own}_{layer}".rstrip("_") for i, (layer, _, own) in places.items()}
+        shape = input_shape_of(self, "to_numpy", input_shape)
+        with self.mode(training=False):
+            return prediction_source(predict, shape, dtype_in, names, type(self).__name__)
 
     # -- Showing
 

@@ -20,14 +20,7 @@ def print_summary(model: Any, input_shape: Any) -> None:
     except ModuleNotFoundError as error:
         raise ModuleNotFoundError("summary() prints with rich: pip install 'microgradnp[cli]'.") from error
 
-    if input_shape is None:
-        shapes = (layer.default_input_shape() for _, layer in model.named_layers())
-        input_shape = next((shape for shape in shapes if shape is not None), None)
-        if input_shape is None:
-            raise ValueError(
-                "summary() needs the shape of one input where there is no Linear: summary(input_shape=(3,))."
-            )
-
+    input_shape = input_shape_of(model, "summary", input_shape)
     table = Table("layer", "output shape", show_footer=True)
     table.add_column("parameters", justify="right")
     several = bool(input_shape) and not isinstance(input_shape[0], int | np.integer)
@@ -40,6 +33,15 @@ def print_summary(model: Any, input_shape: Any) -> None:
     total = sum(p.size for p in model.parameters())
     table.columns[0].footer, table.columns[2].footer = type(model).__name__, f"{total:,}"
     Console().print(table)
+
+
+def input_shape_of(model: Any, who: str, given: Any) -> Any:
+    """The shape of one input: the one given, or that of the first layer that knows its own."""
+    shapes = (layer.default_input_shape() for _, layer in model.named_layers())
+    shape = next((shape for shape in shapes if shape is not None), None) if given is None else given
+    if shape is None:
+        raise ValueError(f"{who}() needs the shape of one input where there is no Linear: {who}(input_shape=(3,)).")
+    return shape
 
 
 def _own_parameters(layer: Any) -> list[Any]:

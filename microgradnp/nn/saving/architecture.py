@@ -79,16 +79,18 @@ class _Describer:
         kind = type(layer)
         self.seen[id(layer)] = len(self.seen)
         name = kind.__name__
-        told: dict[str, Any] = {"class": name, "ours": kinds().get(name) is kind}
+        told = {"class": name, "ours": kinds().get(name) is kind, "number": self.seen[id(layer)]}
         items: list[Any] = []
         named: dict[str, Any] = {}
-        for p in signature(kind).parameters.values():
+        parameters = list(signature(kind).parameters.values())
+        before = next((i for i, p in enumerate(parameters) if p.kind is Parameter.VAR_POSITIONAL), 0)
+        for i, p in enumerate(parameters):
             if p.kind is Parameter.VAR_KEYWORD or p.name == "rng" or p.name.endswith("_init"):
                 continue
             value = self.part(_argument(layer, p), f"{place}.{p.name}")
             if p.kind is Parameter.VAR_POSITIONAL:
                 items += value if type(value) is list else value["$tuple"]
-            elif p.kind is Parameter.POSITIONAL_ONLY:
+            elif p.kind is Parameter.POSITIONAL_ONLY or i < before:
                 items.append(value)
             else:
                 named[p.name] = value
@@ -103,7 +105,7 @@ def _argument(layer: Layer, p: Parameter) -> Any:
         value = getattr(layer, p.name)
         if type(value) is Tensor or (value is None and isinstance(p.default, bool)):
             return value is not None  # whether there is to be a bias
-        return str(np.dtype(value)) if p.name == "dtype" else value
+        return str(np.dtype(value)) if p.name == "dtype" and value is not None else value
     own = {str(t.dtype) for t in vars(layer).values() if type(t) is Tensor}
     if p.name == "dtype" and len(own) <= 1:
         return own.pop() if own else None
@@ -180,7 +182,6 @@ class _Builder:
     def __init__(self, reader: Reader, own: Kinds, place: str) -> None:
         self.reader, self.own, self.place = reader, own, place
         self.made: dict[int, Layer] = {}  # by their numbers
-        self._numbers = 0
 
     def part(self, x: Any) -> Any:
         """What `_Describer.part` has described."""
@@ -201,7 +202,6 @@ class _Builder:
         return {key: self.part(item) for key, item in x.items()}
 
     def layer(self, told: Mapping[str, Any]) -> Layer:
-        number, self._numbers = self._numbers, self._numbers + 1
         name = told["class"]
         kind = (kinds() if told["ours"] else self.own).get(name)
         if kind is None:
@@ -219,5 +219,5 @@ class _Builder:
                 f"{self.place}'s layer {name} cannot be made of what was saved ({type(error).__name__}: {error}). "
                 f"Build the model yourself: nn.load(path, {self.place}=yours)."
             ) from error
-        self.made[number] = layer
+        self.made[told["number"]] = layer
         return layer

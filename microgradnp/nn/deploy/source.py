@@ -1,0 +1,141 @@
+"""A model's prediction as one readable Python file that needs NumPy alone.
+
+It is not written layer by layer: the prediction is recorded, as a training step is, and what was recorded is written
+down. So a layer of one's own, and what is computed before and after the model, is written as well as a `Linear`. The
+weights stand in the file itself, because two files get separated: in decimals where somebody may read them, else in
+base 85; both are exact.
+"""
+
+from __future__ import annotations
+
+import ast
+import base64
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from microgradnp.arrays import Array
+from microgradnp.compiler.ir import Trace
+from microgradnp.compiler.listing import Listing
+from microgradnp.compiler.optimise import optimise
+from microgradnp.compiler.rows import NAME, SIZES, DependsOnRows, for_any_rows
+from microgradnp.compiler.source import name_values
+from microgradnp.compiler.trace import record
+from microgradnp.engine.state import no_grad
+from microgradnp.nn.deploy.helpers import HELPERS
+
+READABLE = 1000
+"""Elements: an array up to that size is written in decimals."""
+_WIDTH = 100
+
+
+def prediction_source(
+    predict: Callable[[Any], Any], shape: tuple[int, ...], dtype: np.dtype[Any], names: Mapping[int, str], title: str
+) -> str:
+    """The source of a module with a function ``predict(x)`` that computes what ``predict`` does.
+
+    Parameters
+    ----------
+    predict
+        A function of a Tensor or array of shape ``(n, *shape)``, for any n.
+    shape, dtype
+        Of one row, and of the input.
+    names
+        What to call arrays, by their identity.
+    title
+        What it is the prediction of.
+
+    Raises
+    ------
+    TypeError
+        If what it computes depends on the number of rows, draws random numbers or changes anything.
+    """
+    traces = []
+    for n in SIZES:
+        rows = np.zeros((n, *shape), dtype)
+        with no_grad():
+            run = record(lambda x: predict(x), (rows,), {})
+        traces.append(_named(optimise(run.trace([], None)), names))
+    try:
+        trace = for_any_rows(traces)
+    except DependsOnRows as error:
+        raise TypeError(f"to_numpy() writes a prediction for any number of rows; here {error}.") from error
+    if any(not operation.pure or operation.result is None for operation in trace.operations):
+        raise TypeError(f"to_numpy() writes a prediction; that of {title} draws random numbers or changes arrays.")
+    listing = Listing(trace)
+    helpers, arrays = [], []
+    for name, what in listing.arguments.items():
+        if isinstance(what, np.ndarray):
+            arrays.append(_assigned(name, what))
+        elif what in HELPERS:
+            helpers.append(HELPERS[what].replace("helper", name))
+        else:
+            raise TypeError(f"to_numpy() cannot write {getattr(what, '__name__', what)!r} in NumPy.")
+    return _module(title, trace, listing, shape, helpers, arrays)
+
+
+def _named(trace: Trace, names: Mapping[int, str]) -> Trace:
+    for v in trace.values():
+        if v.kind == "bound":
+            v.name = names.get(id(v.array), v.name or "array")
+    name_values(trace.values())
+    for v in trace.values():
+        if v.name in (NAME, "predict", "base64"):
+            v.name += "_"
+    return trace
+
+
+def _module(
+    title: str, trace: Trace, listing: Listing, shape: tuple[int, ...], helpers: list[str], arrays: list[str]
+) -> str:
+    (x,) = trace.inputs
+    body = listing.body
+    given = f"({', '.join(map(str, (NAME, *shape)))}{',' * (not shape)})"
+    packed = any("_unpacked(" in array for array in arrays)
+    head = [
+        f'"""The prediction of {title}, in NumPy alone; written by microgradnp."""',
+        "",
+        *(["import base64", ""] if packed else []),
+        "import numpy as np",
+        "",
+        *([_UNPACKED] if packed else []),
+        *helpers,
+        *(["# -- What was learned", "", *arrays, ""] if arrays else []),
+        "",
+        f"def predict({x.name}):",
+        f'    """Predict for n rows: {x.name} has shape {given}, and is taken as {x.dtype}."""',
+        f"    {x.name} = np.asarray({x.name}, np.{x.dtype})",
+        f"    if {x.name}.shape[1:] != {shape} or not {x.name}.ndim:",
+        f'        raise ValueError(f"predict takes an array of shape {given}; got {{{x.name}.shape}}.")',
+    ]
+    if any(re.search(rf"\b{NAME}\b", line) for line in body if not line.lstrip().startswith("#")):
+        head.append(f"    {NAME} = len({x.name})")
+    return "\n".join([*head, *(f"    {line}" for line in body), ""])
+
+
+_UNPACKED = '''
+def _unpacked(text, dtype, shape):
+    """An array whose bytes stand in a text of base 85."""
+    return np.frombuffer(base64.b85decode(text), dtype).reshape(shape)
+
+'''
+
+
+def _assigned(name: str, array: Array) -> str:
+    """The line, or lines, after which ``name`` is the array, to the last bit."""
+    if 0 < array.size <= READABLE and np.isfinite(array).all():
+        numbers = np.array2string(
+            array,
+            separator=", ",
+            threshold=READABLE + 1,
+            max_line_width=_WIDTH,
+            floatmode="unique",
+            prefix=f"{name} = np.array(",
+        )
+        if np.array_equal(np.array(ast.literal_eval(numbers), array.dtype), array):  # no digit short
+            return f"{name} = np.array({numbers}, np.{array.dtype})"
+    packed = base64.b85encode(array.tobytes()).decode()  # of characters that a text in quotes may hold
+    lines = "\n".join(f'    "{packed[i : i + _WIDTH]}"' for i in range(0, max(len(packed), 1), _WIDTH))
+    return f'{name} = _unpacked(\n{lines},\n    "{array.dtype.str}", {array.shape}\n)'
