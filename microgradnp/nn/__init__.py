@@ -4,7 +4,30 @@ All of it is written in plain NumPy on Tensors, as a user would write it: nothin
 """
 
 from microgradnp.nn import functional, initializers, losses, metrics, optim
-from microgradnp.nn.layers import InputShapeError, Layer, Linear, ReLU, Sequential, Sigmoid, Tanh
+from microgradnp.nn.layers import (
+    ELU,
+    GELU,
+    SELU,
+    BatchNorm1d,
+    Dropout,
+    Flatten,
+    Function,
+    InputShapeError,
+    Layer,
+    LayerNorm,
+    LeakyReLU,
+    Linear,
+    LogSoftmax,
+    Parallel,
+    ReLU,
+    Residual,
+    Sequential,
+    Sigmoid,
+    SiLU,
+    Softmax,
+    Softplus,
+    Tanh,
+)
 from microgradnp.nn.parameters import flat, functional_call
 from microgradnp.nn.saving import (
     Checkpoint,
@@ -18,20 +41,35 @@ from microgradnp.nn.saving import (
 from microgradnp.nn.train import Callback, CSVLog, DivergenceError, EarlyStopping, History, Run, fit
 
 __all__ = [
+    "ELU",
+    "GELU",
+    "SELU",
+    "BatchNorm1d",
     "CSVLog",
     "Callback",
     "Checkpoint",
     "CheckpointError",
     "DivergenceError",
+    "Dropout",
     "EarlyStopping",
+    "Flatten",
+    "Function",
     "History",
     "InputShapeError",
     "Layer",
+    "LayerNorm",
+    "LeakyReLU",
     "Linear",
+    "LogSoftmax",
+    "Parallel",
     "ReLU",
+    "Residual",
     "Run",
     "Sequential",
+    "SiLU",
     "Sigmoid",
+    "Softmax",
+    "Softplus",
     "Tanh",
     "fit",
     "flat",

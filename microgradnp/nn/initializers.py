@@ -7,12 +7,16 @@ families keep the spread of the activations the same from layer to layer, so tha
   2010, equation 16: variance 2 / (in + out), for activations that are near the identity at 0 (sigmoid's kin, tanh).
 - He: K. He, X. Zhang, S. Ren and J. Sun, "Delving deep into rectifiers", ICCV 2015, equation 10: variance 2 / in, for
   ReLU, which lets half of the spread through.
+- LeCun: Y. LeCun, L. Bottou, G. Orr and K.-R. Müller, "Efficient backprop", 1998, equation 16: variance 1 / in; SELU
+  wants it.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from difflib import get_close_matches
+from functools import partial
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -49,6 +53,37 @@ def he_normal(rng: np.random.Generator, shape: Shape) -> NDArray[Any]:
     return rng.normal(0.0, math.sqrt(2 / _fans(shape)[0]), shape)
 
 
+def lecun_uniform(rng: np.random.Generator, shape: Shape) -> NDArray[Any]:
+    """Uniform with variance 1 / in."""
+    return _uniform(rng, shape, 1 / _fans(shape)[0])
+
+
+def lecun_normal(rng: np.random.Generator, shape: Shape) -> NDArray[Any]:
+    """Normal with variance 1 / in."""
+    return rng.normal(0.0, math.sqrt(1 / _fans(shape)[0]), shape)
+
+
+def orthogonal(rng: np.random.Generator, shape: Shape) -> NDArray[Any]:
+    """Columns, or rows where there are fewer, that are orthonormal: lengths stay from layer to layer.
+
+    A. Saxe, J. McClelland and S. Ganguli, "Exact solutions to the nonlinear dynamics of learning in deep linear neural
+    networks", ICLR 2014; drawn evenly as in F. Mezzadri, Notices of the AMS 54, 2007. All axes but the last
+    count as inputs.
+
+    Examples
+    --------
+    >>> from microgradnp.nn import initializers
+    >>> w = initializers.orthogonal(np.random.default_rng(0), (4, 3))
+    >>> bool(np.allclose(w.T @ w, np.eye(3)))
+    True
+    """
+    _fans(shape)  # raises for a bias
+    rows, columns = math.prod(shape[:-1]), shape[-1]
+    q, r = np.linalg.qr(rng.normal(size=(max(rows, columns), min(rows, columns))))
+    q = q * np.sign(np.diagonal(r))
+    return np.reshape(q if rows >= columns else q.T, shape)
+
+
 def zeros(rng: np.random.Generator, shape: Shape) -> NDArray[Any]:
     """All 0: for biases. A weight of zeros never starts to learn, since its units stay all alike."""
     return np.zeros(shape)
@@ -65,7 +100,7 @@ def normal(std: float = 1.0, mean: float = 0.0) -> Initializer:
     """
     if not (math.isfinite(mean) and 0 <= std < math.inf):
         raise ValueError(f"normal(std={std}, mean={mean}): both must be finite, and std not negative.")
-    return lambda rng, shape: rng.normal(mean, std, shape)
+    return partial(_normal, mean=float(mean), std=float(std))
 
 
 def uniform(low: float = -1.0, high: float = 1.0) -> Initializer:
@@ -79,7 +114,73 @@ def uniform(low: float = -1.0, high: float = 1.0) -> Initializer:
     """
     if not -math.inf < low <= high < math.inf:
         raise ValueError(f"uniform(low={low}, high={high}): both must be finite, and low at most high.")
-    return lambda rng, shape: rng.uniform(low, high, shape)
+    return partial(_evenly, low=float(low), high=float(high))
+
+
+def constant(value: float) -> Initializer:
+    """Return an initializer that gives one number everywhere.
+
+    Examples
+    --------
+    >>> from microgradnp.nn import initializers
+    >>> initializers.constant(0.1)(np.random.default_rng(0), (2,))
+    array([0.1, 0.1])
+    """
+    if not math.isfinite(value):
+        raise ValueError(f"constant({value}): it must be finite.")
+    return partial(_constant, value=float(value))
+
+
+def named(initializer: Initializer | str) -> Initializer:
+    """The initializer of a name, such as ``"he_normal"``; one that is a function is given back.
+
+    ``"normal"`` is N(0, 1), and ``"uniform"`` draws from [-1, 1).
+
+    Raises
+    ------
+    ValueError
+        If there is none of that name.
+    TypeError
+        If it is neither a name nor a function.
+
+    Examples
+    --------
+    >>> from microgradnp.nn import initializers
+    >>> initializers.named("zeros")(np.random.default_rng(0), (2,))
+    array([0., 0.])
+    """
+    if isinstance(initializer, str):
+        if initializer not in NAMED:
+            close = get_close_matches(initializer, NAMED, 1)
+            raise ValueError(
+                f"there is no initializer {initializer!r}"
+                + (f"; did you mean {close[0]!r}?" if close else ".")
+                + f" The names are {', '.join(NAMED)}; or pass a function of (rng, shape)."
+            )
+        return NAMED[initializer]
+    name = getattr(initializer, "__name__", "")
+    if name in ("normal", "uniform", "constant") and initializer is globals()[name]:
+        raise TypeError(f"initializers.{name} makes an initializer: call it, initializers.{name}(...).")
+    if not callable(initializer):
+        raise TypeError(f"an initializer is a function of (rng, shape), or the name of one; got {initializer!r}.")
+    return initializer
+
+
+def name_of(initializer: Initializer | str | None) -> Initializer | str | None:
+    """What was given as an initializer, by its name if it has one."""
+    return next((name for name, function in NAMED.items() if function is initializer), initializer)
+
+
+def _normal(rng: np.random.Generator, shape: Shape, *, mean: float, std: float) -> NDArray[Any]:
+    return rng.normal(mean, std, shape)
+
+
+def _evenly(rng: np.random.Generator, shape: Shape, *, low: float, high: float) -> NDArray[Any]:
+    return rng.uniform(low, high, shape)
+
+
+def _constant(rng: np.random.Generator, shape: Shape, *, value: float) -> NDArray[Any]:
+    return np.full(shape, value)
 
 
 def _uniform(rng: np.random.Generator, shape: Shape, variance: float) -> NDArray[Any]:
@@ -96,3 +197,19 @@ def _fans(shape: Shape) -> tuple[int, int]:
         )
     window = math.prod(shape[:-2])
     return max(window * shape[-2], 1), max(window * shape[-1], 1)
+
+
+NAMED: dict[str, Initializer] = {
+    "glorot_uniform": glorot_uniform,
+    "glorot_normal": glorot_normal,
+    "he_uniform": he_uniform,
+    "he_normal": he_normal,
+    "lecun_uniform": lecun_uniform,
+    "lecun_normal": lecun_normal,
+    "orthogonal": orthogonal,
+    "normal": normal(),
+    "uniform": uniform(),
+    "zeros": zeros,
+    "ones": constant(1.0),
+}
+"""Those that need no more than a name."""

@@ -175,6 +175,7 @@ VALUES: dict[Any, Callable[..., Any]] = {
     np.zeros_like:    lambda x: entry(0),                 np.ones_like:    lambda x: entry(1),
     functional.sigmoid:  named("σ"),                      functional.relu: lambda x: named("max")(entry(0), x),
     functional.softplus: lambda x: np.log(1 + np.exp(x)), functional.rise: named("σ"),
+    functional.normal_cdf: named("Φ"),                    functional.silu: lambda x: x * named("σ")(x),
 }
 # fmt: on
 """The functions that are not written by their names."""

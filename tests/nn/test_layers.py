@@ -255,7 +255,6 @@ def test_a_wrong_width_deep_inside():
         (lambda: nn.Linear(1, 1, weight_init=lambda rng, shape: np.ones(3)), ValueError, r"returned shape \(3,\)"),
         (lambda: nn.Sequential(nn.Linear(1, 1), nn.Tanh), TypeError, r"number 1 is the class Tanh: make one"),
         (lambda: nn.Sequential([nn.Tanh()]), TypeError, r"a list: pass the layers themselves"),
-        (lambda: nn.Sequential(np.tanh), TypeError, "tanh: wrap a function in a Layer"),
     ],
 )
 def test_what_layers_refuse(make, error, message):

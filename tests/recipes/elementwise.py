@@ -25,7 +25,7 @@ UNARY: dict[Any, dict[str, Any]] = {
     np.arcsin: {"low": -0.75, "high": 0.75}, np.arccos: {"low": -0.75, "high": 0.75},
     np.arctanh: {"low": -0.75, "high": 0.75}, np.arccosh: {"low": 1.25},
     functional.sigmoid: {}, functional.rise: {}, functional.softplus: {}, functional.relu: {"away_from": 0.0},
-    special.root: {"low": 0.25},
+    functional.normal_cdf: {}, functional.silu: {}, functional.gelu: {}, special.root: {"low": 0.25},
     np.modf: {"low": -0.9375, "high": 1.9375, "away_from": (0.0, 1.0)}, np.frexp: {"low": 1.125, "high": 1.875},
 }
 BINARY: dict[Any, tuple[dict[str, Any], dict[str, Any]]] = {

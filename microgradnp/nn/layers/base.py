@@ -67,6 +67,8 @@ class Layer:
 
     training: bool = True
     """Whether the layer is being trained: layers that behave differently then (dropout) look here."""
+    keeps_scale: bool = False
+    """Whether the activation after this layer decides on the first weights of the layer before it."""
 
     def __init_subclass__(cls) -> None:
         for name, value in vars(cls).items():
@@ -156,6 +158,12 @@ class Layer:
         with no_grad(), self.mode(training=False):
             y = self(as_input(x, dtype_of(self)))
         return y if current().machine.traces else plain(y)  # type: ignore[no-any-return]  # nested as y is
+
+    def draw_from(self, rng: np.random.Generator) -> None:
+        """Draw what is random from ``rng``, unless it was given a generator: a `Sequential` with one calls this.
+
+        A layer of your own that draws numbers may define it; the layers inside it are asked themselves.
+        """
 
     # -- Saving
 

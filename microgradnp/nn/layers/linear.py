@@ -13,12 +13,12 @@ from numpy.typing import DTypeLike
 
 from microgradnp.arrays import constant_array
 from microgradnp.engine.tensor import Tensor
-from microgradnp.nn import initializers
 from microgradnp.nn.initializers import Initializer
-from microgradnp.nn.layers.base import InputShapeError, Layer
+from microgradnp.nn.layers.base import InputShapeError
+from microgradnp.nn.layers.drawn import DrawnLayer
 
 
-class Linear(Layer):
+class Linear(DrawnLayer):
     """An affine map: ``x @ weight + bias``.
 
     Parameters
@@ -28,10 +28,11 @@ class Linear(Layer):
     bias
         Whether to add a bias.
     weight_init, bias_init
-        Called as ``initializer(rng, shape)``; see `microgradnp.nn.initializers`.
+        Called as ``initializer(rng, shape)``, or the name of one; see `microgradnp.nn.initializers`. By default the
+        bias is 0 and the weight by Glorot, or as suits the activation that follows in a `Sequential`.
     rng
-        A `numpy.random.Generator`, or a seed for one. Give the layers of a model the same Generator: the same *seed*
-        would give them the same numbers.
+        A `numpy.random.Generator`, or a seed for one. Give the layers of a model the same Generator, or give one to the
+        `Sequential` that they stand in: the same *seed* would give them the same numbers.
     dtype
         float64 or float32.
 
@@ -60,17 +61,16 @@ class Linear(Layer):
         out_features: int,
         bias: bool = True,
         *,
-        weight_init: Initializer = initializers.glorot_uniform,
-        bias_init: Initializer = initializers.zeros,
+        weight_init: Initializer | str | None = None,
+        bias_init: Initializer | str | None = None,
         rng: np.random.Generator | int | None = None,
         dtype: DTypeLike = np.float64,
     ) -> None:
         for what, n in (("in_features", in_features), ("out_features", out_features)):
             if isinstance(n, bool) or not isinstance(n, int | np.integer) or n < 1:
                 raise ValueError(f"Linear({in_features!r}, {out_features!r}): {what} must be a positive integer.")
-        generator = np.random.default_rng(rng)
-        self.weight = _parameter("weight", weight_init, generator, (int(in_features), int(out_features)), dtype)
-        self.bias = _parameter("bias", bias_init, generator, (int(out_features),), dtype) if bias else None
+        n, m = int(in_features), int(out_features)
+        self.draw((n, m), (m,) if bias else None, weight_init, bias_init, rng, dtype)
 
     @property
     def in_features(self) -> int:
@@ -91,6 +91,16 @@ class Linear(Layer):
         y = x @ self.weight
         return y if self.bias is None else y + self.bias
 
+    @property
+    def in_features(self) -> int:
+        """The length of the input's last axis."""
+        return self.weight.shape[0]
+
+    @property
+    def out_features(self) -> int:
+        """The length of the output's last axis."""
+        return self.weight.shape[1]
+
     def _misfit(self, shape: tuple[int, ...]) -> str:
         width = self.weight.shape[0]
         hint = (
@@ -108,15 +118,3 @@ class Linear(Layer):
         """``in_features, out_features``."""
         n, m = self.weight.shape
         return f"{n}, {m}" + (", bias=False" if self.bias is None else "")
-
-
-def _parameter(
-    name: str, init: Initializer, rng: np.random.Generator, shape: tuple[int, ...], dtype: DTypeLike
-) -> Tensor:
-    values = np.asarray(init(rng, shape))
-    if values.shape != shape:
-        raise ValueError(
-            f"the initializer {getattr(init, '__name__', init)!r} returned shape {values.shape} for a {name} of "
-            f"shape {shape}."
-        )
-    return Tensor(values, requires_grad=True, dtype=dtype, name=name)
