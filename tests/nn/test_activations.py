@@ -176,7 +176,7 @@ def test_parameters_hidden_in_a_function_are_told():
     [
         (lambda: nn.LeakyReLU("a"), TypeError, "slope must be a number"),
         (lambda: nn.ELU(inf), ValueError, "alpha must be finite"),
-        (lambda: nn.GELU("sigmoid"), ValueError, "'sigmoid'.*\"none\".*\"tanh\""),
+        (lambda: nn.GELU("sigmoid"), ValueError, '\'sigmoid\'.*"none".*"tanh"'),
         (lambda: functional.gelu(1.0, approximate=True), ValueError, "approximate=True"),
         (lambda: nn.Function("numpy.load"), ValueError, r"numpy\.load.*of one array"),
         (lambda: nn.Function("relu"), ValueError, r"functional\.relu"),

@@ -118,9 +118,7 @@ class MyReLU(nn.ReLU):
 
 
 def test_a_subclass_is_of_its_kin():
-    np.testing.assert_array_equal(
-        nn.Sequential(nn.Linear(3, 4, rng=0), MyReLU())[0].weight.data, weight("he_uniform")
-    )
+    np.testing.assert_array_equal(nn.Sequential(nn.Linear(3, 4, rng=0), MyReLU())[0].weight.data, weight("he_uniform"))
 
 
 def test_he_keeps_a_deep_network_alive():
@@ -159,12 +157,9 @@ def test_weights_that_are_settled_stay_bit_for_bit(how):
 def test_a_slice_keeps_its_weights(part):
     model = nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 4), nn.SELU(), nn.Linear(4, 2))
     before = model.predict(X)
-    nn.Sequential(*model[part], nn.ReLU(), rng=3)
-    if part.indices(5)[2] > 0:
-        model[part].append(nn.SELU())
-    untouched = nn.fit(model, X, Y, loss=nn.losses.mean_squared_error, optimizer=optim.GD(model.parameters(), lr=0.1), epochs=0)
-    assert len(untouched.losses) == 1
-    np.testing.assert_array_equal(model.predict(X).shape, before.shape)
+    nn.Sequential(*model[part], nn.ReLU())
+    model[part].append(nn.SELU())
+    np.testing.assert_array_equal(model.predict(X), before)
 
 
 def test_a_trained_model_stays_as_it_is():
@@ -181,9 +176,9 @@ def test_a_trained_model_stays_as_it_is():
 # -- One seed, one dtype -----------------------------------------------------------------------------------------------
 
 
-def network(rng, dtype=None, **options):
+def network(rng, dtype=None):
     return nn.Sequential(
-        nn.Linear(3, 8, **options),
+        nn.Linear(3, 8, bias=False),
         nn.BatchNorm1d(8),
         nn.ReLU(),
         nn.Dropout(0.3),
@@ -264,11 +259,11 @@ def test_a_layer_of_ones_own_takes_part():
 def test_one_dtype_for_all(dtype):
     model = network(0, dtype)
     assert {p.dtype for p in [*model.parameters(), *model.state_dict().values()]} == {np.dtype(dtype)}
-    assert model.predict(X).dtype == dtype
-    assert model(X.astype(dtype)).dtype == dtype
     double = network(0)
     for name, values in model.state_dict().items():
         np.testing.assert_array_equal(values, double.state_dict()[name].astype(dtype))
+    assert model.predict(X).dtype == dtype
+    assert model(X.astype(dtype)).dtype == dtype
     assert model.append(nn.Linear(2, 2))[-1].dtype == dtype
 
 
