@@ -91,16 +91,6 @@ class Linear(DrawnLayer):
         y = x @ self.weight
         return y if self.bias is None else y + self.bias
 
-    @property
-    def in_features(self) -> int:
-        """The length of the input's last axis."""
-        return self.weight.shape[0]
-
-    @property
-    def out_features(self) -> int:
-        """The length of the output's last axis."""
-        return self.weight.shape[1]
-
     def _misfit(self, shape: tuple[int, ...]) -> str:
         width = self.weight.shape[0]
         hint = (
