@@ -1,14 +1,9 @@
 """Starting values for parameters: each initializer is called as ``initializer(rng, shape)`` and returns an array.
 
-A weight has shape (in, out), or (..., in, out) with any number of axes that are summed over besides. The two named
-families keep the spread of the activations the same from layer to layer, so that a deep network starts to learn at all:
-
-- Glorot: X. Glorot and Y. Bengio, "Understanding the difficulty of training deep feedforward neural networks", AISTATS
-  2010, equation 16: variance 2 / (in + out), for activations that are near the identity at 0 (sigmoid's kin, tanh).
-- He: K. He, X. Zhang, S. Ren and J. Sun, "Delving deep into rectifiers", ICCV 2015, equation 10: variance 2 / in, for
-  ReLU, which lets half of the spread through.
-- LeCun: Y. LeCun, L. Bottou, G. Orr and K.-R. Müller, "Efficient backprop", 1998, equation 16: variance 1 / in; SELU
-  wants it.
+A weight has shape (in, out), or (..., in, out) with any number of axes that are summed over besides. Three families
+keep the spread of the activations the same from layer to layer, so that a deep network starts to learn at all:
+Glorot's, for activations that are near the identity at 0 (sigmoid's kin, tanh), He's, for ReLU, which lets half of the
+spread through, and LeCun's, for SELU.
 """
 
 from __future__ import annotations
@@ -29,6 +24,9 @@ Initializer: TypeAlias = "Callable[[np.random.Generator, Shape], NDArray[Any]]" 
 def glorot_uniform(rng: np.random.Generator, shape: Shape) -> NDArray[Any]:
     """Uniform with variance 2 / (in + out).
 
+    X. Glorot and Y. Bengio, "Understanding the difficulty of training deep feedforward neural networks", AISTATS 2010,
+    equation 16.
+
     Examples
     --------
     >>> from microgradnp.nn import initializers
@@ -44,7 +42,10 @@ def glorot_normal(rng: np.random.Generator, shape: Shape) -> NDArray[Any]:
 
 
 def he_uniform(rng: np.random.Generator, shape: Shape) -> NDArray[Any]:
-    """Uniform with variance 2 / in."""
+    """Uniform with variance 2 / in.
+
+    K. He, X. Zhang, S. Ren and J. Sun, "Delving deep into rectifiers", ICCV 2015, equation 10.
+    """
     return _uniform(rng, shape, 2 / _fans(shape)[0])
 
 
@@ -54,7 +55,10 @@ def he_normal(rng: np.random.Generator, shape: Shape) -> NDArray[Any]:
 
 
 def lecun_uniform(rng: np.random.Generator, shape: Shape) -> NDArray[Any]:
-    """Uniform with variance 1 / in."""
+    """Uniform with variance 1 / in.
+
+    Y. LeCun, L. Bottou, G. Orr and K.-R. Müller, "Efficient backprop", 1998, equation 16.
+    """
     return _uniform(rng, shape, 1 / _fans(shape)[0])
 
 
