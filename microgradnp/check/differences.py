@@ -33,7 +33,8 @@ class Differences:
     @property
     def settled(self) -> Array:
         """Where ``value`` is a reference."""
-        return np.isin(self.kind, (SMOOTH, EDGE))
+        settled: Array = (self.kind == SMOOTH) | (self.kind == EDGE)
+        return settled
 
     def beside(self, rows: Sequence[int], other: "Differences", share: float) -> "Differences":
         """The same, but that some rows were found a second time, by ``other``, with other steps.

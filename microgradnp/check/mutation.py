@@ -53,8 +53,8 @@ class Call:
     def is_changed_by(self, mutate: Callable[["Call"], Any]) -> bool:
         """Whether a change of the rule makes a difference, be it here or at other numbers."""
         with np.errstate(all="ignore"):
-            pairs = [(each.fitted(mutate(each)), each.fitted(each.run())) for each in (self, self.elsewhere())]
-        return not all(np.array_equal(wrong, right, equal_nan=True) for wrong, right in pairs)
+            pairs = ((each.fitted(mutate(each)), each.fitted(each.run())) for each in (self, self.elsewhere()))
+            return any(not np.array_equal(wrong, right, equal_nan=True) for wrong, right in pairs)
 
 
 def _uneven(x: Any) -> Any:
@@ -248,12 +248,13 @@ def mutants(
 def _try(mutant: Mutant, broken: Rule, problem: Problem, settings: Settings) -> None:
     """Examine a problem with one rule wrong for one argument, and write down what became of it."""
     mutate = MUTATIONS[mutant.mutation]
-    applied = []
+    applied = False
 
     def wrong(vjp: Vjp, g: Any, y: Any, *arguments: Any, **options: Any) -> Any:
+        nonlocal applied
         call = Call(vjp, broken, mutant.argument, g, y, arguments, options)
-        applied.append(call.is_changed_by(mutate))
-        return mutate(call) if applied[-1] else call.run()
+        applied = applied or call.is_changed_by(mutate)
+        return mutate(call)
 
     def change(rule: Rule, i: int, vjp: Vjp) -> Vjp:
         return partial(wrong, vjp) if rule is broken and i == mutant.argument else vjp
@@ -265,7 +266,7 @@ def _try(mutant: Mutant, broken: Rule, problem: Problem, settings: Settings) -> 
     except Exception as error:
         mutant.outcome, mutant.how = "caught", f"raises {type(error).__name__}"
         return
-    if not any(applied):
+    if not applied:
         return
     if report.ok:
         mutant.outcome, mutant.how = "survived", "the gradients pass for right"

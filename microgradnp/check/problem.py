@@ -111,6 +111,7 @@ class Problem:
         self.picked = tuple(i % len(args) for i in picked)
         self.args = tree.map(plain, args)
         self.everything = tree.leaves(self.args)
+        self.nested = any(isinstance(arg, tree.NESTED) for arg in self.args)
         self.leaves = self._variables()
         if not self.leaves:
             raise TypeError(
@@ -147,7 +148,7 @@ class Problem:
         everything = list(self.everything) if args is None else tree.leaves(args)
         for leaf, value in zip(self.leaves, variables, strict=True):
             everything[leaf.place] = value
-        return tree.like(self.args, everything)
+        return tree.like(self.args, everything) if self.nested else tuple(everything)
 
     def call(self, variables: Sequence[Any]) -> Any:
         """The function's result with other values for its variables."""

@@ -93,6 +93,7 @@ def reference_of(
 ) -> Reference:
     """The reference for combinations of the outputs (each by itself, if None), which are known as precisely as eps."""
     raised: dict[type[Exception], str] = {}
+    singles = problem.singles
 
     def combined(y: Array) -> Array:
         return y if weights is None else weights @ y
@@ -102,7 +103,7 @@ def reference_of(
         z = direction.step(problem.x, t)
         entry = direction.entry
         if entry is not None:
-            if problem.singles[entry]:
+            if singles[entry]:
                 z[entry] = np.float32(z[entry])
             t = float(z[entry] - problem.x[entry])
         try:

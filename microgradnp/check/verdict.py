@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from microgradnp.check.differences import EDGE, JUMP, KINK, ROUGH, VERTICAL
+from microgradnp.check.differences import EDGE, JUMP, KINK, ROUGH, SMOOTH, VERTICAL
 from microgradnp.check.hint import perhaps
 from microgradnp.check.problem import Array, Direction, Function, Problem
 from microgradnp.check.references import EPS, Reference, Sight
@@ -107,7 +107,7 @@ def _floor(verdict: Verdict) -> Array:
 def _entry(verdict: Verdict, source: str, i: int, j: int) -> Entry:
     reference, found, label = verdict.reference, verdict.reference.found, verdict.sight.labels[j]
     values = {key: float(slopes.values[i, j]) for key, slopes in verdict.returned.items() if slopes.given[i, j]}
-    settled = bool(found.settled[i, j])
+    settled = found.kind[i, j] in (SMOOTH, EDGE)
     if settled:
         values["finite differences"] = float(found.value[i, j])
     if reference.exact is not None and reference.value[i, j] == reference.exact[i, j]:
