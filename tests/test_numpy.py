@@ -84,10 +84,16 @@ def test_without_a_gradient_an_array_comes_back():
     assert type(np.array([t, t])) is type(np.r_[t, t]) is type(np.asarray(t)) is numpy.ndarray
 
 
-@pytest.mark.parametrize("name", ["array", "sum", "full", "r_", "c_", "vectorize", "concatenate"])
+@pytest.mark.parametrize("name", ["array", "sum", "full", "r_", "c_", "vectorize"])
 def test_plain_numpy_refuses_and_names_the_way(name):
     with pytest.raises(TypeError, match=r"np\.stack or np\.concatenate, like=t or microgradnp\.numpy"):
         mg.vjp(lambda x: PROGRAMS[name](numpy, x), X)
+
+
+def test_plain_numpy_joins_a_list_beside_a_tensor():
+    """np.concatenate asks the Tensor, and so is answered."""
+    plain, own = (mg.jacobian(lambda x, np=np: PROGRAMS["concatenate"](np, x))(X) for np in (numpy, np))
+    numpy.testing.assert_array_equal(plain, own)
 
 
 def test_vectorize_keeps_the_functions_own_errors():
