@@ -95,7 +95,7 @@ def elementwise(operation: Operation, y: Value) -> list[Call]:
 def _loop(function: Any, kinds: tuple[Any, ...]) -> tuple[Any, ...]:
     """The dtypes in which a ufunc takes arguments of these dtypes and of Python's kinds of numbers."""
     try:
-        return function.resolve_dtypes((*kinds, None))[: len(kinds)]  # type: ignore[no-any-return]  # dtypes
+        return tuple(function.resolve_dtypes((*kinds, None))[: len(kinds)])
     except (TypeError, ValueError):
         return (None,) * len(kinds)
 
