@@ -62,3 +62,41 @@ def test_another_seed_gives_other_noise():
 def test_what_is_refused(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+@pytest.mark.parametrize("make", [mg.datasets.two_moons, mg.datasets.circles, mg.datasets.spirals])
+def test_classes_in_a_plane(make):
+    x, labels = make(101, noise=0.0)
+    assert x.shape == (101, 2)
+    assert set(labels.tolist()) == {0, 1}
+    assert abs(labels.sum() - 50) <= 1
+    np.testing.assert_array_equal(make(101, noise=0.0)[0], x)
+    assert not np.array_equal(make(101, noise=0.0, seed=1)[0], x)
+    noisy = make(101, noise=0.1)[0] - x
+    assert 0.07 < noisy.std() < 0.13
+    with pytest.raises(ValueError, match=f"{make.__name__}: noise must be"):
+        make(noise=-1)
+
+
+def test_the_arms_of_the_spirals_are_turned():
+    x, labels = mg.datasets.spirals(3000, noise=0.0, classes=3)
+    radius, angle = np.hypot(*x.T), np.arctan2(x[:, 1], x[:, 0])
+    wound = np.mod(angle - 2 * np.pi * (1.5 * radius + labels / 3) + np.pi, 2 * np.pi) - np.pi
+    np.testing.assert_allclose(wound, 0, atol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("name", "shape", "classes"),
+    [("digits", (1797, 64), 10), ("breast_cancer", (569, 30), 2), ("wine", (178, 13), 3), ("iris", (150, 4), 3)],
+)
+def test_tables_of_scikit_learn(name, shape, classes):
+    pytest.importorskip("sklearn")
+    x, y = getattr(mg.datasets, name)()
+    assert x.shape == shape
+    assert len(np.unique(y)) == classes
+
+
+def test_without_scikit_learn_its_tables_name_the_extra(monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "sklearn", None)
+    with pytest.raises(ModuleNotFoundError, match=r"microgradnp\[sklearn\]"):
+        mg.datasets.diabetes()

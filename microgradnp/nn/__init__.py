@@ -4,6 +4,7 @@ All of it is written in plain NumPy on Tensors, as a user would write it: nothin
 """
 
 from microgradnp.nn import functional, initializers, losses, metrics, optim
+from microgradnp.nn.data import Standardizer, batches, one_hot, split
 from microgradnp.nn.layers import (
     ELU,
     GELU,
@@ -70,7 +71,9 @@ __all__ = [
     "Sigmoid",
     "Softmax",
     "Softplus",
+    "Standardizer",
     "Tanh",
+    "batches",
     "fit",
     "flat",
     "from_safetensors",
@@ -81,7 +84,9 @@ __all__ = [
     "load",
     "losses",
     "metrics",
+    "one_hot",
     "optim",
     "save",
+    "split",
     "to_safetensors",
 ]
