@@ -31,7 +31,7 @@ FUNCTIONS = {
     nn.Softmax(): functional.softmax,
     nn.Softmax(0): lambda x: functional.softmax(x, axis=0),
     nn.LogSoftmax(): functional.log_softmax,
-    nn.Function("numpy.arctan"): np.arctan,
+    nn.Function(np.arctan): np.arctan,
     nn.Function(lambda x: x * x): lambda x: x * x,
 }
 layers = pytest.mark.parametrize("layer", FUNCTIONS, ids=repr)
@@ -65,7 +65,7 @@ def test_gradients_of_both_orders(layer):
 @layers
 def test_a_layer_is_printed_as_it_is_made_and_pickled(layer):
     if "lambda" not in repr(layer):
-        again = eval(repr(layer).replace("numpy.arctan", "'numpy.arctan'"), dict(vars(nn)))
+        again = eval(repr(layer), vars(nn) | {"np": np})
         assert repr(again) == repr(pickle.loads(pickle.dumps(layer))) == repr(layer)
 
 
@@ -161,8 +161,7 @@ def test_a_function_counts_as_a_layer():
     same = nn.Sequential(model[0], nn.Tanh(), model[2], nn.SiLU())
     x = np.ones((4, 2))
     np.testing.assert_array_equal(model.predict(x), same.predict(x) - 1)
-    assert [model[i].name for i in (1, 3, 4)] == ["numpy.tanh", "functional.silu", None]
-    assert nn.Function(model[3].name).function is functional.silu
+    assert [repr(model[i]) for i in (1, 3)] == ["Function(np.tanh)", "Function(silu)"]
 
 
 def test_parameters_hidden_in_a_function_are_told():
@@ -178,8 +177,6 @@ def test_parameters_hidden_in_a_function_are_told():
         (lambda: nn.ELU(inf), ValueError, "alpha must be finite"),
         (lambda: nn.GELU("sigmoid"), ValueError, '\'sigmoid\'.*"none".*"tanh"'),
         (lambda: functional.gelu(1.0, approximate=True), ValueError, "approximate=True"),
-        (lambda: nn.Function("numpy.load"), ValueError, r"numpy\.load.*of one array"),
-        (lambda: nn.Function("relu"), ValueError, r"functional\.relu"),
         (lambda: nn.Function(nn.Tanh), TypeError, "takes a function"),
         (lambda: nn.Function(3), TypeError, "got 3"),
         (lambda: nn.Sequential(nn.Linear(1, 1), "tanh"), TypeError, "number 1 is 'tanh', neither a layer nor"),

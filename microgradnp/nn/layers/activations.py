@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from microgradnp.engine.rules import name_of
 from microgradnp.nn import functional
 from microgradnp.nn.initializers import Initializer, he_uniform, lecun_uniform
 from microgradnp.nn.layers.base import Layer
@@ -140,42 +141,25 @@ class LogSoftmax(Softmax):
 class Function(Layer):
     """A function as a layer; `Sequential` makes one of each function that it is given.
 
+    It is saved with a model by its name, if it is a ufunc of NumPy's or of `nn.functional`.
+
     Parameters
     ----------
     function
-        Called with the input. Or its name: ``"numpy.tanh"``, a function of NumPy's that works element by element, or
-        ``"functional.relu"``, one of `microgradnp.nn.functional`.
-
-    Attributes
-    ----------
-    name : str
-        The name by which it can be given, or None of a function of your own, which a file cannot hold.
+        Called with the input.
 
     Examples
     --------
     >>> import numpy as np
     >>> from microgradnp import nn
-    >>> model = nn.Sequential(nn.Linear(1, 8), np.tanh, nn.Linear(8, 1))
-    >>> model[1], model[1].name
-    (Function(numpy.tanh), 'numpy.tanh')
+    >>> nn.Sequential(nn.Linear(1, 8), np.tanh, nn.Linear(8, 1))[1]
+    Function(np.tanh)
     """
 
-    def __init__(self, function: Callable[[Any], Any] | str) -> None:
-        if isinstance(function, str):
-            if function not in _NAMED:
-                raise ValueError(
-                    f"Function({function!r}): a name is that of a function of one array, numpy.tanh say, or of one of "
-                    "nn.functional, functional.relu say. Pass any other function itself."
-                )
-            function = _NAMED[function]
+    def __init__(self, function: Callable[[Any], Any]) -> None:
         if not callable(function) or isinstance(function, type | Layer):
             raise TypeError(f"Function takes a function of one array; got {function!r}.")
         self.function = function
-
-    @property
-    def name(self) -> str | None:
-        """The name by which the function can be given, or None."""
-        return next((name for name, function in _NAMED.items() if function is self.function), None)
 
     def forward(self, x: Any) -> Any:
         """Call it."""
@@ -183,24 +167,7 @@ class Function(Layer):
 
     def extra_repr(self) -> str:
         """Its name."""
-        return self.name or str(getattr(self.function, "__name__", self.function))
-
-
-_OURS = (
-    functional.elu,
-    functional.gelu,
-    functional.leaky_relu,
-    functional.log_softmax,
-    functional.relu,
-    functional.selu,
-    functional.sigmoid,
-    functional.silu,
-    functional.softmax,
-    functional.softplus,
-)
-_NAMED: dict[str, Callable[..., Any]] = {f"functional.{f.__name__}": f for f in _OURS} | {
-    f"numpy.{f.__name__}": f for f in vars(np).values() if isinstance(f, np.ufunc) and f.nin == f.nout == 1
-}
+        return name_of(self.function)
 
 
 # -- Which first weights suit what follows -----------------------------------------------------------------------------
