@@ -178,7 +178,7 @@ def test_a_trained_model_stays_as_it_is():
 
 def network(rng, dtype=None):
     return nn.Sequential(
-        nn.Linear(3, 8, bias=False),
+        nn.Linear(3, 8),
         nn.BatchNorm1d(8),
         nn.ReLU(),
         nn.Dropout(0.3),
