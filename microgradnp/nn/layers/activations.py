@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from microgradnp.engine.rules import name_of
 from microgradnp.nn import functional
 from microgradnp.nn.initializers import Initializer, he_uniform, lecun_uniform
 from microgradnp.nn.layers.base import Layer
+from microgradnp.signatures import name_of
 
 
 class Sigmoid(Layer):
