@@ -57,7 +57,7 @@ def test_a_second_backend_computes_the_same(drawn):
         compiled = mg.compile(step)
         for factor in (1.0, 0.9, -0.5):
             args = arrays_of(scaled(drawn.args, factor))
-            assert_same(compiled(*args), step(*args))
+            assert_same(compiled(*args), step(*args), args)
 
 
 @given(trainings(), st.integers(1, 4))
