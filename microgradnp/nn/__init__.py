@@ -39,7 +39,7 @@ from microgradnp.nn.saving import (
     save,
     to_safetensors,
 )
-from microgradnp.nn.train import Callback, CSVLog, DivergenceError, EarlyStopping, History, Run, fit
+from microgradnp.nn.train import Callback, CSVLog, DivergenceError, EarlyStopping, History, ModelCheckpoint, Run, fit
 
 __all__ = [
     "ELU",
@@ -62,6 +62,7 @@ __all__ = [
     "LeakyReLU",
     "Linear",
     "LogSoftmax",
+    "ModelCheckpoint",
     "Parallel",
     "ReLU",
     "Residual",

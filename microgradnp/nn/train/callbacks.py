@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from microgradnp.nn.saving import save
 from microgradnp.nn.train.run import Callback, Run
 
 
@@ -92,6 +93,69 @@ class EarlyStopping(Callback):
         self.weights = {
             name.removeprefix("weights."): np.asarray(array) for name, array in state.items() if "weights." in name
         }
+
+
+class ModelCheckpoint(Callback):
+    """Save all that a training needs to go on, by `microgradnp.nn.save`: ``fit(..., resume=path)`` does so.
+
+    Parameters
+    ----------
+    path
+        The file, which is replaced each time, whole or not at all.
+    every
+        After so many epochs.
+    steps
+        After so many steps too, in the middle of an epoch.
+    best
+        A number of ``run.logs``, such as ``"val_loss"``: the file is replaced only when that is smaller than before, so
+        that it has the best weights. ``every`` and ``steps`` do not count then.
+    **others
+        What else to save, such as ``standardizer=``.
+
+    Examples
+    --------
+    >>> from microgradnp import nn
+    >>> keeping = nn.ModelCheckpoint("run.npz", every=10)
+    >>> # nn.fit(..., callbacks=[keeping]); later, or elsewhere: nn.fit(..., callbacks=[keeping], resume="run.npz")
+    """
+
+    last = True  # so that what other callbacks note of an epoch is saved with it
+
+    def __init__(
+        self, path: str | Path, *, every: int = 1, steps: int | None = None, best: str | None = None, **others: Any
+    ) -> None:
+        for name, count in (("every", every), ("steps", steps)):
+            if count is not None and (isinstance(count, bool) or not isinstance(count, int) or count < 1):
+                raise ValueError(f"{name} must be a positive integer; got {count!r}.")
+        self.path, self.every, self.steps, self.best, self.others = path, every, steps, best, others
+        self.least, self.taken = math.inf, 0
+
+    def step_end(self, run: Run) -> None:
+        """Save after so many steps."""
+        self.taken += 1
+        if self.best is None and self.steps is not None and self.taken % self.steps == 0:
+            self.save(run)
+
+    def epoch_end(self, run: Run) -> None:
+        """Save after so many epochs, or if this one is the best."""
+        if self.best is None:
+            if run.epoch % self.every == 0:
+                self.save(run)
+        elif (value := number(run, self.best)) < self.least:
+            self.least = value
+            self.save(run)
+
+    def save(self, run: Run) -> None:
+        """Write the file."""
+        save(self.path, run.model, optimizer=run.optimizer, run=run, **self.others)
+
+    def state_dict(self) -> dict[str, NDArray[Any]]:
+        """The smallest number, and how many steps were taken."""
+        return {"least": np.array(self.least), "taken": np.array(self.taken)}
+
+    def load_state_dict(self, state: Mapping[str, ArrayLike]) -> None:
+        """Take over what `state_dict` has saved."""
+        self.least, self.taken = float(np.asarray(state["least"])), int(np.asarray(state["taken"]))
 
 
 class CSVLog(Callback):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from os import PathLike
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from microgradnp.engine.tensor import plain
 from microgradnp.nn.layers import Layer
 from microgradnp.nn.layers.base import dtype_among, mode_of, named_tensors
 from microgradnp.nn.optim import Optimizer
+from microgradnp.nn.saving import load
 from microgradnp.nn.train.callbacks import Progress
 from microgradnp.nn.train.data import Data, as_data
 from microgradnp.nn.train.history import History, check_end, diverged
@@ -39,7 +41,7 @@ def fit(
     sample_weight: ArrayLike | None = None,
     accumulate: int = 1,
     rng: np.random.Generator | int | None = None,
-    resume: Mapping[str, ArrayLike] | None = None,
+    resume: str | PathLike[str] | Mapping[str, ArrayLike] | None = None,
     compile: bool = True,
     progress: bool = False,
 ) -> History:
@@ -82,8 +84,9 @@ def fit(
         The Generator, or a seed for one, that shuffles. By default ``model.rng``, if there is one, or else one
         that the optimizer keeps, so that another `fit` does not shuffle alike.
     resume
-        What ``run.state_dict()`` gave in an earlier training, with model, optimizer and ``rng`` put back as they were:
-        it goes on from there, in the middle of an epoch too.
+        A file of `ModelCheckpoint`: the training goes on from there as if it had never ended, in the middle of an
+        epoch too. Model and optimizer take over what was saved; the other arguments must be the same. Or what
+        ``run.state_dict()`` gave, where model and optimizer are as they were already.
     compile
         Record the first step and replay it from then on, with the same result; the optimizer keeps what was recorded
         for the next `fit` of the same model and loss. False trains step by step, in which an error inside the model is
@@ -130,8 +133,10 @@ def fit(
         batch_size = None
     if accumulate > 1 and batch_size is None:
         raise ValueError(f"accumulate={accumulate} needs mini-batches: give a batch_size below {len(data)}.")
-    if resume is not None:
+    if isinstance(resume, Mapping):
         run.load_state_dict(resume)
+    elif resume is not None:
+        run.load_state_dict(load(resume, model=model, optimizer=optimizer).run)
     steps = steps_of(model, loss, optimizer, record=compile)
     layers = [layer for _, layer in model.named_layers()]
     trail = Trail(model, tensors.values(), optimizer)

@@ -33,6 +33,9 @@ class Callback:
     ...             run.optimizer.lr /= 2
     """
 
+    last = False
+    """Whether it is called after all that are not."""
+
     def begin(self, run: Run) -> None:
         """Before the first epoch."""
 
@@ -83,7 +86,8 @@ class Run:
         self.columns: dict[str, list[float]] = {"loss": []}
         self.shuffling: dict[str, Any] = {}  # the state of the generator that has shuffled this epoch
         self.stopped = False
-        self.callbacks = [c if isinstance(c, Callback) else _Function(c) for c in callbacks]
+        found = [c if isinstance(c, Callback) else _Function(c) for c in callbacks]
+        self.callbacks = sorted(found, key=lambda callback: callback.last)
         self._after_steps = [c for c in self.callbacks if type(c).step_end is not Callback.step_end]
 
     def stop(self) -> None:
