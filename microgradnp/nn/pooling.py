@@ -13,7 +13,7 @@ import numpy as np
 
 from microgradnp.engine.dispatch import CONSTANTS
 from microgradnp.engine.rules import defvjp, primitive
-from microgradnp.nn.windows import Pair, Windows, blocks, images, windows_of, windows_over
+from microgradnp.nn.windows import Pair, Windows, blocks, half_at_most, images, windows_of, windows_over
 
 
 def max_pool2d(x: Any, kernel_size: Any, *, stride: Any = None, padding: Any = 0) -> Any:
@@ -76,11 +76,7 @@ def avg_pool2d(x: Any, kernel_size: Any, *, stride: Any = None, padding: Any = 0
 
 def _pool(who: str, x: Any, kernel_size: Any, stride: Any, padding: Any) -> dict[str, Pair]:
     windows = windows_over(who, x, kernel_size, kernel_size if stride is None else stride, padding)
-    if any(2 * p > k for p, k in zip(windows.padding, windows.kernel, strict=True)):
-        raise ValueError(
-            f"{who}: padding may be half of kernel_size at most, so that no window lies in the frame alone; got "
-            f"padding={padding!r} and kernel_size={kernel_size!r}."
-        )
+    half_at_most(who, windows.padding, windows.kernel)
     return {"kernel": windows.kernel, "stride": windows.stride, "padding": windows.padding}
 
 

@@ -124,3 +124,13 @@ def pair(who: str, what: str, given: Any, least: int) -> Pair:
             f"{who}: {what} is a whole number from {least} on, or two, for height and width; got {given!r}."
         )
     return int(both[0]), int(both[1])
+
+
+def half_at_most(who: str, padding: Pair, kernel: Pair) -> Pair:
+    """The padding of a pooling, of which no window may see nothing else."""
+    if any(2 * p > k for p, k in zip(padding, kernel, strict=True)):
+        raise ValueError(
+            f"{who}: padding may be half of kernel_size at most, so that no window lies in the frame alone; got "
+            f"padding={padding} and kernel_size={kernel}."
+        )
+    return padding

@@ -200,6 +200,9 @@ def test_every_layer_can_be_described(path, name):
 
 MADE = {
     "Linear": lambda: nn.Linear(2, 3, bias=False),
+    "Conv2d": lambda: nn.Conv2d(2, 3, (3, 2), stride=(1, 2), padding=1, dilation=2, bias=False),
+    "MaxPool2d": lambda: nn.MaxPool2d((3, 2), stride=1, padding=(1, 0)),
+    "AvgPool2d": lambda: nn.AvgPool2d(2),
 }
 """Examples of layers that need arguments."""
 

@@ -18,6 +18,7 @@ from microgradnp.nn.layers.base import InputShapeError, Layer
 from microgradnp.nn.layers.composition import Parallel, Residual
 from microgradnp.nn.layers.dropout import Dropout
 from microgradnp.nn.layers.flatten import Flatten
+from microgradnp.nn.layers.images import AvgPool2d, Conv2d, MaxPool2d
 from microgradnp.nn.layers.linear import Linear
 from microgradnp.nn.layers.normalization import BatchNorm1d, LayerNorm
 from microgradnp.nn.layers.sequential import Sequential
@@ -26,7 +27,9 @@ __all__ = [
     "ELU",
     "GELU",
     "SELU",
+    "AvgPool2d",
     "BatchNorm1d",
+    "Conv2d",
     "Dropout",
     "Flatten",
     "Function",
@@ -36,6 +39,7 @@ __all__ = [
     "LeakyReLU",
     "Linear",
     "LogSoftmax",
+    "MaxPool2d",
     "Parallel",
     "ReLU",
     "Residual",

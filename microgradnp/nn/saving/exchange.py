@@ -1,7 +1,7 @@
 """Weights from elsewhere and for elsewhere: PyTorch's, and safetensors.
 
-PyTorch keeps the weight of a linear layer as (out, in), we as (in, out). A square one fits both ways, and computes
-something else: so what comes from PyTorch goes through `from_torch_state`.
+PyTorch keeps the weight of a linear layer as (out, in), we as (in, out), and so in a convolution too. A square one fits
+both ways, and computes something else: so what comes from PyTorch goes through `from_torch_state`.
 """
 
 from __future__ import annotations
@@ -11,8 +11,10 @@ from collections.abc import Mapping
 from types import ModuleType
 from typing import Any
 
+import numpy as np
+
 from microgradnp.arrays import Array, plain_array
-from microgradnp.nn.layers import Layer, Linear
+from microgradnp.nn.layers import Conv2d, Layer, Linear
 from microgradnp.nn.saving.archive import CheckpointError, replacing
 
 
@@ -25,7 +27,8 @@ def from_torch_state(model: Layer, state: Mapping[str, Any]) -> None:
         A layer; it predicts as PyTorch's model does from then on.
     state
         Tensors or arrays by name, such as ``torch_model.state_dict()``. A `Linear`'s weight is transposed, from
-        (out, in) to (in, out); everything else has the same shape here. PyTorch's count of batches is left out.
+        (out, in) to (in, out), and a `Conv2d`'s from (out, in, height, width) to (height, width, in, out); everything
+        else has the same shape here. PyTorch's count of batches is left out.
 
     Raises
     ------
@@ -48,8 +51,8 @@ def from_torch_state(model: Layer, state: Mapping[str, Any]) -> None:
     arrays = {name: _array(x) for name, x in state.items() if name.rpartition(".")[2] != "num_batches_tracked"}
     for place, layer in model.named_layers():
         name = f"{place}.weight" if place else "weight"
-        if isinstance(layer, Linear) and name in arrays:
-            arrays[name] = arrays[name].T
+        if isinstance(layer, Linear | Conv2d) and name in arrays and arrays[name].ndim == layer.weight.ndim:
+            arrays[name] = np.moveaxis(arrays[name], (0, 1), (-1, -2))
     model.load_state_dict(arrays)
 
 
