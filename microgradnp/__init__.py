@@ -6,6 +6,8 @@ from microgradnp.debugging import debug
 from microgradnp.engine.state import no_grad
 from microgradnp.engine.tensor import Tensor
 from microgradnp.functions.places import put, put_along_axis
+from microgradnp.hints import TOP as _TOP
+from microgradnp.hints import public as _public
 from microgradnp.nn import optim
 from microgradnp.transforms.custom import custom_vjp, defvjp
 from microgradnp.transforms.jacobians import hessian, hvp, jacobian, jvp
@@ -36,3 +38,7 @@ __all__ = [
     "value_and_grad",
     "vjp",
 ]
+
+__getattr__, __dir__ = _public(
+    __name__, [*__all__, "__version__"], {name: f"it is nn.{name}" for name in nn.__all__} | _TOP
+)

@@ -6,6 +6,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from microgradnp.hints import names_in, public
+
 
 def noisy_sine(n: int = 40, noise: float = 0.05, seed: int = 1234) -> tuple[NDArray[Any], NDArray[Any]]:
     """Half a period of a sine at ``n`` evenly spaced points, with normal noise.
@@ -198,3 +200,6 @@ def _check_count(function: str, name: str, n: Any) -> None:
 def _check_noise(function: str, noise: float) -> None:
     if not 0 <= noise < math.inf:
         raise ValueError(f"{function}: noise must be a finite standard deviation, 0 or more; got {noise!r}.")
+
+
+__getattr__, __dir__ = public(__name__, names_in(globals()))

@@ -20,8 +20,8 @@ TEXTS = {name: path.read_text(encoding="utf-8") for name, path in MODULES.items(
 TESTS = sorted((ROOT / "tests").rglob("*.py"))
 
 ROOMS = """
-    tree, arrays, signatures, versions < scopes < engine < functions < transforms < debugging, compiler < nn, check,
-    scipy < show, datasets < cli, numpy
+    tree, arrays, signatures, versions, hints < scopes < engine < functions < transforms < debugging, compiler <
+    nn, check, scipy < show, datasets < cli, numpy
 """
 """What stands to the right may import what stands to the left of a `<`, and what is in the same room."""
 HEARTS_ROOMS = "rules < state < table, sweep, dispatch < operators < tensor < fast"

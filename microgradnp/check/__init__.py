@@ -9,6 +9,7 @@ from microgradnp.check.diagnosis.findings import Diagnosis, diagnose
 from microgradnp.check.gradcheck import GradientError, assert_gradients, gradients
 from microgradnp.check.mutation import MutantReport, mutants
 from microgradnp.check.report import Entry, Report
+from microgradnp.hints import public as _public
 
 __all__ = [
     "Diagnosis",
@@ -31,4 +32,7 @@ def __getattr__(name: str) -> Any:
 
         strategies = importlib.import_module("microgradnp.check.strategies")
         return strategies if name == "strategies" else strategies.arrays
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return _missing(name)
+
+
+_missing, __dir__ = _public(__name__, __all__)

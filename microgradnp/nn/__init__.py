@@ -3,6 +3,8 @@
 All of it is written in plain NumPy on Tensors, as a user would write it: nothing here knows how a gradient is computed.
 """
 
+from microgradnp.hints import NN as _NN
+from microgradnp.hints import public as _public
 from microgradnp.nn import functional, initializers, losses, metrics, optim
 from microgradnp.nn.data import Standardizer, batches, one_hot, split
 from microgradnp.nn.layers import (
@@ -97,3 +99,5 @@ __all__ = [
     "split",
     "to_safetensors",
 ]
+
+__getattr__, __dir__ = _public(__name__, __all__, _NN)

@@ -14,6 +14,7 @@ from microgradnp.engine.rules import composed, defvjp
 from microgradnp.engine.table import spread
 from microgradnp.engine.tensor import Axis, Tensor
 from microgradnp.functions.common import axes_of
+from microgradnp.hints import names_in, public
 from microgradnp.nn.convolution import conv2d as conv2d
 from microgradnp.nn.pooling import avg_pool2d as avg_pool2d
 from microgradnp.nn.pooling import max_pool2d as max_pool2d
@@ -305,3 +306,5 @@ def _gelu_slope(x: Any, approximate: str) -> Any:
         return normal_cdf(x) + np.clip(x, -150, 150) * _bell(x)
     u, z = np.clip(x, -30, 30), _as_logistic(x)
     return rise(z) + math.sqrt(8 / math.pi) * (u + 0.134145 * u * u * u) * (rise(z) * rise(-z))
+
+__getattr__, __dir__ = public(__name__, [*names_in(globals()), "conv2d", "avg_pool2d", "max_pool2d"])

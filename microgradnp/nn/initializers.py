@@ -17,6 +17,8 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from microgradnp.hints import INITIALIZERS, names_in, public
+
 Shape: TypeAlias = tuple[int, ...]
 Initializer: TypeAlias = "Callable[[np.random.Generator, Shape], NDArray[Any]]"  # quoted: numpy.random loads lazily
 
@@ -217,3 +219,5 @@ NAMED: dict[str, Initializer] = {
     "ones": constant(1.0),
 }
 """Those that need no more than a name."""
+
+__getattr__, __dir__ = public(__name__, names_in(globals()), INITIALIZERS)

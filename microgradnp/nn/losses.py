@@ -12,6 +12,7 @@ import numpy as np
 
 from microgradnp.arrays import plain_array
 from microgradnp.engine.tensor import Tensor, plain
+from microgradnp.hints import LOSSES, names_in, public
 from microgradnp.nn.functional import floating, log_softmax, softplus
 
 # -- Regression --------------------------------------------------------------------------------------------------------
@@ -410,3 +411,6 @@ def _reduced(losses: Any, weight: Any, reduction: str, share: Any = None) -> Any
         total = np.sum(losses)
         return total if reduction == "sum" else total / np.sum(share)
     return np.mean(losses)
+
+
+__getattr__, __dir__ = public(__name__, names_in(globals()), LOSSES)

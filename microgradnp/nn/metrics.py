@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from microgradnp.arrays import plain_array
+from microgradnp.hints import names_in, public
 
 __all__ = ["accuracy", "confusion_matrix", "f1", "mae", "r2", "rmse"]
 
@@ -141,3 +142,6 @@ def _labels(x: NDArray[Any]) -> NDArray[np.int64]:
     if x.ndim != 1:
         raise ValueError(f"classes must be labels of shape (N,) or scores of shape (N, classes); got shape {x.shape}.")
     return (x > 0).astype(np.int64) if x.dtype.kind == "f" else x.astype(np.int64)
+
+
+__getattr__, __dir__ = public(__name__, names_in(globals()))

@@ -1,6 +1,9 @@
 """Seeing what happens: figures, derivations and graphs."""
 
-from microgradnp.show.diagram import dot as dot
-from microgradnp.show.diagram import graph as graph
-from microgradnp.show.explain import Derivation as Derivation
-from microgradnp.show.explain import derivation as derivation
+from microgradnp.hints import public as _public
+from microgradnp.show.diagram import dot, graph
+from microgradnp.show.explain import Derivation, derivation
+
+__all__ = ["Derivation", "derivation", "dot", "graph"]
+
+__getattr__, __dir__ = _public(__name__, __all__)
