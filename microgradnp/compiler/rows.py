@@ -131,3 +131,8 @@ def _value(parts: Sequence[Value], what: str) -> Any:
         raise DependsOnRows(f"an array that {what} takes depends on the number of rows")
     shape = _merged([array.shape for array in arrays], what)
     return _Text(f"np.full({shape!r}, {values.item()!r}, np.{first.dtype})")
+
+
+def along_rows(x: Any) -> bool:
+    """Whether a number, or an array, is one that goes along with the number of rows."""
+    return isinstance(x, _Integer | _Float | _Text)

@@ -25,12 +25,17 @@ from microgradnp.signatures import parameters_of
 from microgradnp.transforms.graph import TRACKED
 
 
-def record(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Run:
+def record(
+    function: Callable[..., Any],
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    recorder_of: Callable[[Surroundings], Recorder] = Recorder,
+) -> Run:
     """Run a step, and write down what it computes."""
     now = current()
     given = _named(function, args, kwargs)
     surroundings = Surroundings(function, given)
-    recorder = Recorder(surroundings)
+    recorder = recorder_of(surroundings)
     structure = tree.like((args, kwargs), [_input(recorder, x, name) for name, x in given])
     places: dict[int, Tensor] = {}  # what is given twice is one Tensor, so that `a is b` holds as it does in eager mode
     values = [v for v in tree.leaves(structure) if type(v) is Value]

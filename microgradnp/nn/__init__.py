@@ -7,6 +7,7 @@ from microgradnp.hints import NN as _NN
 from microgradnp.hints import public as _public
 from microgradnp.nn import functional, initializers, losses, metrics, optim
 from microgradnp.nn.data import Standardizer, batches, one_hot, split
+from microgradnp.nn.deploy.onnx import to_onnx
 from microgradnp.nn.layers import (
     ELU,
     GELU,
@@ -97,6 +98,7 @@ __all__ = [
     "optim",
     "save",
     "split",
+    "to_onnx",
     "to_safetensors",
 ]
 

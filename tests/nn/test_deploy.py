@@ -8,6 +8,7 @@ import pytest
 
 import microgradnp as mg
 from microgradnp import nn, optim
+from microgradnp.nn import functional
 
 
 class Attention(nn.Layer):
@@ -172,3 +173,24 @@ def test_names_do_not_clash():
 
     model, x = Named(), np.ones((3, 2))
     np.testing.assert_array_equal(function_of(model.to_numpy(input_shape=(2,)))(x), model.predict(x))
+
+
+class Images(nn.Layer):
+    """Convolution and pooling, each with everything that it takes."""
+
+    def __init__(self):
+        self.weight = mg.Tensor(RNG.normal(size=(3, 3, 2, 4)), requires_grad=True)
+        self.bias = mg.Tensor(RNG.normal(size=4), requires_grad=True)
+
+    def forward(self, x):
+        y = functional.conv2d(x, self.weight, self.bias, stride=(1, 2), padding=(1, 0), dilation=(2, 1))
+        y = functional.max_pool2d(functional.conv2d(y, np.ones((1, 1, 4, 2))), 2, padding=1)
+        return functional.avg_pool2d(y, (2, 1), stride=1, padding=(1, 0))
+
+
+def test_images():
+    model = Images()
+    predict = function_of(model.to_numpy(input_shape=(2, 9, 9)))
+    for rows in (1, 6):
+        x = RNG.normal(size=(rows, 2, 9, 9))
+        np.testing.assert_allclose(predict(x), model.predict(x), rtol=1e-12, atol=1e-12)

@@ -11,61 +11,31 @@ from __future__ import annotations
 import ast
 import base64
 import re
-from collections.abc import Callable, Mapping
-from typing import Any
 
 import numpy as np
 
 from microgradnp.arrays import Array
 from microgradnp.compiler.ir import Trace
 from microgradnp.compiler.listing import Listing
-from microgradnp.compiler.optimise import optimise
-from microgradnp.compiler.rows import NAME, SIZES, DependsOnRows, for_any_rows
-from microgradnp.compiler.source import name_values
-from microgradnp.compiler.trace import record
-from microgradnp.engine.state import no_grad
-from microgradnp.nn.deploy.helpers import HELPERS
+from microgradnp.compiler.rows import NAME
+from microgradnp.nn.deploy.helpers import HELPERS, WINDOWS
 
 READABLE = 1000
 """Elements: an array up to that size is written in decimals."""
 _WIDTH = 100
 
 
-def prediction_source(
-    predict: Callable[[Any], Any], shape: tuple[int, ...], dtype: np.dtype[Any], names: Mapping[int, str], title: str
-) -> str:
-    """The source of a module with a function ``predict(x)`` that computes what ``predict`` does.
-
-    Parameters
-    ----------
-    predict
-        A function of a Tensor or array of shape ``(n, *shape)``, for any n.
-    shape, dtype
-        Of one row, and of the input.
-    names
-        What to call arrays, by their identity.
-    title
-        What it is the prediction of.
+def source(trace: Trace, title: str) -> str:
+    """The source of a module with a function ``predict(x)`` that computes what was recorded.
 
     Raises
     ------
     TypeError
-        If what it computes depends on the number of rows, draws random numbers or changes anything.
+        If a function in it has no counterpart in NumPy.
     """
-    traces = []
-    for n in SIZES:
-        rows = np.zeros((n, *shape), dtype)
-        with no_grad():
-            run = record(lambda x: predict(x), (rows,), {})
-        traces.append(_named(optimise(run.trace([], None)), names))
-    try:
-        trace = for_any_rows(traces)
-    except DependsOnRows as error:
-        raise TypeError(f"to_numpy() writes a prediction for any number of rows; here {error}.") from error
-    if any(not operation.pure or operation.result is None for operation in trace.operations):
-        raise TypeError(f"to_numpy() writes a prediction; that of {title} draws random numbers or changes arrays.")
     listing = Listing(trace)
-    helpers, arrays = [], []
+    helpers: list[str] = []
+    arrays: list[str] = []
     for name, what in listing.arguments.items():
         if isinstance(what, np.ndarray):
             arrays.append(_assigned(name, what))
@@ -73,24 +43,12 @@ def prediction_source(
             helpers.append(HELPERS[what].replace("helper", name))
         else:
             raise TypeError(f"to_numpy() cannot write {getattr(what, '__name__', what)!r} in NumPy.")
-    return _module(title, trace, listing, shape, helpers, arrays)
+    return _module(title, trace, listing, [WINDOWS, *helpers] if helpers else [], arrays)
 
 
-def _named(trace: Trace, names: Mapping[int, str]) -> Trace:
-    for v in trace.values():
-        if v.kind == "bound":
-            v.name = names.get(id(v.array), v.name or "array")
-    name_values(trace.values())
-    for v in trace.values():
-        if v.name in (NAME, "predict", "base64"):
-            v.name += "_"
-    return trace
-
-
-def _module(
-    title: str, trace: Trace, listing: Listing, shape: tuple[int, ...], helpers: list[str], arrays: list[str]
-) -> str:
+def _module(title: str, trace: Trace, listing: Listing, helpers: list[str], arrays: list[str]) -> str:
     (x,) = trace.inputs
+    shape = x.shape[1:]
     body = listing.body
     given = f"({', '.join(map(str, (NAME, *shape)))}{',' * (not shape)})"
     packed = any("_unpacked(" in array for array in arrays)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import warnings
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import fields, is_dataclass
 from types import SimpleNamespace
@@ -20,10 +20,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from microgradnp.arrays import plain_array
+from microgradnp.compiler.ir import Trace
 from microgradnp.engine.state import current, no_grad
 from microgradnp.engine.tensor import Tensor, plain
 from microgradnp.nn.checkpoint import load_into
-from microgradnp.nn.deploy.source import prediction_source
+from microgradnp.nn.deploy.recorded import recorded
+from microgradnp.nn.deploy.source import source
 from microgradnp.nn.layers.elsewhere import missed_by
 from microgradnp.nn.layers.summary import input_shape_of, print_summary
 from microgradnp.transforms.pullback import returns_arrays
@@ -236,18 +238,7 @@ class Layer:
         >>> deployed["predict"]([[1.0, 0.75]])
         array([[0.]])
         """
-        dtype = dtype_of(self) or np.dtype(np.float64)
-        dtype_in = dtype if before is None else np.dtype(np.float64)
-
-        def predict(x: Any) -> Any:
-            y = self(x if before is None else as_input(before(x), dtype))
-            return y if after is None else after(y)
-
-        places = {id(t.data): place.rpartition(".") for place, t in named_tensors(self).items()}
-        names = {i: f"{own}_{layer}".rstrip("_") for i, (layer, _, own) in places.items()}
-        shape = input_shape_of(self, "to_numpy", input_shape)
-        with self.mode(training=False):
-            return prediction_source(predict, shape, dtype_in, names, type(self).__name__)
+        return source(prediction(self, "to_numpy", before, after, input_shape), type(self).__name__)
 
     # -- Showing
 
@@ -409,3 +400,27 @@ def as_input(x: ArrayLike, dtype: Any) -> NDArray[Any]:
     """``x`` as an array, floating data in ``dtype``, unless that is None."""
     array: Any = plain_array(x) if not isinstance(x, Tensor) else x.detach() if current().machine.traces else x.data
     return array if dtype is None or array.dtype.kind != "f" else array.astype(dtype, copy=False)  # type: ignore[no-any-return]
+
+
+# -- What is deployed --------------------------------------------------------------------------------------------------
+
+
+def prediction(
+    model: Layer,
+    who: str,
+    before: Callable[[Any], Any] | None,
+    after: Callable[[Any], Any] | None,
+    input_shape: tuple[int, ...] | None,
+    whole: Collection[Any] = (),
+) -> Trace:
+    """A model's prediction as a trace for any number of rows, with what is done before and after; see `recorded`."""
+    dtype = dtype_of(model) or np.dtype(np.float64)
+
+    def predict(x: Any) -> Any:
+        y = model(x if before is None else as_input(before(x), dtype))
+        return y if after is None else after(y)
+
+    shape = input_shape_of(model, who, input_shape)
+    given = dtype if before is None else np.dtype(np.float64)
+    with model.mode(training=False):
+        return recorded(who, predict, shape, given, named_tensors(model), whole)
