@@ -5,6 +5,8 @@ import sys
 
 import numpy as np
 import pytest
+from every_layer import EVERY, model_of
+from helpers import both_dtypes
 
 import microgradnp as mg
 from microgradnp import nn, optim
@@ -107,6 +109,17 @@ def test_another_shape_is_refused():
     with pytest.raises(ValueError, match="to_numpy\\(\\) needs the shape of one input"):
         nn.Tanh().to_numpy()
     assert function_of(nn.Tanh().to_numpy(input_shape=()))([0.0, 1.0]).tolist() == np.tanh([0.0, 1.0]).tolist()
+
+
+@both_dtypes
+@pytest.mark.parametrize(**EVERY)
+def test_every_layer_is_written(name, make, shape, dtype):
+    model = model_of(name, make, dtype)
+    predict = function_of(model.to_numpy(input_shape=shape))
+    for rows in (1, 6):
+        x = np.random.default_rng(0).normal(size=(rows, *shape)).astype(dtype)
+        tolerance = 1e-6 if dtype == np.float32 else 1e-12
+        np.testing.assert_allclose(predict(x), model.predict(x), rtol=tolerance, atol=tolerance, strict=True)
 
 
 class Computes(nn.Layer):

@@ -4,6 +4,8 @@ import sys
 
 import numpy as np
 import pytest
+from every_layer import EVERY, model_of
+from helpers import both_dtypes
 
 import microgradnp as mg
 from microgradnp import nn
@@ -43,6 +45,21 @@ def assert_equal(path, x, expected):
     assert y.shape == expected.shape
     tolerance = 1e-12 if expected.dtype == np.float64 else 1e-6
     np.testing.assert_allclose(y, expected, rtol=tolerance, atol=tolerance)
+
+
+@both_dtypes
+@pytest.mark.parametrize(**EVERY)
+def test_every_layer_is_written(path, name, make, shape, dtype):
+    if name in NO_FLOAT64 and dtype == np.float64:
+        pytest.skip("onnxruntime has it in float32 alone")
+    model = model_of(name, make, dtype)
+    nn.to_onnx(model, path, input_shape=shape)
+    for rows in (1, 6):
+        x = np.random.default_rng(0).normal(size=(rows, *shape)).astype(dtype)
+        assert_equal(path, x, model.predict(x))
+
+
+NO_FLOAT64 = {"AvgPool2d", "Conv2d"}
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])

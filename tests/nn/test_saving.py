@@ -6,9 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from every_layer import EVERY, Scaled, model_of
+from helpers import both_dtypes, plain
 
 from microgradnp import Tensor, nn, optim
-from microgradnp.nn.saving.architecture import kinds
 
 
 class Gated(nn.Layer):
@@ -188,23 +189,18 @@ def test_several_models_in_one_file(path):
     np.testing.assert_array_equal(nn.load(path).discriminator.weight.data, discriminator.weight.data)
 
 
-@pytest.mark.parametrize("name", [name for name in kinds() if name != "Layer"])
-def test_every_layer_can_be_described(path, name):
+@both_dtypes
+@pytest.mark.parametrize(**EVERY)
+def test_every_layer_is_built_again(path, name, make, shape, dtype):
     """Whatever is added to the layers keeps its constructor's arguments."""
-    made = MADE[name]() if name in MADE else kinds()[name]()
-    nn.save(path, nn.Sequential(made))
-    loaded = nn.load(path).model[0]
-    assert repr(loaded) == repr(made)
-    assert loaded.state_dict().keys() == made.state_dict().keys()
-
-
-MADE = {
-    "Linear": lambda: nn.Linear(2, 3, bias=False),
-    "Conv2d": lambda: nn.Conv2d(2, 3, (3, 2), stride=(1, 2), padding=1, dilation=2, bias=False),
-    "MaxPool2d": lambda: nn.MaxPool2d((3, 2), stride=1, padding=(1, 0)),
-    "AvgPool2d": lambda: nn.AvgPool2d(2),
-}
-"""Examples of layers that need arguments."""
+    model, x = model_of(name, make, dtype), np.random.default_rng(0).normal(size=(5, *shape)).astype(dtype)
+    nn.save(path, model)
+    loaded = nn.load(path, layers=[Scaled]).model
+    assert repr(loaded) == repr(model)
+    np.testing.assert_array_equal(loaded.predict(x), model.predict(x), strict=True)
+    np.testing.assert_array_equal(plain(loaded(x)), plain(model(x)), strict=True)  # while training: the same noise
+    for a, b in zip(loaded.parameters(), model.parameters(), strict=True):
+        np.testing.assert_array_equal(a.data, b.data, strict=True)
 
 
 # -- What does not fit -------------------------------------------------------------------------------------------------
