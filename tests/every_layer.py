@@ -18,7 +18,7 @@ LAYERS: dict[str, list[tuple[Callable[[Any], nn.Layer], tuple[int, ...]]]] = {
     "Dropout": [(lambda dtype: nn.Dropout(0.25, rng=3), (4,))],
     "ELU": [(lambda dtype: nn.ELU(0.5), (4,))],
     "Flatten": [(lambda dtype: nn.Flatten(), (2, 3, 2))],
-    "Function": [(lambda dtype: nn.Function(np.sin), (4,)), (lambda dtype: nn.Function("functional.gelu"), (4,))],
+    "Function": [(lambda dtype: nn.Function(np.sin), (4,)), (lambda dtype: nn.Function(nn.functional.gelu), (4,))],
     "GELU": [(lambda dtype: nn.GELU(), (4,)), (lambda dtype: nn.GELU("tanh"), (4,))],
     "LayerNorm": [
         (lambda dtype: trained(nn.LayerNorm(4, 1e-3, dtype=dtype)), (4,)),
