@@ -11,9 +11,17 @@ import numpy as np
 from microgradnp import Tensor, nn
 
 LAYERS: dict[str, list[tuple[Callable[[Any], nn.Layer], tuple[int, ...]]]] = {
+    "AvgPool2d": [(lambda dtype: nn.AvgPool2d((2, 3), stride=1, padding=(1, 0)), (2, 5, 6))],
     "BatchNorm1d": [
         (lambda dtype: trained(nn.BatchNorm1d(4, 1e-3, 0.2, dtype=dtype)), (4,)),
         (lambda dtype: trained(nn.BatchNorm1d(4, affine=False, dtype=dtype)), (3, 4)),
+    ],
+    "Conv2d": [
+        (
+            lambda dtype: nn.Conv2d(2, 3, (3, 2), stride=(1, 2), padding=1, dilation=2, rng=0, dtype=dtype),
+            (2, 6, 7),
+        ),
+        (lambda dtype: nn.Conv2d(1, 2, 3, bias=False, rng=0, dtype=dtype), (1, 4, 5)),
     ],
     "Dropout": [(lambda dtype: nn.Dropout(0.25, rng=3), (4,))],
     "ELU": [(lambda dtype: nn.ELU(0.5), (4,))],
@@ -30,6 +38,7 @@ LAYERS: dict[str, list[tuple[Callable[[Any], nn.Layer], tuple[int, ...]]]] = {
         (lambda dtype: nn.Linear(4, 4, bias=False, weight_init="orthogonal", rng=0, dtype=dtype), (3, 4)),
     ],
     "LogSoftmax": [(lambda dtype: nn.LogSoftmax(), (4,)), (lambda dtype: nn.LogSoftmax(axis=1), (3, 4))],
+    "MaxPool2d": [(lambda dtype: nn.MaxPool2d((3, 2), stride=1, padding=(1, 0)), (2, 5, 6))],
     "Parallel": [
         (lambda dtype: nn.Parallel(nn.Linear(4, 2, dtype=dtype), nn.Tanh(), np.sin), (4,)),
         (lambda dtype: nn.Parallel(nn.Tanh(), nn.ReLU(), join="sum"), (3, 4)),
