@@ -155,7 +155,7 @@ REFUSED = {
     b"PK\x03\x04\x00\x00": "no text but a workbook or an archive; save the sheet as CSV",
     b"\x93NUMPY\x01\x00": "no text but an array of NumPy's; write it by np.savetxt",
     b"\x1f\x8b\x08broken": "packed by gzip, and damaged",
-    gzip.compress(b"x,y\n1,2\n" * 1000)[:30]: "packed by gzip, and damaged",
+    gzip.compress(b"x,y\n1,2\n" * 1000, mtime=0)[:30]: "packed by gzip, and damaged",
     b"\xff\xfex\x00,": "no table of text; save it as CSV in UTF-8",
     bytes(range(256)) * 4: "save it as CSV in UTF-8|no column 'x'",
     "変位,y\n1,2\n".encode("cp932"): "not a CSV file in UTF-8 .save it as such.; read as cp932, row 1: no column 'x'",

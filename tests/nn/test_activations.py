@@ -36,7 +36,12 @@ FUNCTIONS = {
 }
 layers = pytest.mark.parametrize("layer", FUNCTIONS, ids=repr)
 elementwise = pytest.mark.parametrize(
-    "f", [f for layer, f in FUNCTIONS.items() if not isinstance(layer, nn.Softmax | nn.Function)], ids=repr
+    "f",
+    [
+        pytest.param(f, id=repr(layer))
+        for layer, f in FUNCTIONS.items()
+        if not isinstance(layer, nn.Softmax | nn.Function)
+    ],
 )
 
 

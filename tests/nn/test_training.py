@@ -369,6 +369,14 @@ def test_progress_is_quiet_away_from_a_terminal_and_changes_nothing(capsys):
     assert captured.out == captured.err == ""
 
 
+def test_progress_shows_in_a_notebook(monkeypatch, capsys):
+    import sys
+
+    monkeypatch.setitem(sys.modules, "ipykernel", sys)
+    train(small(), 5, progress=True)
+    assert "5/5" in capsys.readouterr().err
+
+
 def test_progress_shows_the_loss_on_a_terminal(monkeypatch, capsys):
     import sys
 

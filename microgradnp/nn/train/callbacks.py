@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import math
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -189,8 +190,9 @@ class Progress(Callback):
             from tqdm.auto import tqdm
         except ModuleNotFoundError as error:
             raise ModuleNotFoundError("progress=True shows a bar by tqdm: pip install tqdm.", name="tqdm") from error
-        # None: quiet where the output is not a terminal
-        self.bar = tqdm(total=run.epochs, initial=run.epoch, disable=None, unit="epoch")
+        # None: quiet where the output is not a terminal, which that of a notebook is not either
+        quiet = False if "ipykernel" in sys.modules else None
+        self.bar = tqdm(total=run.epochs, initial=run.epoch, disable=quiet, unit="epoch")
 
     def epoch_end(self, run: Run) -> None:
         """Move it."""

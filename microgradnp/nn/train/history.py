@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from io import StringIO
+from itertools import cycle
 from typing import Any
 
 import numpy as np
@@ -74,21 +75,26 @@ class History(Mapping[str, NDArray[np.float64]]):
         Console(file=text, width=80).print(table)
         return text.getvalue().strip("\n")
 
-    def plot(self, axes: Any = None) -> Any:
-        """Draw each column against the epoch, losses on a log scale; return the Axes. Needs matplotlib."""
+    def plot(self) -> Any:
+        """Draw the losses against the epoch, on a log scale, and the metrics below; return the Figure.
+
+        Needs matplotlib.
+        """
         try:
             import matplotlib.pyplot as plt
         except ModuleNotFoundError as error:
             raise ModuleNotFoundError("plot() draws with matplotlib: pip install 'microgradnp[plot]'.") from error
-        axes = axes or plt.subplots(layout="constrained")[1]
-        for (name, column), dash in zip(self.items(), ("-", "--", "-.", ":") * len(self), strict=False):
-            axes.plot(column, dash, label=name)
-        positive = all((column[np.isfinite(column)] > 0).all() for column in self.values())
-        axes.set(
-            xlabel="epoch", ylabel=" and ".join(self) if len(self) < 3 else "", yscale="log" if positive else "linear"
-        )
-        axes.legend()
-        return axes
+        losses = [name for name in self if name in ("loss", "val_loss")]
+        panels = [losses, [name for name in self if name not in losses]] if len(self) > len(losses) else [losses]
+        figure, rows = plt.subplots(len(panels), sharex=True, squeeze=False, layout="constrained")
+        for axes, names in zip(rows[:, 0], panels, strict=True):
+            for name, (colour, dash) in zip(names, cycle(_LINES)):
+                axes.plot(self[name], color=colour, linestyle=dash, label=name)
+            axes.legend(loc="upper left", bbox_to_anchor=(1, 1), frameon=False)
+            axes.grid(alpha=0.3)
+        rows[0, 0].set(ylabel="loss", yscale="log" if all((self[name] > 0).all() for name in losses) else "linear")
+        rows[-1, 0].set(xlabel="epoch")
+        return figure
 
     def to_dataframe(self) -> Any:
         """A pandas DataFrame, one row for each epoch; needs pandas."""
@@ -97,6 +103,9 @@ class History(Mapping[str, NDArray[np.float64]]):
         except ModuleNotFoundError as error:
             raise ModuleNotFoundError("to_dataframe() needs pandas: pip install pandas.") from error
         return DataFrame(dict(self), index=RangeIndex(self.epochs + 1, name="epoch"))
+
+
+_LINES = (("#0072B2", "-"), ("#D55E00", "--"), ("#009E73", "-."), ("#CC79A7", ":"))  # colours of Okabe and Ito
 
 
 class DivergenceError(FloatingPointError):
