@@ -209,7 +209,10 @@ def test_one_image_is_larger_than_what_is_worked_on_at_once():
         (lambda x: conv2d(x, np.ones((3, 3, 2, 1)), padding="same"), "padding is a whole number from 0 on.*got 'same'"),
         (lambda x: max_pool2d(x, (2, 2, 2)), r"kernel_size is a whole number .* got \(2, 2, 2\)"),
         (lambda x: max_pool2d(x, 2.0), "kernel_size is a whole number .* got 2.0"),
-        (lambda x: avg_pool2d(x, 3, padding=2), "padding may be half of kernel_size.*padding=2 and kernel_size=3"),
+        (
+            lambda x: avg_pool2d(x, 3, padding=2),
+            r"padding may be half of kernel_size.*padding=\(2, 2\) and kernel_size=\(3, 3\)",
+        ),
         (lambda x: avg_pool2d(x, 7), "window of 7 x 7 does not fit into images of 5 x 6"),
     ],
 )
