@@ -57,6 +57,15 @@ def test_it_needs_numpy_alone(tmp_path):
     assert eval(done.stdout) == model.predict([[1.0, 2.0, 3.0]]).tolist()
 
 
+@both_dtypes
+def test_standardizers_are_in_it(dtype):
+    model, rng = net(dtype=dtype), np.random.default_rng(0)
+    inputs, targets = nn.Standardizer(rng.normal(3, 2, size=(9, 3))), nn.Standardizer(rng.normal(5, 3, size=(9, 2)))
+    x = rng.normal(size=(7, 3))
+    predict = function_of(model.to_numpy(before=inputs, after=targets.inverse))
+    np.testing.assert_array_equal(predict(x), targets.inverse(model.predict(inputs(x))), strict=True)
+
+
 def test_what_is_done_before_and_after_is_in_it():
     model, rng = net(dtype=np.float32), np.random.default_rng(0)
     mean, std = rng.normal(size=3), rng.uniform(1, 2, size=3)

@@ -18,6 +18,47 @@ def torch_net(torch, dtype):
     return parts.Sequential(parts.Linear(3, 3), parts.ReLU(), parts.Linear(3, 2)).to(dtype)
 
 
+def pairs(torch):
+    """Models of PyTorch's layers and of ours, and the shape of an input."""
+    theirs = torch.nn
+    return {
+        "convolution": (
+            theirs.Sequential(
+                theirs.Conv2d(2, 3, (3, 2), stride=(1, 2), padding=1), theirs.ReLU(), theirs.MaxPool2d(2),
+                theirs.Flatten(), theirs.Linear(27, 27), theirs.Linear(27, 3, bias=False),
+            ),
+            nn.Sequential(
+                nn.Conv2d(2, 3, (3, 2), stride=(1, 2), padding=1), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(),
+                nn.Linear(27, 27), nn.Linear(27, 3, bias=False),
+            ),
+            (2, 6, 10),
+        ),
+        "normalised": (
+            theirs.Sequential(
+                theirs.Linear(4, 4), theirs.BatchNorm1d(4), theirs.GELU(), theirs.LayerNorm(4), theirs.Linear(4, 4)
+            ),
+            nn.Sequential(nn.Linear(4, 4), nn.BatchNorm1d(4), nn.GELU(), nn.LayerNorm(4), nn.Linear(4, 4)),
+            (4,),
+        ),
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["convolution", "normalised"])
+def test_every_layer_with_weights_predicts_alike(name):
+    torch = pytest.importorskip("torch")
+    theirs, ours, shape = pairs(torch)[name]
+    theirs = theirs.to(torch.float64)
+    x = np.random.default_rng(0).normal(size=(6, *shape))
+    with torch.no_grad():
+        for p in theirs.parameters():
+            p.normal_()
+        theirs(torch.from_numpy(x))  # in training mode, so that running means move
+        theirs.eval()
+        expected = theirs(torch.from_numpy(x)).numpy()
+    nn.from_torch_state(ours, theirs.state_dict())
+    np.testing.assert_allclose(ours.predict(x), expected, rtol=1e-10, atol=1e-12)
+
+
 @pytest.mark.parametrize("as_arrays", [True, False])
 @pytest.mark.parametrize(("name", "rtol"), [("float64", 1e-12), ("float32", 1e-5)])
 def test_equal_predictions(name, rtol, as_arrays):

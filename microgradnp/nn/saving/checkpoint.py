@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from microgradnp.nn.data import Standardizer
 from microgradnp.nn.layers.base import Layer
 from microgradnp.nn.saving import archive
 from microgradnp.nn.saving.architecture import build, describe, generators, kinds
@@ -91,6 +92,8 @@ def save(path: Path, model: Layer, **others: Any) -> None:
 def _told(part: Any, writer: Writer, name: str) -> dict[str, Any]:
     if isinstance(part, Layer):
         return {"model": describe(part, writer, name)}
+    if type(part) is Standardizer:
+        return {"standardizer": writer.value(part.state_dict(), name)}
     if callable(getattr(part, "state_dict", None)) and not isinstance(part, type):
         return {"class": type(part).__name__, "state": writer.value(part.state_dict(), name)}
     return {"value": writer.value(part, name)}
@@ -112,8 +115,8 @@ def load(path: Path, *, layers: Iterable[type[Layer]] = (), **into: Any) -> Chec
     Returns
     -------
     Checkpoint
-        Under each name: the model, built again; a Generator, in its state; a value; of anything else the state, for its
-        ``load_state_dict``; or what was given in its place.
+        Under each name: the model, built again; a `Standardizer`; a Generator, in its state; a value; of anything else
+        the state, for its ``load_state_dict``; or what was given in its place.
 
     Raises
     ------
@@ -162,6 +165,8 @@ def _loaded(head: Any, reader: Reader, own: Any, into: Mapping[str, Any]) -> Che
             found[name] = into[name]
         elif "model" in told:
             found[name] = build(told["model"], reader, own, name)
+        elif "standardizer" in told:
+            found[name] = _standardizer(reader.value(told["standardizer"]))
         else:
             found[name] = reader.value(told["state"] if "state" in told else told["value"])
     undo: list[Callable[[], None]] = []
@@ -175,6 +180,12 @@ def _loaded(head: Any, reader: Reader, own: Any, into: Mapping[str, Any]) -> Che
     return Checkpoint(**found)
 
 
+def _standardizer(state: Mapping[str, Any]) -> Standardizer:
+    made = Standardizer(np.zeros((1, *state["mean"].shape)))
+    made.load_state_dict(state)
+    return made
+
+
 def _take_over(name: str, target: Any, told: Any, reader: Reader, undo: list[Callable[[], None]]) -> None:
     """Let ``target`` have the state that was saved, and note how to give the old one back."""
     try:
@@ -186,7 +197,7 @@ def _take_over(name: str, target: Any, told: Any, reader: Reader, undo: list[Cal
             raise TypeError(f"nn.load(path, {name}=...) takes what has load_state_dict(); got {target!r}.")
         if "value" in told:
             raise TypeError(f"{name} was saved as a value, which nn.load(path).{name} is.")
-        state = told.get("model", told)
+        state = {"state": told["standardizer"]} if "standardizer" in told else told.get("model", told)
         before = target.state_dict()
         undo.append(lambda: load_state(before))
         load_state(reader.value(state["state"]))
