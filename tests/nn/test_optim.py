@@ -259,7 +259,8 @@ def test_a_state_that_does_not_fit_changes_nothing(change, message):
     optimizer = optim.Adam([p], 0.1)
     walk(optimizer, [p], [[np.ones(2)]])
     before = optimizer.state_dict()
-    assert list(before) == ["lr", "beta1", "beta2", "eps", "0.mean", "0.square", "float64.steps"]
+    numbers = ["lr", "beta1", "beta2", "eps", "weight_decay", "clip_norm", "clip_value"]
+    assert list(before) == [*numbers, "0.mean", "0.square", "float64.steps"]
     state = {name: array + 0.01 for name, array in before.items()}
     change(state)
     with pytest.raises(ValueError, match=message):

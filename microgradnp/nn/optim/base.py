@@ -10,7 +10,8 @@ written in place: a recorded program reads them where they are, so that changing
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -21,115 +22,14 @@ from microgradnp.arrays import Array
 from microgradnp.engine.state import current
 from microgradnp.engine.tensor import Tensor
 from microgradnp.nn.checkpoint import load_into
+from microgradnp.nn.optim.buffers import Buffer, grouped
+from microgradnp.nn.optim.clipping import bounded, norm_of, shrunk
+from microgradnp.nn.optim.hyperparameters import Bound, Hyperparameter, ParameterGroup, Settings, is_hyperparameter
 from microgradnp.nn.optim.programs import Programs
 from microgradnp.versions import renewed
 
-_FROZEN: Any = object()
 _NUMBERS = (int, float, np.number, np.bool, np.ndarray, Tensor)
-
-
-class Hyperparameter:
-    """A number of an optimizer, checked when it is set.
-
-    It reads as a Python float, and while a program is recorded as the 0-d array that it lives in, in the dtype of the
-    parameters that are being updated.
-    """
-
-    def __init__(self, low: float, high: float, wanted: str, *, open_low: bool = False) -> None:
-        self.low, self.high, self.wanted, self.open_low = low, high, wanted, open_low
-
-    def __set_name__(self, owner: type[Optimizer], name: str) -> None:
-        self.name = name
-
-    def __get__(self, optimizer: Optimizer | None, owner: type[Optimizer]) -> Any:
-        if optimizer is None:
-            return self
-        array = optimizer._hyperparameters[self.name]
-        number = current().machine.lift(array)
-        return float(array) if number is array else number.astype(optimizer._dtype)
-
-    def __set__(self, optimizer: Optimizer, value: Any) -> None:
-        self.check(optimizer, value)
-        values = optimizer.__dict__.setdefault("_hyperparameters", {})
-        values.setdefault(self.name, np.zeros(()))[...] = value
-
-    def check(self, optimizer: Optimizer, value: Any) -> None:
-        """Raise unless ``value`` is a number in range."""
-        if isinstance(value, bool | np.bool) or not isinstance(
-            value, int | float | np.integer | np.floating | np.ndarray
-        ):
-            raise TypeError(
-                f"{type(optimizer).__name__}'s {self.name} must be {self.wanted}; got {value!r}, "
-                f"a {type(value).__name__}."
-            )
-        above = self.low < value if self.open_low else self.low <= value
-        if np.ndim(value) or not (above and value < self.high):  # NaN fails every comparison
-            raise ValueError(f"{type(optimizer).__name__}'s {self.name} must be {self.wanted}; got {value!r}.")
-
-
-class _Group:
-    """The parameters of one dtype, their flat buffer and the optimizer's state for it.
-
-    What never changes stands in tuples, which a recorded program need not compare.
-    """
-
-    def __init__(self, parameters: list[tuple[int, Tensor]]) -> None:
-        self.parameters = tuple(p for _, p in parameters)
-        self.numbers = tuple(i for i, _ in parameters)
-        self.state: dict[str, Array] = {}
-        self.move_in()
-
-    def move_in(self) -> None:
-        """Make the flat buffer from the parameters' values, and each parameter a view of it."""
-        self.flat = np.concatenate([p.data.ravel() for p in self.parameters])
-        self.views = self.split(self.flat)
-        self.adopt()
-
-    # An array that is copied or pickled is a view no more: what shares memory is left out, and made again there.
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {"parameters": self.parameters, "numbers": self.numbers, "state": self.state}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state)
-        self.move_in()
-
-    def split(self, flat: Array) -> tuple[Array, ...]:
-        """Views of a flat vector in the shapes of the parameters."""
-        ends = np.cumsum([p.size for p in self.parameters])
-        return tuple(flat[end - p.size : end].reshape(p.shape) for p, end in zip(self.parameters, ends, strict=True))
-
-    def adopt(self) -> None:
-        """Take over the values of parameters that live elsewhere: at first, or since ``.data`` was set."""
-        for _, p, view in self.members():
-            if p._value is not view:
-                self._take_over()
-                return
-
-    def _take_over(self) -> None:
-        strangers = [member for member in self.members() if member[1]._value is not member[2]]
-        for i, p, _ in strangers:
-            for other, _, view in self.members():
-                if other != i and p.size and _start(view) == _start(p._value):
-                    raise ValueError(_tied(i, p, f"parameter {other}"))
-        for _, p, view in strangers:
-            current().machine.move(p, view)
-
-    def gather(self) -> tuple[Any, Array | None]:
-        """The gradients of all parameters as one vector; and where it counts, if some parameters are frozen since."""
-        gradients: list[Any] = [p.grad if p.requires_grad else _FROZEN for p in self.parameters]
-        moving = None
-        for i, (g, view) in enumerate(zip(gradients, self.views, strict=True)):
-            if g is _FROZEN:
-                gradients[i] = np.zeros_like(view)
-                moving = np.concatenate([np.full(p.size, p.requires_grad) for p in self.parameters])
-            elif type(g) is not np.ndarray or g.shape != view.shape or g.dtype is not view.dtype:
-                _check_gradient(self.numbers[i], self.parameters[i], g)
-        return np.concatenate(gradients, axis=None), moving
-
-    def members(self) -> Iterable[tuple[int, Tensor, Array]]:
-        """The parameters, each with its number and its place in the buffer."""
-        return zip(self.numbers, self.parameters, self.views, strict=True)
+_CLIPPING = frozenset(["clip_norm", "clip_value"])
 
 
 class _Complete(type):
@@ -148,9 +48,14 @@ class Optimizer(metaclass=_Complete):
     ----------
     parameters
         Tensors that require a gradient, such as ``model.parameters()``. Their data move into a buffer of the
-        optimizer's: values, shapes and dtypes stay.
+        optimizer's: values, shapes and dtypes stay. Or groups of them with hyperparameters of their own,
+        ``[{"params": layer.parameters(), "lr": 0.01}, ...]``; what a group does not set is as for all.
     lr
         The learning rate.
+    clip_norm
+        The most that the norm of all gradients together may be: above it they are made smaller, all by one factor.
+    clip_value
+        The most that an element of a gradient may be, up or down. It comes before ``clip_norm``, if both are given.
     **hyperparameters
         Those of the subclass, under their names.
 
@@ -181,26 +86,53 @@ class Optimizer(metaclass=_Complete):
     """
 
     lr = Hyperparameter(0, math.inf, "a finite number, 0 or more")
+    clip_norm = Bound()
+    clip_value = Bound()
 
-    _hyperparameters: dict[str, Array]
-    _dtype: np.dtype[Any] = np.dtype(np.float64)  # of the group that is being updated
+    _settings: Settings  # of the parameters that are being updated; between steps those of all that have no own
+    _dtype: np.dtype[Any] = np.dtype(np.float64)
 
-    def __init__(self, parameters: Iterable[Tensor], lr: float, **hyperparameters: Any) -> None:
+    def __init__(
+        self,
+        parameters: Iterable[Tensor] | Iterable[Mapping[str, Any]],
+        lr: float,
+        *,
+        clip_norm: float = math.inf,
+        clip_value: float = math.inf,
+        **hyperparameters: Any,
+    ) -> None:
         self.__dict__.pop("_complete", None)  # it may be made anew in its place
-        for name, value in {"lr": lr, **hyperparameters}.items():
-            if not _is_hyperparameter(type(self), name):
-                known = ", ".join(name for name in dir(type(self)) if _is_hyperparameter(type(self), name))
-                raise TypeError(f"{type(self).__name__} has no hyperparameter {name!r}; it has {known}.")
-            setattr(self, name, value)
-        self.parameters = _checked(parameters, type(self).__name__)
-        groups: dict[np.dtype[Any], list[tuple[int, Tensor]]] = {}
-        for i, p in enumerate(self.parameters):
-            groups.setdefault(p.dtype, []).append((i, p))
-        self._groups = tuple(_Group(members) for members in groups.values())
-        self._dtype = self._groups[-1].flat.dtype
+        self._set({"lr": lr, **hyperparameters, "clip_norm": clip_norm, "clip_value": clip_value})
+        given = grouped(parameters, type(self).__name__)
+        self.parameters = tuple(p for members, _ in given for p in members)
+        groups, buffers, first = [], [], 0
+        for i, (members, numbers) in enumerate(given):
+            settings = self._settings if len(given) == 1 and not numbers else Settings(self._settings)
+            with self.within(settings):
+                self._set(numbers, of_groups=True)
+            by_dtype: dict[np.dtype[Any], list[tuple[int, Tensor]]] = {}
+            for number, p in enumerate(members, first):
+                by_dtype.setdefault(p.dtype, []).append((number, p))
+            prefix = "" if settings is self._settings else f"group{i}."
+            buffers += [Buffer(f"{prefix}{dtype}", part, settings) for dtype, part in by_dtype.items()]
+            groups.append((settings, members))
+            first += len(members)
+        self._groups, self._buffers = tuple(groups), tuple(buffers)
+        self._dtype = buffers[-1].flat.dtype
         self.programs = Programs()
-        for group in self._groups:
-            group.state = {key: np.array(value) for key, value in self.init_single(group.flat).items()}
+        for settings in self._all_settings().values():
+            settings.look(type(self))
+        for buffer in buffers:
+            buffer.state = self._state_for(buffer)
+
+    def _set(self, numbers: Mapping[str, Any], *, of_groups: bool = False) -> None:
+        kind = type(self)
+        for name, value in numbers.items():
+            if not is_hyperparameter(kind, name, of_groups=of_groups):
+                known = ", ".join(name for name in dir(kind) if is_hyperparameter(kind, name, of_groups=of_groups))
+                where = " of a group's own" if of_groups else ""
+                raise TypeError(f"{kind.__name__} has no hyperparameter {name!r}{where}; it has {known}.")
+            setattr(self, name, value)
 
     def __setattr__(self, name: str, value: Any) -> None:
         if "_complete" in self.__dict__:
@@ -211,21 +143,65 @@ class Optimizer(metaclass=_Complete):
             if not known and any(isinstance(x, _NUMBERS) for x in tree.leaves(value)):
                 raise AttributeError(
                     f"{kind} has no attribute {name!r}, so that setting it would do nothing: it has "
-                    f"{', '.join(self._hyperparameters)}. (A class of your own sets its attributes in __init__.)",
+                    f"{', '.join(self._settings.names())}. (A class of your own sets its attributes in __init__.)",
                     name=name,
                     obj=self,
                 )
         super().__setattr__(name, value)
 
+    # -- Hyperparameters
+
+    @property
+    def groups(self) -> tuple[ParameterGroup, ...]:
+        """The groups of parameters, whose hyperparameters can be read and set: ``optimizer.groups[1]["lr"] = 0.01``."""
+        return tuple(ParameterGroup(self, settings, members) for settings, members in self._groups)
+
+    def uses(self, name: str) -> bool:
+        """Whether a hyperparameter of the parameters that are being updated is not off, such as a momentum of 0 is."""
+        return name in self._settings.used
+
     def exact(self, name: str) -> Any:
         """A hyperparameter in float64, for computing with it before it meets parameters of another dtype."""
-        array = self._hyperparameters[name]
+        own = self._settings.own
+        array = own[name] if name in own else self._settings[name]
         number = current().machine.lift(array)
         return float(array) if number is array else number
 
     def single(self, number: Any) -> Any:
         """A float64 number in the dtype of the parameters that are being updated, which a Python number has anyway."""
         return number if type(number) is float else number.astype(self._dtype)
+
+    @contextmanager
+    def within(self, settings: Settings) -> Iterator[None]:
+        """Hyperparameters read as those of a group for a while."""
+        attributes = vars(self)
+        before = attributes["_settings"]
+        attributes["_settings"] = settings
+        try:
+            yield
+        finally:
+            attributes["_settings"] = before
+
+    def settle(self) -> None:
+        """Hold the state that is needed now that a hyperparameter is off, or no longer."""
+        if "_complete" not in self.__dict__:
+            return
+        changed = [settings for settings in self._all_settings().values() if settings.look(type(self))]
+        for buffer in self._buffers:
+            if buffer.settings in changed:
+                buffer.state = {key: buffer.state.get(key, x) for key, x in self._state_for(buffer).items()}
+
+    def _state_for(self, buffer: Buffer) -> dict[str, Array]:
+        with self.within(buffer.settings):
+            return {key: np.array(value) for key, value in self.init_single(buffer.flat).items()}
+
+    def _all_settings(self) -> dict[str, Settings]:
+        """The optimizer's and the groups', by what stands before their names."""
+        shared = self._groups[0][0].shared or self._settings
+        own = {f"group{i}.": settings for i, (settings, _) in enumerate(self._groups) if settings is not shared}
+        return {"": shared, **own}
+
+    # -- What a subclass defines
 
     def init_single(self, parameter: Array) -> dict[str, Array]:
         """The state for one vector of parameters: arrays of its shape, or 0-d float64 counters."""
@@ -235,6 +211,14 @@ class Optimizer(metaclass=_Complete):
         """The new parameters and the new state: pure, elementwise plain NumPy that keeps dtypes and shapes."""
         raise NotImplementedError(f"{type(self).__name__} must define apply_single(gradient, parameter, state).")
 
+    def decayed(self, gradient: Any, parameter: Any) -> Any:
+        """The gradient, with that of the L2 penalty if the class has ``weight_decay`` and it is not off."""
+        if "weight_decay" not in self._settings.used:
+            return gradient
+        return gradient + self.weight_decay * parameter  # type: ignore[attr-defined]
+
+    # -- A step
+
     def step(self) -> None:
         """Change the parameters by their gradients.
 
@@ -243,12 +227,26 @@ class Optimizer(metaclass=_Complete):
         RuntimeError
             If a parameter has no gradient.
         """
-        gradients = [group.gather() for group in self._groups]  # all are there before anything changes
+        gradients = [buffer.gather() for buffer in self._buffers]  # all are there before anything changes
         # One vector for each dtype: machines that train together would put the average over all of them in its place.
-        for group, (gradient, moving) in zip(self._groups, gradients, strict=True):
-            self._apply(group, gradient, moving)
+        if not _CLIPPING.isdisjoint(self._settings.used):
+            gradients = self._clipped(gradients)
+        for buffer, (gradient, moving) in zip(self._buffers, gradients, strict=True):
+            if buffer.settings is self._settings:
+                self._apply(buffer, gradient, moving)
+            else:
+                with self.within(buffer.settings):
+                    self._apply(buffer, gradient, moving)
 
-    def _apply(self, group: _Group, gradient: Any, moving: Array | None) -> None:
+    def _clipped(self, given: list[Any]) -> list[Any]:
+        gradients = [gradient for gradient, _ in given]
+        if self.uses("clip_value"):
+            gradients = bounded(gradients, self.exact("clip_value"))
+        if self.uses("clip_norm"):
+            gradients = shrunk(gradients, norm_of(gradients), self.exact("clip_norm"))
+        return [(gradient, moving) for gradient, (_, moving) in zip(gradients, given, strict=True)]
+
+    def _apply(self, group: Buffer, gradient: Any, moving: Array | None) -> None:
         machine = current().machine
         group.adopt()
         if self._dtype is not group.flat.dtype:
@@ -267,9 +265,11 @@ class Optimizer(metaclass=_Complete):
         for p in group.parameters:
             renewed(p)
 
-    def _check_result(self, group: _Group, parameter: Any, state: dict[str, Any]) -> None:
-        fits = state.keys() == group.state.keys() and _shape(parameter) == group.flat.shape
-        if not fits or [_shape(state[key]) for key in group.state] != [array.shape for array in group.state.values()]:
+    def _check_result(self, group: Buffer, parameter: Any, state: dict[str, Any]) -> None:
+        fits = _shape(parameter) == group.flat.shape and len(state) == len(group.state)
+        for key, array in group.state.items() if fits else ():
+            fits = fits and key in state and getattr(state[key], "shape", ()) == array.shape
+        if not fits:
             wanted = {key: array.shape for key, array in group.state.items()}
             got = {key: _shape(array) for key, array in state.items()}
             raise ValueError(
@@ -279,7 +279,7 @@ class Optimizer(metaclass=_Complete):
 
     def zero_grad(self) -> None:
         """Forget the gradients: set each ``.grad`` to None."""
-        for group in self._groups:
+        for group in self._buffers:
             group.adopt()
             for p in group.parameters:
                 p.grad = None
@@ -292,31 +292,56 @@ class Optimizer(metaclass=_Complete):
 
     def load_state_dict(self, state: Mapping[str, ArrayLike]) -> None:
         """Take over the values of `state_dict`; names, shapes, dtypes and ranges must fit, or nothing is changed."""
-        load_into(self.state_dict(), state, type(self).__name__)  # all that can be wrong is found before a change
-        for name in self._hyperparameters:
-            getattr(type(self), name).check(self, np.asarray(state[name])[()])
-        load_into(self._named_arrays(), state, type(self).__name__)
+        owner, groups = type(self).__name__, self._all_settings()
+        later = {}  # what a group was given of its own after it was made
+        for name in state if isinstance(state, Mapping) else ():
+            prefix, _, number = name.rpartition(".")
+            if f"{prefix}." in groups and is_hyperparameter(type(self), number, of_groups=True):
+                later[name] = np.zeros(())
+        load_into(later | self.state_dict(), state, owner)  # all that can be wrong is found before a change
+        numbers = later | {f"{prefix}{name}": x for prefix, s in groups.items() for name, x in s.own.items()}
+        for name in numbers:
+            getattr(type(self), name.rpartition(".")[2]).check(self, np.asarray(state[name])[()])
+        for name, array in later.items():
+            prefix, _, number = name.rpartition(".")
+            groups[f"{prefix}."].own.setdefault(number, array)
+        load_into(self._named_arrays(), state, owner)
+        for name, value in self._plain_numbers().items():
+            setattr(self, name, type(value)(np.asarray(state[name])[()]))
+        self.settle()
 
     def arrays(self) -> list[Array]:
         """The arrays in which the state lives."""
-        return [array for group in self._groups for array in group.state.values()]
+        return [array for group in self._buffers for array in group.state.values()]
 
     def _named_arrays(self) -> dict[str, Array]:
-        arrays = dict(self._hyperparameters)
-        for group in self._groups:
+        arrays = {f"{prefix}{name}": x for prefix, s in self._all_settings().items() for name, x in s.own.items()}
+        arrays |= {name: np.array(value) for name, value in self._plain_numbers().items()}
+        arrays |= {name: x for name, x in vars(self).items() if isinstance(x, np.ndarray) and not name.startswith("_")}
+        for group in self._buffers:
             for key, array in group.state.items():
                 if array.shape == group.flat.shape:
-                    arrays.update(
-                        {f"{i}.{key}": part for i, part in zip(group.numbers, group.split(array), strict=True)}
-                    )
+                    parts = zip(group.numbers, group.split(array), strict=True)
+                    arrays |= {f"{i}.{key}": part for i, part in parts}
                 else:
-                    arrays[f"{group.flat.dtype}.{key}"] = array
+                    arrays[f"{group.name}.{key}"] = array
         return arrays
 
+    def _plain_numbers(self) -> dict[str, Any]:
+        """What a class of a user's own, or an option, has set as an attribute: ``nesterov``."""
+        return {
+            name: value
+            for name, value in vars(self).items()
+            if not name.startswith("_") and isinstance(value, bool | int | float | np.number | np.bool)
+        }
+
     def __repr__(self) -> str:
-        values = ", ".join(f"{name}={float(array):g}" for name, array in self._hyperparameters.items())
-        n = len(self.parameters)
-        return f"{type(self).__name__}({n} parameter{'s' * (n != 1)}, {values})"
+        used = [name for name in self._settings.names() if self.uses(name)]
+        values = [f"{name}={float(self._settings[name]):g}" for name in used]
+        values += [f"{name}={value}" for name, value in self._plain_numbers().items() if value is not False]
+        n, groups = len(self.parameters), len(self._groups)
+        count = f"{n} parameter{'s' * (n != 1)}" + f" in {groups} groups" * (groups > 1)
+        return f"{type(self).__name__}({', '.join([count, *values])})"
 
 
 def _names_read_by(kind: type) -> set[str]:
@@ -325,77 +350,5 @@ def _names_read_by(kind: type) -> set[str]:
     return {name for code in codes if code is not None for name in code.co_names}
 
 
-def _is_hyperparameter(kind: type, name: str) -> bool:
-    """Whether a class says what is done with a number of that name; a property stands for several, as betas do."""
-    return isinstance(getattr(kind, name, None), Hyperparameter | property)
-
-
 def _shape(x: Any) -> tuple[int, ...]:
     return getattr(x, "shape", ())
-
-
-def described(i: int, p: Tensor) -> str:
-    return f"parameter {i}{f' ({p.name})' if p.name else ''} of shape {p.shape}"
-
-
-def _check_gradient(i: int, p: Tensor, g: Any) -> None:
-    if g is None:
-        raise RuntimeError(
-            f"{described(i, p)} has no gradient: call loss.backward() before step(), and check that the loss depends "
-            "on it. If its layer was replaced since the optimizer was made, make a new optimizer with "
-            "model.parameters()."
-        )
-    array = isinstance(g, np.ndarray | np.generic | Tensor) and not isinstance(g, np.ma.MaskedArray)
-    if not array or g.dtype.kind not in "fiub":
-        raise TypeError(
-            f"{described(i, p)} has a {type(g).__name__} for a gradient"
-            f"{f' of dtype {g.dtype}' if isinstance(g, np.ndarray) else ''}; it must be an array of real numbers: "
-            "p.grad = np.asarray(...)."
-        )
-    if g.shape != p.shape:
-        raise ValueError(f"{described(i, p)} has a gradient of shape {g.shape}; it must have the same shape.")
-
-
-def _start(array: Array) -> int:
-    """Where the numbers of an array begin: two that begin at one place share them."""
-    return int(array.__array_interface__["data"][0])
-
-
-def _tied(i: int, p: Tensor, other: str) -> str:
-    return (
-        f"{described(i, p)} shares its array with {other}, which the optimizer would take apart: to tie two weights, "
-        "let both layers hold the same Tensor, b.weight = a.weight, and make the optimizer after that."
-    )
-
-
-def _checked(parameters: Any, optimizer: str) -> tuple[Tensor, ...]:
-    if isinstance(parameters, Tensor | Mapping | str) or not isinstance(parameters, Iterable):
-        remedy = "model.parameters()" if hasattr(parameters, "parameters") else "[w, b] or model.parameters()"
-        raise TypeError(f"{optimizer} takes a list of Tensors, such as {remedy}; got {type(parameters).__name__}.")
-    if callable(getattr(parameters, "parameters", None)):
-        raise TypeError(f"{optimizer} takes model.parameters(); got the {type(parameters).__name__} itself.")
-    found: dict[Tensor, int] = {}
-    starts: dict[int, int] = {}
-    for i, p in enumerate(parameters):
-        if not isinstance(p, Tensor):
-            hint = " Pass model.parameters(), without the names." if isinstance(p, tuple) else ""
-            raise TypeError(f"{optimizer}'s parameter {i} must be a Tensor; got {type(p).__name__}.{hint}")
-        if not p.requires_grad or not p.is_leaf:
-            raise ValueError(
-                f"{optimizer}'s {described(i, p)} must be a leaf that requires a gradient: "
-                + (
-                    "it is computed from other Tensors; pass these instead."
-                    if p.requires_grad
-                    else "make it with Tensor(data, requires_grad=True)."
-                )
-            )
-        if p in found:
-            raise ValueError(f"{optimizer}'s {described(i, p)} is given twice: it is also number {found[p]}.")
-        found[p] = i
-        if p.size and (first := starts.setdefault(_start(p._value), i)) != i:
-            raise ValueError(f"{optimizer}'s {_tied(i, p, f'parameter {first}')}")
-    if not found:
-        raise ValueError(
-            f"{optimizer} was given no parameters: is there a Tensor with requires_grad=True in the model?"
-        )
-    return tuple(found)

@@ -12,7 +12,8 @@ from microgradnp import tree
 from microgradnp.engine.tensor import Tensor
 from microgradnp.nn.layers.base import Layer, named_tensors
 from microgradnp.nn.layers.elsewhere import REMEDY, leaves_behind, no_leaf, tensors_near
-from microgradnp.nn.optim.base import Optimizer, described
+from microgradnp.nn.optim.base import Optimizer
+from microgradnp.nn.optim.buffers import described
 from microgradnp.transforms.graph import Operation, operations, variables
 
 _ANEW = "make the optimizer anew, with model.parameters(), after the model has been changed"
