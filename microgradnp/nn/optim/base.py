@@ -156,6 +156,14 @@ class Optimizer(metaclass=_Complete):
         """The groups of parameters, whose hyperparameters can be read and set: ``optimizer.groups[1]["lr"] = 0.01``."""
         return tuple(ParameterGroup(self, settings, members) for settings, members in self._groups)
 
+    def places(self, name: str) -> dict[str, Array]:
+        """The arrays of a hyperparameter: the optimizer's, and those of groups that have their own, ``"group1.lr"``."""
+        return {
+            f"{prefix}{name}": settings.own[name]
+            for prefix, settings in self._all_settings().items()
+            if name in settings.own
+        }
+
     def uses(self, name: str) -> bool:
         """Whether a hyperparameter of the parameters that are being updated is not off, such as a momentum of 0 is."""
         return name in self._settings.used

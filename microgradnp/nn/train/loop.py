@@ -37,7 +37,7 @@ def fit(
     shuffle: bool = True,
     validation: tuple[ArrayLike, ArrayLike] | float | None = None,
     metrics: Mapping[str, Callable[..., float]] | Iterable[Callable[..., float]] = (),
-    callbacks: Iterable[Callable[[Run], Any]] = (),
+    callbacks: Iterable[Any] = (),
     sample_weight: ArrayLike | None = None,
     accumulate: int = 1,
     rng: np.random.Generator | int | None = None,
@@ -75,7 +75,7 @@ def fit(
         They are computed after each epoch: on the validation data, as ``"val_accuracy"``, or where there are none on
         those that are trained on.
     callbacks
-        Functions of the `Run` called after each epoch, or `Callback`.
+        Functions of the `Run` called after each epoch, or `Callback`, or schedules such as `optim.CosineLR`.
     sample_weight
         A weight for each row, handed to the loss as ``weight=``.
     accumulate

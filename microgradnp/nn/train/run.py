@@ -86,7 +86,7 @@ class Run:
         self.columns: dict[str, list[float]] = {"loss": []}
         self.shuffling: dict[str, Any] = {}  # the state of the generator that has shuffled this epoch
         self.stopped = False
-        found = [c if isinstance(c, Callback) else _Function(c) for c in callbacks]
+        found = [c if hasattr(c, "epoch_end") else _Function(c) for c in callbacks]
         self.callbacks = sorted(found, key=lambda callback: callback.last)
         self._after_steps = [c for c in self.callbacks if type(c).step_end is not Callback.step_end]
 
