@@ -268,5 +268,6 @@ def test_one_dtype_for_all(dtype):
 
 
 def test_a_dtype_that_does_not_do():
-    with pytest.raises(TypeError, match="int64"):
-        nn.Sequential(nn.Linear(1, 1), dtype=int)
+    for dtype in (int, np.float16, complex):
+        with pytest.raises(TypeError, match=rf"dtype={np.dtype(dtype)}\): parameters are float64 or float32"):
+            nn.Sequential(dtype=dtype)

@@ -50,6 +50,8 @@ class Sequential(Layer):
     ) -> None:
         self.rng = None if rng is None else np.random.default_rng(rng)
         self.dtype = None if dtype is None else np.dtype(dtype)
+        if self.dtype not in (None, np.float64, np.float32):
+            raise TypeError(f"Sequential(dtype={self.dtype}): parameters are float64 or float32.")
         self._layers: list[Layer] = []
         for layer in layers:
             self.append(layer)
@@ -75,11 +77,6 @@ class Sequential(Layer):
         for layer in self._layers:
             x = layer(x)
         return x
-
-    @property
-    def layers(self) -> tuple[Layer, ...]:
-        """The layers, in order."""
-        return tuple(self._layers)
 
     def __len__(self) -> int:
         return len(self._layers)
