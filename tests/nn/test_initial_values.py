@@ -209,8 +209,9 @@ def test_one_seed_makes_a_run_the_same_bit_for_bit(compile, dtype):
 def test_layers_of_one_seed_differ_and_so_do_their_dropouts():
     model = nn.Sequential(nn.Linear(3, 3), nn.Linear(3, 3), nn.Dropout(), nn.Dropout(), rng=0)
     assert (model[0].weight.data != model[1].weight.data).all()
-    x = np.ones(100)
+    x, before = np.ones(100), model.rng.bit_generator.state
     assert (model[2](x) != model[3](x)).any()
+    assert model.rng.bit_generator.state == before  # the order of the batches does not hang on the noise
 
 
 def test_a_layer_keeps_its_own_generator():
