@@ -297,6 +297,20 @@ def test_what_cannot_be_saved_leaves_the_old_file(path, value, said):
     assert list(path.parent.iterdir()) == [path]
 
 
+def test_a_function_of_ones_own_is_named(path):
+    nn.save(path, nn.Sequential(nn.Linear(2, 1), lambda x: 2 * x))
+    with pytest.raises(
+        nn.CheckpointError, match=r"model\.layers/1\.function is <lambda>.*without its code.*model=yours"
+    ):
+        nn.load(path)
+
+
+def test_how_a_layer_began_is_kept(path):
+    nn.save(path, nn.Sequential(nn.Linear(2, 3, weight_init="orthogonal"), nn.ReLU(), nn.Linear(3, 1)))
+    loaded = nn.load(path).model
+    assert [loaded[0].weight_init, loaded[2].weight_init] == ["orthogonal", None]
+
+
 def test_a_model_that_was_changed_since_is_not_guessed(path):
     model = net()
     model[0].extra = Tensor([1.0], requires_grad=True)

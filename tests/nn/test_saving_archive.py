@@ -198,6 +198,24 @@ def test_forged_contents_are_refused(path, entries, said):
     refused(path, forged(entries), said)
 
 
+@pytest.mark.parametrize(
+    ("kind", "arguments"),
+    [
+        ("Linear", {"in_features": 10**6, "out_features": 10**6}),
+        ("LayerNorm", {"normalized_shape": [10**5, 10**5]}),
+        ("BatchNorm1d", {"num_features": 10**10}),
+    ],
+)
+def test_no_layer_is_larger_than_the_file_has_arrays_for(path, kind, arguments):
+    save(path)
+    head, arrays = archive.read(path)
+    layer = {"class": kind, "ours": True, "number": 0, "items": [], "arguments": arguments}
+    begun = {"weight_init": None, "bias_init": None} if kind == "Linear" else {}
+    head["parts"]["model"]["model"]["layer"] = {"$layer": {**layer, "begun": begun}}
+    archive.write(path, head, arrays)
+    refused(path, path.read_bytes(), "elements is not in the file")
+
+
 def test_a_zip_bomb_is_refused(path):
     bomb = forged([HEAD, ("w.npy", bytes(10**7))], zipfile.ZIP_DEFLATED)
     refused(path, bomb, "compressed|is an archive")

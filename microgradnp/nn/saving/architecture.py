@@ -8,14 +8,18 @@ random Generator.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from inspect import Parameter, signature
 from typing import Any
 
 import numpy as np
 
+from microgradnp import tree
+from microgradnp.arrays import Array
 from microgradnp.engine.tensor import Tensor
 from microgradnp.nn import layers as families
+from microgradnp.nn.initializers import Initializer
 from microgradnp.nn.layers.base import Layer, named_tensors
 from microgradnp.nn.saving.archive import CheckpointError
 from microgradnp.nn.saving.values import Reader, Writer
@@ -72,8 +76,9 @@ class _Describer:
             return {key: self.part(item, f"{place}/{key}") for key, item in x.items()}
         try:
             return self.writer.value(x, place)
-        except TypeError as error:
-            raise Unknown(str(error)) from None
+        except TypeError:
+            what = getattr(x, "__name__", type(x).__name__)
+            raise Unknown(f"{place} is {what}, which a file cannot hold without its code.") from None
 
     def layer(self, layer: Layer, place: str) -> dict[str, Any]:
         kind = type(layer)
@@ -82,10 +87,15 @@ class _Describer:
         told = {"class": name, "ours": kinds().get(name) is kind, "number": self.seen[id(layer)]}
         items: list[Any] = []
         named: dict[str, Any] = {}
+        begun: dict[str, Any] = {}
         parameters = list(signature(kind).parameters.values())
         before = next((i for i, p in enumerate(parameters) if p.kind is Parameter.VAR_POSITIONAL), 0)
         for i, p in enumerate(parameters):
-            if p.kind is Parameter.VAR_KEYWORD or p.name == "rng" or p.name.endswith("_init"):
+            if p.kind is Parameter.VAR_KEYWORD or p.name == "rng":
+                continue
+            if p.name.endswith("_init"):
+                how = getattr(layer, p.name, None)
+                begun[p.name] = how if isinstance(how, str) else None
                 continue
             value = self.part(_argument(layer, p), f"{place}.{p.name}")
             if p.kind is Parameter.VAR_POSITIONAL:
@@ -94,7 +104,7 @@ class _Describer:
                 items.append(value)
             else:
                 named[p.name] = value
-        return {**told, "items": items, "arguments": named}
+        return {**told, "items": items, "arguments": named, "begun": begun}
 
 
 def _argument(layer: Layer, p: Parameter) -> Any:
@@ -153,9 +163,9 @@ def build(told: Mapping[str, Any], reader: Reader, own: Kinds, place: str) -> La
     """
     if "unknown" in told:
         raise CheckpointError(f"{told['unknown']} As it is, build the model yourself: nn.load(path, {place}=yours).")
-    model: Layer = _Builder(reader, own, place).part(told["layer"])
-    tensors = named_tensors(model)
     arrays = reader.value(told["state"])
+    model: Layer = _Builder(reader, own, place, arrays.values()).part(told["layer"])
+    tensors = named_tensors(model)
     wanted = {name: (array.shape, array.dtype) for name, array in arrays.items()}
     got = {name: (t.shape, t.dtype) for name, t in tensors.items()}
     if wanted != got:
@@ -178,9 +188,14 @@ def build(told: Mapping[str, Any], reader: Reader, own: Kinds, place: str) -> La
     return model
 
 
+SMALL = 2**20
+"""Elements that a layer may take although the file has no array of that size."""
+
+
 class _Builder:
-    def __init__(self, reader: Reader, own: Kinds, place: str) -> None:
+    def __init__(self, reader: Reader, own: Kinds, place: str, arrays: Iterable[Array]) -> None:
         self.reader, self.own, self.place = reader, own, place
+        self.limit = max(SMALL, *(array.size for array in arrays))
         self.made: dict[int, Layer] = {}  # by their numbers
 
     def part(self, x: Any) -> Any:
@@ -212,8 +227,13 @@ class _Builder:
                 f"nn.load(path, {self.place}=yours)."
             )
         items, arguments = self.part(told["items"]), self.part(told["arguments"])
+        begun = told["begun"] if told["ours"] else {}
         try:
-            layer = kind(*items, **arguments)
+            if told["ours"] and not begun:
+                _check_size(_whole_numbers(arguments), self.limit)
+            layer = kind(*items, **arguments, **dict.fromkeys(begun, _zeros(self.limit)))
+            for attribute, how in begun.items():
+                setattr(layer, attribute, how)
         except Exception as error:
             raise CheckpointError(
                 f"{self.place}'s layer {name} cannot be made of what was saved ({type(error).__name__}: {error}). "
@@ -221,3 +241,22 @@ class _Builder:
             ) from error
         self.made[told["number"]] = layer
         return layer
+
+
+def _zeros(limit: int) -> Initializer:
+    """Values to begin with, until the saved ones are there; no more of them than the file has."""
+
+    def zeros(rng: np.random.Generator, shape: Sequence[int]) -> Array:
+        _check_size(shape, limit)
+        return np.zeros(shape)
+
+    return zeros
+
+
+def _check_size(shape: Sequence[int], limit: int) -> None:
+    if math.prod(shape) > limit:
+        raise ValueError(f"an array of {math.prod(shape)} elements is not in the file")
+
+
+def _whole_numbers(arguments: Mapping[str, Any]) -> list[int]:
+    return [abs(n) for n in tree.leaves(dict(arguments)) if type(n) is int and n]
