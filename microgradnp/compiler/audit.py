@@ -6,8 +6,8 @@ runs, all that it wrote is put back, the step runs, and what they gave and wrote
 log2(n) steps.
 
 A program may differ from its step by rounding, as it adds up in another order. How much rounding amounts to is not
-guessed but measured: the program runs again from a state that is moved in the last bit. What it differs from its step
-must be explained by what it then differs from itself.
+guessed but measured: the program runs again from a state that is moved in the last bit, and with each result moved so.
+What it differs from its step must be explained by what it then differs from itself.
 """
 
 from __future__ import annotations
@@ -162,7 +162,7 @@ class Audit:
         """The result of the program, and what it leaves; if it has strayed, those of the step."""
         kept = step
         try:
-            program = self._replayed(args, kwargs)
+            program = self._replayed(self.program, args, kwargs)
             finding = finding or self._difference(program.outcome, step.outcome, before, args, kwargs)
             if finding is None:
                 kept = program
@@ -219,14 +219,14 @@ class Audit:
             for array in self._moving:
                 array[...] = moved(array)
             given.clear()
-            yield self._replayed(*tree.map(again, (args, kwargs))).outcome
+            yield self._replayed(self.program.shaken, *tree.map(again, (args, kwargs))).outcome
 
     # -- What is compared
 
-    def _replayed(self, args: Any, kwargs: Any) -> Side:
+    def _replayed(self, program: Any, args: Any, kwargs: Any) -> Side:
         try:
             with np.errstate(all="ignore"):  # what NumPy has to say, the step says
-                return self._side(self.program.replay(args, kwargs))
+                return self._side(program.replay(args, kwargs))
         except Exception as error:
             return Side(None, {"the error": error}, self._snapshot())
 

@@ -19,6 +19,7 @@ from microgradnp.compiler.ir import Trace, Value
 from microgradnp.compiler.listing import Listing, listing
 from microgradnp.compiler.lower import lower
 from microgradnp.compiler.plan import Plan
+from microgradnp.compiler.rounding import moved
 from microgradnp.compiler.source import Source, name_values, nested
 from microgradnp.compiler.trace import alike
 from microgradnp.engine.state import PLAIN, current
@@ -39,14 +40,21 @@ class Program:
         The memory that holds all intermediate values.
     """
 
-    def __init__(self, trace: Trace) -> None:
+    def __init__(self, trace: Trace, *, shaken: bool = False) -> None:
         self.trace = trace
         name_values(trace.values())
         self.plan = Plan(trace)
         self.lowered = lower(trace, self.plan)
+        if shaken:
+            self.lowered = moved(self.lowered)
         self._runnable = build(self.lowered, self.plan, trace)
         self._entry = self._write_entry()
         self.replay: Callable[[tuple[Any, ...], dict[str, Any]], Any] = self._entry.compiled()
+
+    @cached_property
+    def shaken(self) -> Program:
+        """The same program, but that each result is rounded another way in every run."""
+        return Program(self.trace, shaken=True)
 
     # -- The entry of a replay
 

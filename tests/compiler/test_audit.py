@@ -258,22 +258,6 @@ def test_rounding_that_a_step_makes_large_is_no_fault(always, dtype):
         compiled(x, np.arange(33) % 3)
 
 
-@pytest.mark.parametrize("target", [lambda x: np.sin(3 * x), lambda x: x, np.zeros_like])
-def test_symmetric_data_are_no_fault(target):
-    # The gradient of the last bias is a sum of numbers and their negatives: mere rounding, of which Adam makes a step.
-    x = np.linspace(-1, 1, 111, dtype=np.float32)[:, None]
-    for seed in range(20):
-        rng = np.random.default_rng(seed)
-        layers = nn.Linear(1, 19, rng=rng, dtype=np.float32), nn.Tanh(), nn.Linear(19, 1, rng=rng, dtype=np.float32)
-        model = nn.Sequential(*layers)
-        for layer in (layers[0], layers[2]):
-            layer.bias.data[...] = 0
-        optimizer = optim.Adam(model.parameters(), lr=0.05)
-        compiled = mg.compile(step_of(model, optimizer, nn.losses.sum_squared_error))
-        for _ in range(3):  # a warning is an error
-            compiled(x, target(x))  # an array that is given twice, too
-
-
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("method", [optim.GD, optim.Adam])
 def test_it_makes_no_difference_which_calls_are_audited_nor_where_a_training_pauses(monkeypatch, dtype, method):
