@@ -117,6 +117,8 @@ def test_another_shape_is_refused():
             predict(x)
     with pytest.raises(ValueError, match="to_numpy\\(\\) needs the shape of one input"):
         nn.Tanh().to_numpy()
+    with pytest.raises(TypeError, match=r"takes the shape of one input, such as \(3,\); got 3"):
+        nn.Tanh().to_numpy(input_shape=3)
     assert function_of(nn.Tanh().to_numpy(input_shape=()))([0.0, 1.0]).tolist() == np.tanh([0.0, 1.0]).tolist()
 
 

@@ -121,6 +121,10 @@ def test_a_layer_of_ones_own_needs_its_class(path):
     nn.save(path, model)
     with pytest.raises(nn.CheckpointError, match=r"layer Gated.*layers=\[Gated\].*model=yours"):
         nn.load(path)
+    for wrong in (Gated(2), ["Gated"], int):
+        with pytest.raises(TypeError, match="takes classes of layers"):
+            nn.load(path, layers=wrong)
+    assert_alike(nn.load(path, layers=Gated).model, model)
     loaded = nn.load(path, layers=[Gated]).model
     assert_alike(loaded, model)
     assert loaded[1].activation is np.sin

@@ -1,5 +1,6 @@
 """The file of a checkpoint: killed at any moment it is whole, and no bytes are taken but those that were saved."""
 
+import base64
 import io
 import os
 import pickle
@@ -8,6 +9,7 @@ import subprocess
 import sys
 import tracemalloc
 import zipfile
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -289,3 +291,27 @@ def test_permissions_and_links_are_kept(tmp_path, path):
     assert link.is_symlink()
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert nn.load(link).epoch == 3
+
+
+# -- Files that were written before ------------------------------------------------------------------------------------
+
+OLD = (
+    "c-o~^&2G~`5Oygo;8TTq<6>5o0#ela|EEHt5)vE=C{p2opo%v3I5Be8X1y*7Ri$1L7bKp56EDGwaN*94M_@N`Hnx)@N^M!YGqW?_"
+    "w=+BI-r@T7ZDsb{Rlcq5<;NR}BEBuI87Cplh7?C6-+fzT<W$vAoY666XkRnBT*@(J1sAwQL*p!hv=Um9hEhBMDn$+Lv=kZ&Q(TBx"
+    "=m_4GKv;rP)SVl%k_sE6B}g49$Af7IU8)iWW3ldarI68AAvQptCIm2*fEQpkV2!#~A|Kbam=4P^-%HVi<;zJw2FywdMJtlPWp$(3"
+    "Fb)#Df|Q0LHpxM3Bu+ETTpKNnXLUvc7?z~X<~=0C5$h);5tT(F=o3-q6fHr|*N`$zYY6JnYytYuC3u0!=u!nRFIj-qiC9Ixn#fSA"
+    "3n`Oc%Z9{Q0+<bz9Tg)?A*%631;Y$#9is2f%2Mx<9ZV^nh-6LMYfr9G8{pixIwybeoUT|!EvDHAAa!avr<#N;A;Y?M2m~l*8J(qF"
+    "tpZKMAjq?DBrk&#oR(s5j<nNhtfsZPDt2UG(c3btI`wR!s@3`8hm-Z|eyI283Gad_)mCbyXgO98IIbDkzUAt+Yw3>f2fF7Qe&ATX"
+    "VHrl?RlUhOHsmh8XIQS~nU3K(z8Ua!j$?BNC$M$P^DW=DJ<n5RHqnUpOqmd7new7SLWUvCx5syOte*86SMk?7KhHn&nfPvttGH3_"
+    "U6N0}Jb(GD_i9Z!QBFG%6d~>GYn=zN-|1={en~TmNk5|z2>oN67QprV(B;78dq!6??{~E`?Y|#&#`O2Yit<5||C^7$e$4rA)%c4;"
+    "cV+fw_iEfF`<n-|af`EGySBZ4@vm_HoUbV>evEDJcJ&tCpEg$2vhCl_-opQIb2*p2!;MX0UFYw2KHj>aC`WaU8qb{RxSFjyrl;#s"
+    "6nhwO<nvSS8$sxXU<Gz$*aO=D&l*4&!XP%x2!rc@<HVMMZ7+)LKc+(1VE"
+)
+
+
+def test_a_file_of_format_1_is_still_read(path):
+    path.write_bytes(zlib.decompress(base64.b85decode(OLD)))
+    saved = nn.load(path)
+    assert repr(saved.model) == repr(nn.Sequential(nn.Linear(1, 2), nn.Tanh()))
+    assert saved.model.predict([[1.0]]).tolist() == np.tanh([[4.0, 6.0]]).tolist()
+    assert (saved.epoch, saved.rng.random()) == (5, np.random.default_rng(0).random())

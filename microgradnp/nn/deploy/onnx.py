@@ -67,6 +67,8 @@ def to_onnx(
     >>> os.remove("model.onnx")
     """
     onnx = _onnx()
+    if not isinstance(model, Layer):
+        raise TypeError(f"nn.to_onnx(model, path) writes a Layer; got a {type(model).__name__}.")
     trace = prediction(model, "to_onnx", before, after, input_shape, WHOLE)
     (x,), y = trace.inputs, trace.result
     if type(y) is not Value:

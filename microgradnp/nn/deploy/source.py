@@ -3,7 +3,7 @@
 It is not written layer by layer: the prediction is recorded, as a training step is, and what was recorded is written
 down. So a layer of one's own, and what is computed before and after the model, is written as well as a `Linear`. The
 weights stand in the file itself, because two files get separated: in decimals where somebody may read them, else in
-base 85; both are exact.
+base 64; both are exact.
 """
 
 from __future__ import annotations
@@ -75,8 +75,8 @@ def _module(title: str, trace: Trace, listing: Listing, helpers: list[str], arra
 
 _UNPACKED = '''
 def _unpacked(text, dtype, shape):
-    """An array whose bytes stand in a text of base 85."""
-    return np.frombuffer(base64.b85decode(text), dtype).reshape(shape)
+    """An array whose bytes stand in a text of base 64."""
+    return np.frombuffer(base64.b64decode(text), dtype).reshape(shape)
 
 '''
 
@@ -94,6 +94,5 @@ def _assigned(name: str, array: Array) -> str:
         )
         if np.array_equal(np.array(ast.literal_eval(numbers), array.dtype), array):  # no digit short
             return f"{name} = np.array({numbers}, np.{array.dtype})"
-    packed = base64.b85encode(array.tobytes()).decode()  # of characters that a text in quotes may hold
-    lines = "\n".join(f'    "{packed[i : i + _WIDTH]}"' for i in range(0, max(len(packed), 1), _WIDTH))
-    return f'{name} = _unpacked(\n{lines},\n    "{array.dtype.str}", {array.shape}\n)'
+    packed = base64.encodebytes(array.tobytes()).decode()
+    return f'{name} = _unpacked("""\n{packed}""", "{array.dtype.str}", {array.shape})'

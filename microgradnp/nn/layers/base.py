@@ -421,6 +421,8 @@ def prediction(
         return y if after is None else after(y)
 
     shape = input_shape_of(model, who, input_shape)
+    if not isinstance(shape, tuple | list) or not all(isinstance(n, int | np.integer) for n in shape):
+        raise TypeError(f"{who}(input_shape=...) takes the shape of one input, such as (3,); got {shape!r}.")
     given = dtype if before is None else np.dtype(np.float64)
     with model.mode(training=False):
-        return recorded(who, predict, shape, given, named_tensors(model), whole)
+        return recorded(who, predict, tuple(map(int, shape)), given, named_tensors(model), whole)

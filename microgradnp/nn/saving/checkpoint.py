@@ -139,19 +139,28 @@ def load(path: Path, *, layers: Iterable[type[Layer]] = (), **into: Any) -> Chec
     >>> import os
     >>> os.remove("model.npz")
     """
+    own = _classes(layers)
     head, arrays = archive.read(path)
     file = os.fspath(path)
     try:
         form = head["format"]
         if form != FORMAT:
             raise CheckpointError(f"it is of format {form}, which is not {FORMAT}: a newer microgradnp has written it.")
-        return _loaded(head, Reader(arrays, head["generators"]), kinds(list(layers)) if layers else {}, into)
+        return _loaded(head, Reader(arrays, head["generators"]), own, into)
     except CheckpointError as error:
         raise CheckpointError(f"{file}: {error}") from error.__cause__
     except (LookupError, TypeError, ValueError, AttributeError, RecursionError, OverflowError) as error:
         raise CheckpointError(
             f"{file} has a seal, but not of what nn.save writes ({type(error).__name__}: {error}). Nothing was loaded."
         ) from error
+
+
+def _classes(layers: Any) -> dict[str, type[Layer]]:
+    """The classes that were given, by name."""
+    classes = list(layers) if isinstance(layers, Iterable) else [layers]
+    if not all(isinstance(kind, type) and issubclass(kind, Layer) for kind in classes):
+        raise TypeError(f"nn.load(path, layers=...) takes classes of layers, such as [MyLayer]; got {layers!r}.")
+    return kinds(classes) if classes else {}
 
 
 def _loaded(head: Any, reader: Reader, own: Any, into: Mapping[str, Any]) -> Checkpoint:
