@@ -89,6 +89,7 @@ NN = {
     "Logistic": "it is nn.Sigmoid",
     "BatchNormalization": "it is nn.BatchNorm1d",
     "BatchNorm": "it is nn.BatchNorm1d",
+    "BatchNorm2d": "it is nn.BatchNorm1d(channels, axis=1)",
     "LayerNormalization": "it is nn.LayerNorm",
     "Add": "it is nn.Residual, or nn.Parallel(..., join='sum')",
     "Concatenate": "it is nn.Parallel",
@@ -131,6 +132,7 @@ OPTIM = {
     "SGD": "it is optim.GD",
     "GradientDescent": "it is optim.GD",
     "Momentum": "it is optim.GD(..., momentum=0.9)",
+    "CosineAnnealingLR": "it is optim.CosineLR",
     "lr_scheduler": "schedules stand in optim itself",
     **dict.fromkeys(
         ("Adagrad", "Adadelta", "Adamax", "NAdam", "RAdam", "Lion", "Ftrl"),

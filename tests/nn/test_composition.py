@@ -123,6 +123,7 @@ def test_what_does_not_fit(run, error, message):
 def test_what_they_show():
     assert repr(make()[3]).startswith("Parallel(join='sum'\n  (branches.0): Linear(6, 2)")
     assert repr(nn.BatchNorm1d(3, affine=False)) == "BatchNorm1d(3, affine=False)"
+    assert repr(nn.BatchNorm1d(3, axis=1)) == "BatchNorm1d(3, axis=1)"
     assert repr(nn.LayerNorm((3, 4))) == "LayerNorm((3, 4))"
     assert repr(nn.Dropout(0.25)) == "Dropout(0.25)"
 

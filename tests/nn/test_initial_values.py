@@ -268,6 +268,15 @@ def test_one_dtype_for_all(dtype):
     assert model.append(nn.Linear(2, 2))[-1].dtype == dtype
 
 
+def test_an_optimizer_does_not_take_a_dtype_back():
+    model = nn.Sequential(nn.Linear(3, 2))
+    optimizer = optim.GD(model.parameters(), lr=0.1)
+    np.sum(nn.Sequential(model, dtype=np.float32)(X.astype(np.float32))).backward()
+    with pytest.raises(TypeError, match=r"\(weight\) of shape \(3, 2\) was float64 .* is float32 now: make a new"):
+        optimizer.step()
+    assert model[0].weight.dtype == np.float32
+
+
 def test_a_dtype_that_does_not_do():
     for dtype in (int, np.float16, complex):
         with pytest.raises(TypeError, match=rf"dtype={np.dtype(dtype)}\): parameters are float64 or float32"):

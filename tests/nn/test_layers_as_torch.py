@@ -87,6 +87,16 @@ def test_a_batch_of_sequences_is_pytorchs_with_the_features_last():
     close(ours.running_var.data, theirs.running_var)
 
 
+def test_images_are_those_of_pytorchs_batch_norm_2d():
+    ours, theirs = nn.BatchNorm1d(3, axis=1), torch.nn.BatchNorm2d(3).double()
+    for training in (True, True, False):
+        ours.train(training)
+        theirs.train(training)
+        compare(ours, theirs, np.random.default_rng(0).normal(1, 2, (5, 3, 4, 2)))
+        close(ours.running_mean.data, theirs.running_mean)
+        close(ours.running_var.data, theirs.running_var)
+
+
 def test_a_residual_network_with_dropout_in_prediction():
     ours = nn.Sequential(
         nn.Linear(6, 8), nn.GELU(), nn.Residual(nn.LayerNorm(8), nn.Linear(8, 8), nn.SiLU(), nn.Dropout(0.5)), rng=0

@@ -13,6 +13,7 @@ X = np.random.default_rng(0).normal(2.0, 3.0, size=(6, 4))
 MAKERS = {
     "dropout": lambda **dtype: nn.Dropout(0.4, rng=0),
     "batch": lambda **dtype: nn.BatchNorm1d(4, **dtype),
+    "batch, channels": lambda **dtype: nn.BatchNorm1d(3, axis=1, **dtype),
     "batch, not affine": lambda **dtype: nn.BatchNorm1d(4, eps=1e-3, momentum=0.5, affine=False, **dtype),
     "layer": lambda **dtype: nn.LayerNorm(4, **dtype),
     "layer, not affine": lambda **dtype: nn.LayerNorm((3, 4), affine=False, **dtype),
@@ -22,7 +23,8 @@ makers = pytest.mark.parametrize("make", MAKERS.values(), ids=MAKERS)
 
 def inputs(layer, rng=0):
     """A batch that the layer takes."""
-    shape = (5, 3, 4) if getattr(layer, "normalized_shape", ()) == (3, 4) else (6, 4)
+    several = getattr(layer, "normalized_shape", ()) == (3, 4) or getattr(layer, "axis", -1) == 1
+    shape = (5, 3, 4) if several else (6, 4)
     return np.random.default_rng(rng).normal(2.0, 3.0, shape)
 
 
@@ -197,6 +199,10 @@ def test_eager_and_compiled_trainings_are_the_same():
         (lambda: nn.BatchNorm1d(3)(np.ones((5, 2))), nn.InputShapeError, r"BatchNorm1d\(3\).*\(N, 3\).*got \(5, 2\)"),
         (lambda: nn.BatchNorm1d(3)(np.ones(3)), nn.InputShapeError, r"got \(3,\)"),
         (lambda: nn.BatchNorm1d(3)(np.ones((1, 3))), nn.InputShapeError, r"two rows or more.*got shape \(1, 3\).*eval"),
+        (lambda: nn.BatchNorm1d(3, axis=0), ValueError, "axis must be an integer, and not 0"),
+        (lambda: nn.BatchNorm1d(3, axis=2)(np.ones((5, 3))), nn.InputShapeError, r"3 features on axis 2; got \(5, 3\)"),
+        (lambda: nn.BatchNorm1d(3, axis=-3)(np.ones((5, 3))), nn.InputShapeError, r"3 features on axis -3"),
+        (lambda: nn.BatchNorm1d(3)(np.ones((5, 3, 2, 2))), nn.InputShapeError, r"For the channels of images: axis=1"),
         (lambda: nn.LayerNorm((2, 3))(np.ones((5, 3))), nn.InputShapeError, r"\(\.\.\., 2, 3\); got \(5, 3\)"),
         (lambda: nn.LayerNorm((2, 3))(np.ones(3)), nn.InputShapeError, r"got \(3,\)"),
     ],

@@ -1,7 +1,7 @@
 """Layers that bring what passes to mean 0 and variance 1: over the rows of a batch, or within each row.
 
 Both end in a weight and a bias for each feature, so that the network can undo it where that is better. Features lie on
-the last axis.
+the last axis, or for `BatchNorm1d` on one that is named, as channels do.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class BatchNorm1d(Layer):
     Parameters
     ----------
     num_features
-        The length of the input's last axis; mean and variance are over all the others.
+        The length of the input's ``axis``; mean and variance are over all the others.
     eps
         Added to the variance.
     momentum
@@ -35,6 +35,8 @@ class BatchNorm1d(Layer):
         which the running variance is the unbiased one.
     affine
         Whether to multiply by a weight and to add a bias, which are trained.
+    axis
+        Where the features lie: the last axis, or 1 for the channels of images of shape (N, channels, height, width).
     dtype
         float64 or float32.
 
@@ -46,7 +48,7 @@ class BatchNorm1d(Layer):
     Raises
     ------
     InputShapeError
-        When called with an input whose last axis is not ``num_features`` long, or in training mode with one row alone,
+        When called with an input whose ``axis`` is not ``num_features`` long, or in training mode with one row alone,
         which has no variance.
 
     Examples
@@ -70,47 +72,57 @@ class BatchNorm1d(Layer):
         momentum: float = 0.1,
         affine: bool = True,
         *,
+        axis: int = -1,
         dtype: DTypeLike = np.float64,
     ) -> None:
         self.num_features = positive("BatchNorm1d", "num_features", num_features)
         self.eps, self.momentum = _eps("BatchNorm1d", eps), finite("BatchNorm1d", "momentum", momentum)
         if not 0 <= momentum <= 1:
             raise ValueError(f"BatchNorm1d: momentum must be from 0 to 1; got {momentum!r}.")
-        shape = (self.num_features,)
+        if isinstance(axis, bool) or not isinstance(axis, int) or axis == 0:
+            raise ValueError(f"BatchNorm1d: axis must be an integer, and not 0, that of the batch; got {axis!r}.")
+        self.axis, shape = axis, (self.num_features,)
         self.weight = Tensor(np.ones(shape), requires_grad=True, dtype=dtype, name="weight") if affine else None
         self.bias = Tensor(np.zeros(shape), requires_grad=True, dtype=dtype, name="bias") if affine else None
         self.running_mean = Tensor(np.zeros(shape), dtype=dtype, name="running_mean")
         self.running_var = Tensor(np.ones(shape), dtype=dtype, name="running_var")
 
     def forward(self, x: Any) -> Any:
-        """Normalise; the input has shape (N, ..., num_features)."""
+        """Normalise; the input has shape (N, ..., num_features), or the features on another axis."""
         shape = np.shape(x)
-        if len(shape) < 2 or shape[-1] != self.num_features:
-            raise InputShapeError(
-                self,
-                f"expects inputs of shape (N, {self.num_features}), or (N, ..., {self.num_features}); got {shape}.",
-            )
+        axis = self.axis if self.axis > 0 else self.axis + len(shape)
+        if not 0 < axis < len(shape) or shape[axis] != self.num_features:
+            raise InputShapeError(self, self._misfit(shape))
+        along = (self.num_features, *(1,) * (len(shape) - 1 - axis))
         if not self.training:
-            return self._scaled(x - self.running_mean, self.running_var)
-        n = math.prod(shape[:-1])
+            return self._scaled(x - self.running_mean.reshape(along), self.running_var.reshape(along), along)
+        n = math.prod(shape) // self.num_features
         if n < 2:
             raise InputShapeError(
                 self,
                 f"in training mode takes two rows or more, of which there is a variance; got shape {shape}. Use larger "
                 "batches, or model.eval() to predict.",
             )
-        axes = tuple(range(len(shape) - 1))
-        mean = np.mean(x, axis=axes)
+        axes = tuple(i for i in range(len(shape)) if i != axis)
+        mean = np.mean(x, axis=axes, keepdims=True)
         centred = x - mean
-        variance = np.mean(centred * centred, axis=axes)
+        variance = np.mean(centred * centred, axis=axes, keepdims=True)
         with no_grad():
             _follow(self.running_mean, mean, self.momentum)
             _follow(self.running_var, variance * (n / (n - 1)), self.momentum)
-        return self._scaled(centred, variance)
+        return self._scaled(centred, variance, along)
 
-    def _scaled(self, centred: Any, variance: Any) -> Any:
+    def _scaled(self, centred: Any, variance: Any, along: tuple[int, ...]) -> Any:
         y = centred / np.sqrt(variance + self.eps)
-        return y if self.weight is None else y * self.weight + self.bias
+        if self.weight is None or self.bias is None:
+            return y
+        return y * self.weight.reshape(along) + self.bias.reshape(along)
+
+    def _misfit(self, shape: tuple[int, ...]) -> str:
+        n = self.num_features
+        wanted = f"shape (N, {n}) or (N, ..., {n})" if self.axis == -1 else f"{n} features on axis {self.axis}"
+        channels = self.axis == -1 and len(shape) == 4 and shape[1] == n
+        return f"expects inputs of {wanted}; got {shape}." + (" For the channels of images: axis=1." * channels)
 
     @property
     def affine(self) -> bool:
@@ -122,13 +134,14 @@ class BatchNorm1d(Layer):
         """That of the running mean, and of all else."""
         return self.running_mean.dtype
 
-    def default_input_shape(self) -> tuple[int, ...]:
-        """``(num_features,)``."""
-        return (self.num_features,)
+    def default_input_shape(self) -> tuple[int, ...] | None:
+        """``(num_features,)``, unless there are other axes."""
+        return (self.num_features,) if self.axis == -1 else None
 
     def extra_repr(self) -> str:
         """``num_features``, and what is not as by default."""
-        return f"{self.num_features}" + ("" if self.affine else ", affine=False")
+        axis = "" if self.axis == -1 else f", axis={self.axis}"
+        return f"{self.num_features}{'' if self.affine else ', affine=False'}{axis}"
 
 
 class LayerNorm(Layer):
@@ -211,7 +224,7 @@ class LayerNorm(Layer):
 
 def _follow(running: Tensor, seen: Any, share: float) -> None:
     """Move a running value towards what a batch has, where it stands, so that a recorded step does it too."""
-    running.data += share * (seen - running)
+    running.data += share * (np.reshape(seen, running.shape) - running)
 
 
 def _eps(layer: str, eps: Any) -> float:

@@ -64,7 +64,12 @@ class Buffer:
             for other, _, view in self.members():
                 if other != i and p.size and _start(view) == _start(p._value):
                     raise ValueError(_tied(i, p, f"parameter {other}"))
-        for _, p, view in strangers:
+        for i, p, view in strangers:
+            if p._value.dtype != view.dtype:
+                raise TypeError(
+                    f"{described(i, p)} was {view.dtype} when the optimizer was made, and is {p._value.dtype} now: "
+                    "make a new optimizer with model.parameters()."
+                )
             current().machine.move(p, view)
 
     def gather(self) -> tuple[Any, Array | None]:
