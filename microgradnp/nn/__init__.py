@@ -45,7 +45,20 @@ from microgradnp.nn.saving import (
     save,
     to_safetensors,
 )
-from microgradnp.nn.train import Callback, CSVLog, DivergenceError, EarlyStopping, History, ModelCheckpoint, Run, fit
+from microgradnp.nn.train import (
+    Callback,
+    CSVLog,
+    DivergenceError,
+    EarlyStopping,
+    History,
+    Minimization,
+    ModelCheckpoint,
+    RateSearch,
+    Run,
+    find_lr,
+    fit,
+    minimize,
+)
 
 __all__ = [
     "ELU",
@@ -71,8 +84,10 @@ __all__ = [
     "Linear",
     "LogSoftmax",
     "MaxPool2d",
+    "Minimization",
     "ModelCheckpoint",
     "Parallel",
+    "RateSearch",
     "ReLU",
     "Residual",
     "Run",
@@ -84,6 +99,7 @@ __all__ = [
     "Standardizer",
     "Tanh",
     "batches",
+    "find_lr",
     "fit",
     "flat",
     "from_safetensors",
@@ -94,6 +110,7 @@ __all__ = [
     "load",
     "losses",
     "metrics",
+    "minimize",
     "one_hot",
     "optim",
     "save",

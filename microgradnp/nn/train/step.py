@@ -43,17 +43,19 @@ def steps_of(model: Layer, loss: Loss, optimizer: Optimizer, *, record: bool) ->
     kept: Steps | None = optimizer.programs.get(model, loss) if record else None
     if kept is not None:
         return kept._replace(judge_once=kept.judge)
-    step, judge = _step_and_judge(weakly(model), weakly(loss), optimizer)
+    step, judge = step_and_judge(weakly(model), weakly(loss), optimizer)
     later = partial(step, watched=False)
     if not record:
         return Steps(step, later, judge, judge, later)
-    first = _loud(compiled(step))
-    steps = Steps(first, first, _loud(compiled(judge)), judge, later)
+    first = loud(compiled(step))
+    steps = Steps(first, first, loud(compiled(judge)), judge, later)
     optimizer.programs.keep(steps._replace(judge_once=steps.judge), model, loss)
     return steps
 
 
-def _step_and_judge(model: Callable[[], Layer], loss: Callable[[], Loss], optimizer: Optimizer) -> tuple[Any, Any]:
+def step_and_judge(model: Callable[[], Layer], loss: Callable[[], Loss], optimizer: Optimizer) -> tuple[Any, Any]:
+    """A step of a training, and the loss with the prediction, of a model, a loss and an optimizer that still live."""
+
     def judge(x: Any, y: Any, *weight: Any, watched: bool = False) -> tuple[Tensor, Any]:
         prediction = model()(x)
         value = loss()(prediction, y, weight=weight[0]) if weight else loss()(prediction, y)
@@ -84,7 +86,7 @@ def _step_and_judge(model: Callable[[], Layer], loss: Callable[[], Loss], optimi
     return step, judge
 
 
-def _loud(run: Callable[..., Any]) -> Callable[..., Any]:
+def loud(run: Callable[..., Any]) -> Callable[..., Any]:
     """What cannot be recorded is told to somebody who may not know that anything is."""
 
     def loud(*data: Any, **options: Any) -> Any:
