@@ -1,117 +1,105 @@
-"""``microgradnp fit DATA.csv``: a regression on a person's own table, from the command line.
+"""``microgradnp fit DATA.csv``: a network trained on a person's own table, from the command line.
 
-The columns are brought to one scale, a network is trained on them, and it predicts in the table's own units.
+The table is prepared, a network built and trained, and what it makes of the rows is judged, written and drawn: one
+function for each of these stages.
 """
 
 from __future__ import annotations
 
 import csv
-import math
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from importlib.util import find_spec
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 import click
-import numpy as np
-from numpy.typing import NDArray
 
 from microgradnp import nn
-from microgradnp.cli.output import InputError, out_option, publishing, show, table_of
-from microgradnp.cli.rows import TableError, source_of
-from microgradnp.cli.table import read_columns, write_predictions
-from microgradnp.nn import initializers, losses, optim
+from microgradnp.cli.output import InputError, check_place, missing_option, out_option, publishing, show, table_of
+from microgradnp.cli.predictor import Predictor
+from microgradnp.cli.prepare import HELD_OUT, LEAST, prepare
+from microgradnp.cli.rows import source_of
+from microgradnp.cli.table import as_csv, read_table, reading
+from microgradnp.cli.tasks import Array, Sample, Task
+from microgradnp.nn import optim
 
 ACTIVATIONS: dict[str, type[nn.Layer]] = {"sigmoid": nn.Sigmoid, "relu": nn.ReLU, "tanh": nn.Tanh}
 MEMORY = 8 * 10**9  # bytes that a training may take
 OPTIMIZERS: dict[str, type[optim.Optimizer]] = {"gd": optim.GD, "adam": optim.Adam}
 
 
-@dataclass(frozen=True, eq=False)
-class Scale:
-    """The mean and standard deviation of each column, to bring it to mean 0 and standard deviation 1 and back."""
-
-    mean: NDArray[np.float64]
-    std: NDArray[np.float64]
-
-    @classmethod
-    def of(cls, table: NDArray[np.float64], names: Sequence[str]) -> Scale:
-        """Measure a table; a column of equal values has no scale, and raises `TableError`."""
-        with np.errstate(over="ignore", invalid="ignore"):
-            mean, std = np.mean(table, axis=0), np.std(table, axis=0)
-        for name, column, deviation in zip(names, table.T, std, strict=True):
-            if np.all(column == column[0]):
-                raise TableError(
-                    f"column {name!r} has the same value {column[0]:g} in every row (there are {len(column)}): nothing "
-                    "can be learned from it."
-                )
-            if not (math.isfinite(deviation) and deviation > 0):
-                raise TableError(f"column {name!r} has values too large or too close to bring to one scale.")
-        return cls(mean, std)
-
-    def down(self, table: NDArray[Any]) -> NDArray[Any]:
-        """From the data's own units to the standard scale."""
-        return (table - self.mean) / self.std
-
-    def up(self, table: NDArray[Any]) -> NDArray[Any]:
-        """From the standard scale back to the data's own units."""
-        return table * self.std + self.mean
-
-
-@dataclass(frozen=True, eq=False)
-class Regression:
-    """A network trained on a table, with what it takes to use it on numbers in the table's own units."""
-
-    model: nn.Sequential
-    inputs: Scale
-    target: Scale
-    history: nn.History
-
-    def predict(self, x: NDArray[Any]) -> NDArray[Any]:
-        """Predictions of shape (N,) for inputs of shape (N, columns), both in the data's own units."""
-        return self.target.up(self.model.predict(self.inputs.down(x)))[:, 0]
-
-    @property
-    def mean_squared_errors(self) -> NDArray[np.float64]:
-        """The loss after each epoch, in the square of the target's own unit."""
-        return np.asarray(self.history.losses * self.target.std[0] ** 2)
-
-
-def regress(
-    x: NDArray[np.float64],
-    y: NDArray[np.float64],
-    names: Sequence[str],
-    *,
+def build(
+    sample: Sample,
+    task: Task,
+    columns: list[str],
     hidden: Sequence[int],
     activation: str,
-    optimizer: str,
-    lr: float,
-    epochs: int,
     seed: int,
+) -> Predictor:
+    """An untrained network of the given hidden widths."""
+    widths = [len(columns), *hidden, task.width]
+    model = nn.Sequential(rng=seed)
+    for i, (width, wider) in enumerate(pairwise(widths)):
+        if i:
+            model.append(ACTIVATIONS[activation]())
+        model.append(nn.Linear(width, wider))
+    return Predictor(model, columns, nn.Standardizer(sample.x[~sample.held_out]), task)
+
+
+def train(
+    predictor: Predictor,
+    sample: Sample,
+    optimizer: optim.Optimizer,
+    *,
+    epochs: int,
+    batch_size: int | None = None,
+    patience: int | None = None,
     progress: bool = False,
-) -> Regression:
-    """Train a network of the given hidden widths on inputs of shape (N, columns) and targets of shape (N,)."""
-    inputs, target = Scale.of(x, names[:-1]), Scale.of(y[:, None], names[-1:])
-    rng = np.random.default_rng(seed)
-    init = initializers.he_normal if activation == "relu" else initializers.glorot_uniform
-    model = nn.Sequential()
-    width = x.shape[1]
-    for wider in hidden:
-        model.append(nn.Linear(width, wider, weight_init=init, rng=rng)).append(ACTIVATIONS[activation]())
-        width = wider
-    model.append(nn.Linear(width, 1, rng=rng))
+) -> tuple[int, str]:
+    """Train the network; return which epoch its weights are of, and a sentence on it if it is not simply the last."""
+    inputs, targets = predictor.inputs(sample.x), predictor.task.encoded(sample.y)
+    held_out = sample.held_out
+    stopping = [] if patience is None else [nn.EarlyStopping(patience)]
     history = nn.fit(
-        model,
-        inputs.down(x),
-        target.down(y[:, None]),
-        loss=losses.mean_squared_error,
-        optimizer=OPTIMIZERS[optimizer](model.parameters(), lr),
+        predictor.model,
+        inputs[~held_out],
+        targets[~held_out],
+        loss=predictor.task.loss,
+        optimizer=optimizer,
         epochs=epochs,
+        batch_size=batch_size,
+        validation=(inputs[held_out], targets[held_out]) if held_out.any() else None,
+        callbacks=stopping,
         progress=progress,
     )
-    return Regression(model, inputs, target, history)
+    if not (stopping and history.epochs):
+        return history.epochs, ""
+    best = stopping[0].best_epoch
+    return best, (
+        f"Epoch {best} of {history.epochs} was the best on the held-out rows, and its weights were "
+        "kept; so their error is a little flattered."
+    )
+
+
+def report(predictor: Predictor, sample: Sample, before: Array, after: Array, epochs: int, *lines: str) -> None:
+    """Print how good the predictions are, first on the rows that were held out."""
+    task = predictor.task
+    parts = {"held out": sample.held_out, "trained on": ~sample.held_out}
+    parts = {name: rows for name, rows in parts.items() if rows.any()}
+    table = table_of(f"{len(sample.y):,} rows", "unit", "before training", f"after {epochs} epochs")
+    for name, rows in parts.items():
+        table.add_row(f"{rows.sum():,} {name}")
+        then = task.measures(before[rows], sample.y[rows])
+        for (measure, unit), number in task.measures(after[rows], sample.y[rows]).items():
+            table.add_row(measure, unit, then[measure, unit], number)
+        table.add_section()
+    name, rows = next(iter(parts.items()))
+    headline = task.headline(after[rows], sample.y[rows])
+    if name == "held out":
+        show(f"Held-out {headline}", table, *lines)
+    else:
+        show(f"Training {headline}", "It is of rows trained on; --validation 0.2 holds some out.", table, *lines)
 
 
 # -- The command -------------------------------------------------------------------------------------------------------
@@ -153,26 +141,22 @@ def _widths(context: click.Context, parameter: click.Parameter, text: str) -> li
     return widths
 
 
-def _without_gaps(columns: NDArray[np.float64]) -> NDArray[np.float64]:
-    whole = columns[~np.isnan(columns).any(axis=1)]
-    left_out = len(columns) - len(whole)
-    if not len(whole):
-        raise TableError(f"--missing drop: a value is missing in each of the {left_out} rows.")
-    if left_out:
-        click.echo(f"Note: {left_out} of {len(columns)} rows left out, in which a value is missing.", err=True)
-    return whole
-
-
-def _check_size(rows: int, inputs: int, hidden: Sequence[int]) -> None:
+def _check_size(rows: int, widths: Sequence[int]) -> None:
     """Refuse a network that would not fit into memory, before the system ends the process without a word."""
-    widths = [inputs, *hidden, 1]
     weights = sum((a + 1) * b for a, b in pairwise(widths))
     size = 8 * (4 * weights + 4 * rows * sum(widths))  # a gradient and Adam's two means for each; values and gradients
     if size > MEMORY:
         raise InputError(
-            f"--hidden {','.join(map(str, hidden))[:60]}: a network with {weights:,} weights, which takes some "
+            f"--hidden {','.join(map(str, widths[1:-1]))[:60]}: a network with {weights:,} weights, which takes some "
             f"{size // 10**9:,} GB on {rows:,} rows; give fewer or narrower layers, such as 8 or 32,32."
         )
+
+
+def _check_extras() -> None:
+    """What is needed after the training is looked for before it."""
+    for package in ("rich", "tqdm", "matplotlib"):
+        if find_spec(package) is None:
+            raise ModuleNotFoundError(name=package)
 
 
 @click.command()
@@ -180,65 +164,127 @@ def _check_size(rows: int, inputs: int, hidden: Sequence[int]) -> None:
 @click.option("--x", required=True, metavar="COLUMN[,COLUMN]", callback=_columns, help="The input columns.")
 @click.option("--y", required=True, metavar="COLUMN", callback=_column, help="The column to predict.")
 @click.option(
-    "--missing",
-    type=click.Choice(["refuse", "drop"]),
-    default="refuse",
-    show_default=True,
-    help="What to do about rows in which a value is missing.",
+    "--task",
+    type=click.Choice(["regression", "classification"]),
+    help="What the column to predict holds: numbers, or classes. By default classes if it holds words or few integers.",
 )
+@missing_option
 @click.option("--hidden", default="8", show_default=True, callback=_widths, help="Widths of the hidden layers: 8,8.")
 @click.option("--activation", type=click.Choice([*ACTIVATIONS]), default="tanh", show_default=True)
 @click.option("--optimizer", type=click.Choice([*OPTIMIZERS]), default="adam", show_default=True)
 @click.option("--lr", type=float, default=0.05, show_default=True, help="The learning rate.")
 @click.option("--epochs", type=click.IntRange(min=0), default=2000, show_default=True)
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="For the initial weights.")
+@click.option("--batch-size", type=click.IntRange(min=1), help="How many rows a step takes. By default all.")
+@click.option(
+    "--validation",
+    type=click.FloatRange(0, 1, max_open=True),
+    metavar="SHARE",
+    help=f"The share of the rows to hold out and judge by; 0 for none. By default {HELD_OUT} of {LEAST} rows or more.",
+)
+@click.option(
+    "--patience",
+    type=click.IntRange(min=1),
+    metavar="EPOCHS",
+    help="Stop after so many epochs without a better loss on the held-out rows, and go back to the best.",
+)
+@click.option(
+    "--seed",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    help="For the initial weights, the rows that are held out and the order of batches.",
+)
+@click.option("--save", type=click.Path(path_type=Path), metavar="MODEL.npz", help="Save the network for `predict`.")
 @out_option("fit")
-def fit(data: str, x: list[str], y: str, missing: str, out: Path, lr: float, **options: Any) -> None:
+def fit(
+    data: str,
+    x: list[str],
+    y: str,
+    task: str | None,
+    missing: str,
+    hidden: list[int],
+    activation: str,
+    optimizer: str,
+    lr: float,
+    epochs: int,
+    batch_size: int | None,
+    validation: float | None,
+    patience: int | None,
+    seed: int,
+    save: Path | None,
+    out: Path,
+) -> None:
     """Train a network on the columns of the table DATA, and predict.
 
     DATA is a text file (or - for standard input, and gzip will do) with the names of the columns above the numbers. Its
     encoding and its separator - comma, semicolon, tab, |, spaces - are found by the names.
 
-    Writes the predictions as CSV, and a figure: the fitted curve for one input column, predictions against observations
-    for several.
+    Prints the error on rows that were held out, and writes the predictions as CSV and a figure: the fitted curve for
+    one input column, predictions against observations for several, the confusion matrix of a classification.
     """
-    import tqdm  # noqa: F401  (now: a signal in the middle of an import is lost, and files are being made later)
-
-    from microgradnp.show import figures
-
+    _check_extras()
     if y in x:
         raise InputError(f"--y {y!r} is also one of the inputs; predict a column from the others.")
-    names = [*x, y]
-    columns = _without_gaps(read_columns(data, names, gaps=missing == "drop"))
-    _check_size(len(columns), len(x), options["hidden"])
-    inputs, observed = columns[:, :-1], columns[:, -1]
+    check_place("--out", out, folder=True)
+    if save:
+        check_place("--save", save)
+    reading(data)
+    table = read_table(data, [*x, y])
+    sample, goal, why = prepare(table, x, y, task=task, missing=missing, validation=validation, seed=seed)
+    rows, held_out = len(sample.y), int(sample.held_out.sum())
+    if patience and not held_out:
+        raise InputError("--patience looks at rows that are held out, and there are none: give --validation 0.2.")
+    _check_size(min(rows, batch_size or rows), [len(x), *hidden, goal.width])
+    predictor = build(sample, goal, x, hidden, activation, seed)
+    try:
+        method = OPTIMIZERS[optimizer](predictor.model.parameters(), lr)
+    except ValueError as error:  # a hyperparameter out of range
+        raise InputError(str(error)) from None
+    print(
+        why,
+        f"{rows:,} rows: {rows - held_out:,} to train on, {f'{held_out:,}' if held_out else 'none'} held out.",
+        sep="\n",
+        flush=True,
+    )
+
+    import tqdm.auto  # noqa: F401  (now: a signal in the middle of an import is lost, and files are being made later)
 
     with publishing(out) as folder:
+        before = predictor(sample.x)
         try:
-            result = regress(inputs, observed, names, lr=lr, progress=True, **options)
-        except TableError as error:
-            raise TableError(f"{source_of(data)}: {error}") from None
+            epoch, note = train(
+                predictor, sample, method, epochs=epochs, batch_size=batch_size, patience=patience, progress=True
+            )
         except nn.DivergenceError as error:
             raise click.ClickException(f"training on {source_of(data)} went wrong: {error}") from None
-        except ValueError as error:  # a hyperparameter out of range
-            raise InputError(str(error)) from None
-        predicted = result.predict(inputs)
-        write_predictions(folder / "predictions.csv", names, inputs, observed, predicted)
-        with warnings.catch_warnings(record=True) as notes:
-            warnings.simplefilter("always", figures.FontWarning)
-            if len(x) == 1:
-                grid = np.linspace(inputs.min(), inputs.max(), 500)
-                lines = {"network": (grid, result.predict(grid[:, None]))}
-                name, figure = "curve.png", figures.curves(inputs[:, 0], observed, lines, *names)
-            else:
-                name = "predicted-against-observed.png"
-                figure = figures.predicted_against_observed(observed, predicted, y, "training rows")
-            figures.save(figure, folder / name)
+        after = predictor(sample.x)
+        (folder / "predictions.csv").write_bytes(_predictions(predictor, sample, after))
+        name = _draw(predictor, sample, folder)
+        if save:
+            predictor.save(save)
+    lines = [note] if note else []
+    lines.append(f"Saved in {out}: {name}, predictions.csv")
+    if save:
+        lines.append(f"Saved the network in {save}: microgradnp predict {save} NEW.csv")
+    report(predictor, sample, before, after, epoch, *lines)
 
+
+def _predictions(predictor: Predictor, sample: Sample, predicted: Array) -> bytes:
+    """The rows, what is predicted for them and, if some were held out, which."""
+    task = predictor.task
+    columns = [*zip(predictor.columns, sample.x.T.tolist(), strict=True), (task.target, task.values(sample.y))]
+    if sample.held_out.any():
+        columns.append(("held out", sample.held_out.tolist()))
+    return as_csv([*columns, *task.columns(predicted)])
+
+
+def _draw(predictor: Predictor, sample: Sample, folder: Path) -> str:
+    from microgradnp.show import figures
+
+    with warnings.catch_warnings(record=True) as notes:
+        warnings.simplefilter("always", figures.FontWarning)
+        name, figure = predictor.task.figure(sample, predictor.columns, predictor)
+        figures.save(figure, folder / name)
     for note in notes:
         click.echo(f"Note: {note.message}", err=True)
-    before, after = result.mean_squared_errors[[0, -1]]
-    table = table_of(f"{len(observed)} rows", "unit", "before training", f"after {options['epochs']} epochs")
-    table.add_row("mean squared error", f"({y})^2", f"{before:.6g}", f"{after:.6g}")
-    table.add_row("root mean squared error", y, f"{np.sqrt(before):.6g}", f"{np.sqrt(after):.6g}")
-    show(table, f"Saved in {out}: {name}, predictions.csv")
+    return name

@@ -6,6 +6,7 @@ from microgradnp import __version__
 from microgradnp.cli.check import check
 from microgradnp.cli.document import document
 from microgradnp.cli.fit import fit
+from microgradnp.cli.predict import predict
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -14,5 +15,5 @@ def main() -> None:
     """Automatic differentiation on NumPy, with gradients that can be checked."""
 
 
-for command in (check, document, fit):
+for command in (check, document, fit, predict):
     main.add_command(command)

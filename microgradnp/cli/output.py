@@ -40,6 +40,25 @@ def out_option(default: str) -> Callable[[Command], Command]:
     )
 
 
+missing_option = click.option(
+    "--missing",
+    type=click.Choice(["refuse", "drop"]),
+    default="refuse",
+    show_default=True,
+    help="What to do about rows in which a value is missing.",
+)
+
+
+def check_place(option: str, path: Path, *, folder: bool = False) -> None:
+    """Refuse at once, and not after a training, a file or folder that could not be written in the end."""
+    there = next(place for place in (path, *path.absolute().parents) if place.exists())
+    if there == path and not folder:
+        if there.is_dir():
+            raise InputError(f"{option} {path} is a folder; a file of that name is to be written.")
+    elif not there.is_dir():
+        raise InputError(f"{option} {path}: Not a directory.")
+
+
 @contextmanager
 def publishing(out: Path) -> Iterator[Path]:
     """A temporary folder; its files move to ``out`` when all has gone well."""

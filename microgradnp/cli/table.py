@@ -1,4 +1,4 @@
-"""A person's own table: columns of numbers from a file of text, and predictions back into one.
+"""A person's own table: columns of numbers, or of words, from a file of text, and predictions back into one.
 
 Whatever is wrong with the file is said in one line, by file, row and column, before anything is computed.
 """
@@ -6,36 +6,112 @@ Whatever is wrong with the file is said in one line, by file, row and column, be
 from __future__ import annotations
 
 import csv
+import io
 import math
 import re
+import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import click
 import numpy as np
 from numpy.typing import NDArray
 
-from microgradnp.cli.rows import Rows, TableError, fits, places, read_rows
+from microgradnp.cli.rows import Rows, TableError, fits, places, read_rows, source_of
 
 MISSING = ("", "na", "n/a", "#n/a", "#na", "<na>", "nan", "null", "none", "-", "--", "?", ".")
 WORDS = {**dict.fromkeys(MISSING, math.nan), "true": 1.0, "false": 0.0}
 COMMA = re.compile(r"[+-]?\d*,\d+([eE][+-]?\d+)?")
 GROUPED = re.compile(r"[+-]?[1-9]\d{0,2}(,\d{3})+")  # 1,234 may be a thousand and some, or one and some
+LIKE_A_NUMBER = re.compile(r"[+\-−]?[.,]?(\d|inf(inity)?$)", re.IGNORECASE)  # as 12% and 1_000 are, which are none
 
 
-def read_columns(path: str | Path, names: Sequence[str], *, gaps: bool = False) -> NDArray[np.float64]:
-    """Read columns of numbers from a table with a row of names, as an array of shape (rows, len(names)).
+@dataclass(frozen=True)
+class Table:
+    """The cells of the columns that were asked for, and which row of the file each line of them is."""
 
-    TRUE and FALSE are 1 and 0. A missing value is NaN where ``gaps`` are allowed.
+    source: str
+    names: list[str]
+    rows: list[int]
+    cells: list[list[str]]
+    comma: bool
+
+    def numbers(self, names: Sequence[str]) -> NDArray[np.float64]:
+        """Columns of numbers, of shape (rows, len(names)), NaN where one is missing; TRUE and FALSE are 1 and 0.
+
+        Raises
+        ------
+        TableError
+            If a cell is neither missing nor a finite number.
+        """
+        columns = [self.names.index(name) for name in names]
+        numbers = np.empty((len(self.cells), len(names)))
+        for k, row in enumerate(self.cells):
+            for j, column in enumerate(columns):
+                try:
+                    numbers[k, j] = _number(row[column], self.comma)
+                except ValueError as error:
+                    raise TableError(f"{self.source}, row {self.rows[k]}, column {names[j]!r}: {error}") from None
+        return numbers
+
+    def texts(self, name: str) -> list[str | None]:
+        """The cells of a column as they stand there, None where one is missing."""
+        column = self.names.index(name)
+        return [None if row[column].casefold() in MISSING else row[column] for row in self.cells]
+
+    def holds_words(self, name: str) -> bool:
+        """Whether no cell of a column is, or might be meant as, a number."""
+        texts = [text for text in self.texts(name) if text is not None]
+        return bool(texts) and not any(map(LIKE_A_NUMBER.match, texts))
+
+    def check_whole(self, missing: NDArray[np.bool_]) -> None:
+        """Raise `TableError` for the first of the cells that are ``missing``, of shape (rows, columns)."""
+        found = np.argwhere(missing)
+        if not len(found):
+            return
+        k, j = found[0]
+        text = self.cells[k][j]
+        what = f"{text!r} is not a finite number" if text else "the cell is empty"
+        if text and self.holds_words(self.names[j]):
+            what = f"{text!r} stands for a missing value (write it otherwise if it is a word like the others)"
+        count = f"{len(found)} value{'s' * (len(found) > 1)} in {len(set(found[:, 0]))} of {len(self.cells)} rows"
+        raise TableError(
+            f"{self.source}, row {self.rows[k]}, column {self.names[j]!r}: {what}; fill it in or leave the row "
+            f"out. All told, {count}: --missing drop leaves them out."
+        )
+
+    def whole(self, columns: NDArray[np.float64], missing: str) -> NDArray[np.float64]:
+        """The columns without the rows in which a value is NaN; ``missing="refuse"`` raises `TableError` instead."""
+        gaps = np.isnan(columns)
+        if missing == "refuse":
+            self.check_whole(gaps)
+        left_out = int(gaps.any(axis=1).sum())
+        if left_out == len(columns):
+            raise TableError(f"--missing drop: a value is missing in each of the {left_out} rows.")
+        if left_out:
+            click.echo(f"Note: {left_out} of {len(columns)} rows left out, in which a value is missing.", err=True)
+        return columns[~gaps.any(axis=1)]
+
+
+def reading(path: str) -> None:
+    """Say in a terminal what is being read, which may take long, or wait for somebody to type."""
+    if sys.stderr is not None and sys.stderr.isatty():
+        click.echo(f"Reading {source_of(path)} ...", err=True)
+
+
+def read_table(path: str | Path, names: Sequence[str]) -> Table:
+    """Read the columns of these names from a table with a row of names.
 
     Raises
     ------
     TableError
-        If the file cannot be read or is empty, a column is missing or named twice, or a cell is not a finite number.
-        Rows are counted as a spreadsheet counts them: in most files, the names are row 1.
+        If the file cannot be read or is empty, a column is missing or named twice, or a row has no cell for it. Rows
+        are counted as a spreadsheet counts them: in most files, the names are row 1.
     """
     rows = read_rows(path, names)
-    columns = [_column(rows, name) for name in names]
+    columns = _columns(rows, names)
     if not rows.body:
         raise TableError(f"{rows.source}: no rows of numbers below the column names.")
     for number, row in rows.body:
@@ -49,40 +125,44 @@ def read_columns(path: str | Path, names: Sequence[str], *, gaps: bool = False) 
             )
     cells = [[row[i] for i in columns] for _, row in rows.body]
     comma = _decimal_comma([cell for row in cells for cell in row], rows.separator)
-    numbers = np.empty((len(cells), len(names)))
-    for k, row in enumerate(cells):
-        for j, cell in enumerate(row):
-            try:
-                numbers[k, j] = _number(cell, comma)
-            except ValueError as error:
-                raise TableError(f"{rows.source}, row {rows.body[k][0]}, column {names[j]!r}: {error}") from None
-    missing = np.argwhere(np.isnan(numbers))
-    if len(missing) and not gaps:
-        k, j = missing[0]
-        text = cells[k][j]
-        what = f"{text!r} is not a finite number" if text else "the cell is empty"
-        count = f"{len(missing)} value{'s' * (len(missing) > 1)} in {len(set(missing[:, 0]))} of {len(cells)} rows"
-        raise TableError(
-            f"{rows.source}, row {rows.body[k][0]}, column {names[j]!r}: {what}; fill it in or leave the row "
-            f"out. All told, {count}: --missing drop leaves them out."
-        )
+    return Table(rows.source, list(names), [number for number, _ in rows.body], cells, comma)
+
+
+def read_columns(path: str | Path, names: Sequence[str], *, gaps: bool = False) -> NDArray[np.float64]:
+    """Read columns of numbers from a table, as an array of shape (rows, len(names)); NaN where ``gaps`` are allowed.
+
+    Raises
+    ------
+    TableError
+        As `read_table` does, and if a cell is not a finite number.
+    """
+    table = read_table(path, names)
+    numbers = table.numbers(names)
+    if not gaps:
+        table.check_whole(np.isnan(numbers))
     return numbers
 
 
-def _column(rows: Rows, name: str) -> int:
-    found = places(rows.header, name)
-    if len(found) == 1:
-        return found[0]
-    if found:
-        raise TableError(
-            f"{rows.source}, row {rows.top + 1}: column {name!r} is there {len(found)} times; give each its own name."
-        )
+def _columns(rows: Rows, names: Sequence[str]) -> list[int]:
+    found = [places(rows.header, name) for name in names]
+    for name, where in zip(names, found, strict=True):
+        if len(where) > 1:
+            raise TableError(
+                f"{rows.source}, row {rows.top + 1}: column {name!r} is there {len(where)} times; give each its own "
+                "name."
+            )
+    lacking = [name for name, where in zip(names, found, strict=True) if not where]
+    if not lacking:
+        return [where[0] for where in found]
     there = ", ".join(repr(cell if len(cell) <= 60 else cell[:59] + "…") for cell in rows.header[:20])
     more = f" and {len(rows.header) - 20} more" if len(rows.header) > 20 else ""
     hint = ""
     if all(re.fullmatch(r"[\d.,+-]*([eE][+-]?\d+)?", cell) for cell in rows.header):
         hint = " Give the table a row of column names (np.savetxt writes one by header=)."
-    raise TableError(f"{rows.source}, row {rows.top + 1}: no column {name!r}; it has {there or 'no name'}{more}.{hint}")
+    raise TableError(
+        f"{rows.source}, row {rows.top + 1}: no column{'s' * (len(lacking) > 1)} {', '.join(map(repr, lacking))}; it "
+        f"has {there or 'no name'}{more}.{hint}"
+    )
 
 
 def _decimal_comma(cells: list[str], separator: str) -> bool:
@@ -91,7 +171,7 @@ def _decimal_comma(cells: list[str], separator: str) -> bool:
     Semicolons between the columns are there because the comma is the decimal sign.
     """
     with_comma = [cell for cell in cells if COMMA.fullmatch(cell)]
-    if any("." in cell and cell != "." for cell in cells):
+    if any("." in cell and LIKE_A_NUMBER.match(cell) for cell in cells):
         return False
     return any(separator == ";" or not GROUPED.fullmatch(cell) for cell in with_comma)
 
@@ -113,11 +193,10 @@ def _number(cell: str, comma: bool) -> float:
     return value
 
 
-def write_predictions(
-    path: str | Path, names: Sequence[str], x: NDArray[Any], y: NDArray[Any], predicted: NDArray[Any]
-) -> None:
-    """Write inputs, targets and predictions side by side as CSV, each number in full."""
-    with open(path, "w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow([*names, f"{names[-1]} (predicted)"])
-        writer.writerows(np.column_stack((x, y, predicted)).tolist())
+def as_csv(columns: Sequence[tuple[str, Sequence[Any]]]) -> bytes:
+    """Columns below their names as CSV in UTF-8, each number in full."""
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow([name for name, _ in columns])
+    writer.writerows(zip(*(values for _, values in columns), strict=True))
+    return text.getvalue().encode()

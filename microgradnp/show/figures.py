@@ -1,4 +1,4 @@
-"""Figures: data and curves, functions side by side, losses, predictions against observations.
+"""Figures: data and curves, functions side by side, losses, predictions against observations, confusions of classes.
 
 Each function returns a matplotlib Figure of its own, outside pyplot's global list: drawing a hundred of them leaks
 nothing and needs no display. Colours are those of Okabe and Ito, which readers of every colour vision can tell apart;
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import textwrap
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
 BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"
 COLOURS = (VERMILLION, GREEN, PURPLE, ORANGE, SKY)
+HELD_OUT = "held-out rows"
+MANY = 30
+"""Up to how many classes a confusion matrix has numbers, and names."""
 DASHES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)))
 
 JAPANESE = (
@@ -46,11 +49,18 @@ Curve = tuple[NDArray[Any], NDArray[Any]]
 
 
 def curves(
-    x: NDArray[Any], y: NDArray[Any], lines: Mapping[str, Curve], xlabel: str = "x", ylabel: str = "y"
+    x: NDArray[Any],
+    y: NDArray[Any],
+    lines: Mapping[str, Curve],
+    xlabel: str = "x",
+    ylabel: str = "y",
+    *,
+    held_out: NDArray[np.bool_] | None = None,
 ) -> Figure:
-    """Data points, and any number of labelled lines ``(x, y)`` through them."""
+    """Data points, those that were ``held_out`` apart, and any number of labelled lines ``(x, y)`` through them."""
     figure, (axes,) = _new(1)
-    _points(axes, x, y, "data")
+    for rows, which in _parts(len(x), "data", held_out):
+        _points(axes, x[rows], y[rows], which)
     for (label, (line_x, line_y)), colour, dash in zip(lines.items(), COLOURS, DASHES, strict=False):
         axes.plot(line_x, line_y, color=colour, linestyle=dash, linewidth=2, label=label, zorder=4)
     _name(axes, *_drawable({"x": xlabel, "y": ylabel}))
@@ -78,21 +88,65 @@ def losses(histories: Mapping[str, History], ylabel: str = "squared error") -> F
 
 
 def predicted_against_observed(
-    observed: NDArray[Any], predicted: NDArray[Any], name: str, rows: str = "rows"
+    observed: NDArray[Any],
+    predicted: NDArray[Any],
+    name: str,
+    rows: str = "rows",
+    *,
+    held_out: NDArray[np.bool_] | None = None,
 ) -> Figure:
     """Each prediction against what was observed: right ones lie on the diagonal.
 
-    The legend counts the ``rows``, which may be "training rows", and gives the root mean squared error.
+    The legend counts the ``rows``, which may be "training rows", and those ``held_out``, and gives the root mean
+    squared error of each.
     """
     figure, (axes,) = _new(1, size=(6.0, 6.0))
     ends = [min(observed.min(), predicted.min()), max(observed.max(), predicted.max())]
-    error = np.sqrt(np.mean((predicted - observed) ** 2))
-    _points(axes, observed, predicted, f"{len(observed):,} {rows}: root mean squared error {error:.4g}")
+    for part, which in _parts(len(observed), rows, held_out):
+        o, p = observed[part], predicted[part]
+        error = np.sqrt(np.mean((p - o) ** 2))
+        _points(axes, o, p, f"{len(o):,} {which}: root mean squared error {error:.4g}", which)
     axes.plot(ends, ends, color=VERMILLION, linewidth=1.5, label="prediction = observation", zorder=4)
     axes.set_aspect("equal")
     (shown,) = _drawable({"y": name})
     _name(axes, f"{shown}, observed", f"{shown}, predicted")
     _legend(figure, columns=1)
+    return figure
+
+
+def confusion(counts: NDArray[np.int64], classes: Sequence[str], name: str, rows: str = "rows") -> Figure:
+    """How often each class (a row) was taken for each (a column); the darker, the larger a share of its row.
+
+    Parameters
+    ----------
+    counts
+        As `microgradnp.nn.metrics.confusion_matrix` gives them: of shape (classes, classes).
+    classes
+        The names of the classes.
+    name
+        What they are classes of.
+    rows
+        What was counted: "held-out rows".
+    """
+    n = len(classes)
+    side = min(max(4.5, 2.5 + 0.55 * n), 14.0)
+    figure, (axes,) = _new(1, size=(side, side))
+    axes.grid(visible=False)
+    share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    axes.imshow(share, cmap="Blues", vmin=0, vmax=1)
+    for i, j in np.argwhere(counts) if n <= MANY else ():
+        colour = "white" if share[i, j] > 0.5 else "black"
+        axes.text(j, i, f"{counts[i, j]:,}", ha="center", va="center", color=colour)
+    shown, *names = _drawable({"class": name, **{f"class {i}": text for i, text in enumerate(classes)}})
+    places = np.arange(0, n, -(-n // MANY))
+    texts = [textwrap.shorten(names[i], 24, placeholder="…") for i in places]
+    axes.set_xticks(places, texts, rotation=90 if max(map(len, texts)) > 4 else 0)
+    axes.set_yticks(places, texts)
+    for label in (*axes.get_xticklabels(), *axes.get_yticklabels()):
+        label.set(parse_math=False, fontfamily=_families())
+    _name(axes, f"{shown}, predicted", f"{shown}, observed")
+    right, total = int(np.trace(counts)), int(counts.sum())
+    axes.set_title(f"{total:,} {rows}: {right:,} right ({right / total:.2%})", fontsize="medium")
     return figure
 
 
@@ -133,14 +187,22 @@ def _families() -> list[str]:
     return ["DejaVu Sans", *(family for family in JAPANESE if family in installed)]
 
 
-def _points(axes: Axes, x: NDArray[Any], y: NDArray[Any], label: str) -> None:
+def _parts(n: int, rows: str, held_out: NDArray[np.bool_] | None) -> list[tuple[Any, str]]:
+    """Which rows there are, and what they are called."""
+    if held_out is None or not held_out.any():
+        return [(slice(n), rows)]
+    return [(held_out, HELD_OUT), (~held_out, "training rows")]
+
+
+def _points(axes: Axes, x: NDArray[Any], y: NDArray[Any], label: str, which: str | None = None) -> None:
     """Open rings; where there are too many to tell apart, small translucent dots, darker where they lie closer."""
     crowd = len(x) / 300
+    colour, marker = (GREEN, "^") if (which or label) == HELD_OUT else (BLUE, "o")
     if crowd <= 1:
-        look: dict[str, Any] = {"s": 36, "facecolors": "none", "edgecolors": BLUE, "linewidths": 1.2}
+        look: dict[str, Any] = {"s": 36, "facecolors": "none", "edgecolors": colour, "linewidths": 1.2}
     else:
-        look = {"s": max(36 / crowd, 5), "color": BLUE, "alpha": max(0.6 / crowd**0.4, 0.03), "linewidths": 0}
-    axes.scatter(x, y, label=label, zorder=3, rasterized=crowd > 10, **look)
+        look = {"s": max(36 / crowd, 5), "color": colour, "alpha": max(0.6 / crowd**0.4, 0.03), "linewidths": 0}
+    axes.scatter(x, y, label=label, marker=marker, zorder=3.5 if marker == "^" else 3, rasterized=crowd > 10, **look)
 
 
 def _name(axes: Axes, xlabel: str, ylabel: str) -> None:

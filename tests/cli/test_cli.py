@@ -16,7 +16,6 @@ from click.testing import CliRunner
 
 import microgradnp
 from microgradnp import __main__
-from microgradnp.cli import fit as regression
 from microgradnp.cli.main import main
 from microgradnp.cli.table import read_columns
 
@@ -46,13 +45,19 @@ def test_one_input_gives_a_curve_and_predictions(table, tmp_path):
     assert sorted(path.name for path in out.iterdir()) == ["curve.png", "predictions.csv"]
     with open(out / "predictions.csv", newline="") as file:
         header, *rows = csv.reader(file)
-    assert header == ["age", "height", "height (predicted)"]
-    age, height, predicted = np.array(rows, float).T
+    assert header == ["age", "height", "held out", "height (predicted)"]
+    age, height, held_out, predicted = np.array(
+        [[cell.replace("True", "1").replace("False", "0") for cell in row] for row in rows], float
+    ).T
     given = read_columns(table, ["age", "height"])
     np.testing.assert_array_equal(np.column_stack((age, height)), given)
-    # The printed error is that of the written predictions, in the data's own units.
-    assert f"{np.sqrt(np.mean((predicted - height) ** 2)):.6g}" in result.output
-    assert "30 rows" in result.output
+    # The printed errors are those of the written predictions, in the data's own units; first of those held out.
+    held_out = held_out == 1
+    assert held_out.sum() == 6
+    errors = [f"{np.sqrt(np.mean((predicted - height)[rows] ** 2)):.6g}" for rows in (held_out, ~held_out)]
+    assert f"Held-out error {errors[0]} height" in result.output
+    assert result.output.index(errors[0]) < result.output.index(errors[1])
+    assert "30 rows: 24 to train on, 6 held out" in result.output
     assert "after 300 epochs" in result.output
 
 
@@ -71,16 +76,16 @@ def test_the_same_seed_gives_the_same_predictions(table, tmp_path):
     assert a == b != c
 
 
-def test_units_do_not_matter(table):
+def test_units_do_not_matter(table, tmp_path):
     """Predictions in metres are those in millimetres over a thousand."""
     data = read_columns(table, ["age", "weight", "height"])
     predictions = []
     for scale in (1.0, 1e-3):
-        x, y = data[:, :2] * [scale, 1], data[:, 2] * scale
-        options = {"hidden": [4], "activation": "tanh", "optimizer": "adam", "lr": 0.05, "epochs": 50, "seed": 0}
-        result = regression.regress(x, y, ["age", "weight", "height"], **options)
-        predictions.append(result.predict(x) / scale)
-        np.testing.assert_allclose(result.mean_squared_errors[-1], np.mean((result.predict(x) - y) ** 2), rtol=1e-9)
+        path = tmp_path / f"{scale}.csv"
+        np.savetxt(path, data * [scale, 1, scale], delimiter=",", header="age,weight,height", comments="")
+        result = run("fit", path, "--x", "age,weight", "--y", "height", *QUICK, "--out", tmp_path / "out")
+        assert result.exit_code == 0, result.output
+        predictions.append(read_columns(tmp_path / "out" / "predictions.csv", ["height (predicted)"]) / scale)
     np.testing.assert_allclose(*predictions, rtol=1e-9)
 
 
@@ -130,7 +135,7 @@ def test_a_bad_table_is_one_line_and_exit_code_2(content, message, tmp_path):
         (["data.csv", "--x", "age", "--y", ""], "--y '': give the name of a column"),
         (["data.csv", "--x", "age,age", "--y", "height"], "a column is given twice"),
         (["data.csv", "--x", "age", "--y", "age"], "--y 'age' is also one of the inputs"),
-        (["data.csv", "--x", "age", "--y", "name"], "row 2, column 'name': 'text' is not a number"),
+        (["data.csv", "--x", "age", "--y", "name"], "column 'name' has the same value text in every row"),
         (["data.csv", "--x", "age", "--y", "height", "--hidden", "8,x"], "--hidden '8,x': give the width"),
         (["data.csv", "--x", "age", "--y", "height", "--hidden", "0"], "--hidden '0'"),
         (
@@ -315,8 +320,8 @@ def test_all_files_are_published_or_none(second, table, tmp_path, monkeypatch):
         monkeypatch.setattr(os, "replace", fails_for_predictions)
     result = run("fit", table, "--x", "age", "--y", "height", *QUICK, "--out", out)
     assert result.exit_code == 2
-    assert str(out / "predictions.csv") in result.output
-    assert result.output.count("\n") == 1
+    assert str(out / "predictions.csv") in result.stderr
+    assert result.stderr.count("\n") == 1
     assert (out / "curve.png").read_bytes() == b"earlier"
     assert not (out / "predictions.csv").is_file()
     assert not list(tmp_path.rglob(".microgradnp-*"))
