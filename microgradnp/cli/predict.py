@@ -34,8 +34,11 @@ def predict(model: Path, data: str, missing: str, out: Path | None) -> None:
     reading(data)
     table = read_table(data, predictor.columns)
     x = table.whole(table.numbers(predictor.columns), missing)
-    columns = zip(predictor.columns, x.T.tolist(), strict=True)
-    text = as_csv([*columns, *predictor.task.columns(predictor(x))])
+    try:
+        predicted = predictor.task.columns(predictor(x))
+    except ValueError as error:  # parts of the file that do not fit each other
+        raise InputError(f"{model}: {error}") from None
+    text = as_csv([*zip(predictor.columns, x.T.tolist(), strict=True), *predicted])
     if not out:
         sys.stdout.buffer.write(text)
         sys.stdout.buffer.flush()

@@ -53,6 +53,9 @@ class Predictor:
                 f"{path} has a model, but no {', '.join(lacking) or 'outputs or classes'}: it is not a file that "
                 "microgradnp fit --save has written."
             )
-        target, classes = saved["target"], saved.get("classes")
-        task: Task = Classification(target, classes) if classes else Regression(target, saved["outputs"])
+        task: Task = (
+            Classification(saved["target"], list(saved["classes"]))
+            if "classes" in saved
+            else Regression(saved["target"], saved["outputs"])
+        )
         return cls(saved["model"], saved["columns"], saved["inputs"], task)

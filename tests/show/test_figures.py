@@ -19,6 +19,10 @@ DRAW = {
     "side_by_side": lambda: figures.side_by_side(x, {"sine": y, "cosine": np.cos(x)}, "z", "{}(z)"),
     "losses": lambda: figures.losses({"GD": History(np.array([3.0, 2.0, 1.0])), "Adam": History(np.array([3.0, 1.0]))}),
     "predicted": lambda: figures.predicted_against_observed(y, y + 0.1, "height"),
+    "held out": lambda: figures.curves(x, y, {"one": (x, y)}, held_out=x > 0.7),
+    "held out too": lambda: figures.predicted_against_observed(y, y + 0.1, "height", held_out=x > 0.7),
+    "classes": lambda: figures.confusion(np.array([[8, 2], [0, 5]]), ["no", "yes"], "ill"),
+    "many classes": lambda: figures.confusion(np.eye(70, dtype=int), ["a long name " * 9] * 70, "a long name " * 9),
     "long names": lambda: figures.curves(x, y, {}, "a long name in the table's own words " * 5, "W" * 300),
     "a long name": lambda: figures.predicted_against_observed(y, y + 0.1, "distance_from_the_wall" * 20),
 }
@@ -104,6 +108,35 @@ def test_many_points_are_as_dark_as_they_are_dense():
 def test_predictions_say_how_many_they_are_and_how_good():
     (legend,) = figures.predicted_against_observed(np.zeros(4_000), np.full(4_000, 0.5), "y", "training rows").legends
     assert "4,000 training rows: root mean squared error 0.5" in [text.get_text() for text in legend.get_texts()]
+
+
+def test_rows_that_were_held_out_stand_apart():
+    held_out = x > 0.7
+    for figure in (
+        figures.curves(x, y, {}, held_out=held_out),
+        figures.predicted_against_observed(x, y, "y", held_out=held_out),
+    ):
+        apart, others = figure.axes[0].collections
+        np.testing.assert_array_equal(apart.get_offsets(), np.column_stack((x, y))[held_out])
+        np.testing.assert_array_equal(others.get_offsets(), np.column_stack((x, y))[~held_out])
+        assert not np.array_equal(apart.get_edgecolor(), others.get_edgecolor())
+        words = [text.get_text() for text in figure.legends[0].get_texts()]
+        assert "held-out rows" in words[0]
+        assert "training rows" in words[1]
+    error = np.sqrt(np.mean((x - y)[held_out] ** 2))
+    assert words[0] == f"6 held-out rows: root mean squared error {error:.4g}"
+
+
+def test_a_confusion_matrix_has_a_row_for_what_was_observed():
+    counts = np.array([[8, 2, 0], [0, 5, 1], [0, 0, 4]])
+    (axes,) = figures.confusion(counts, ["low", "$mid$", "high"], "level", "held-out rows").axes
+    numbers = {(int(text.get_position()[1]), int(text.get_position()[0])): int(text.get_text()) for text in axes.texts}
+    assert numbers == {(i, j): counts[i, j] for i, j in np.argwhere(counts)}
+    np.testing.assert_allclose(axes.images[0].get_array()[0], [0.8, 0.2, 0])
+    for axis in (axes.xaxis, axes.yaxis):
+        assert [label.get_text() for label in axis.get_ticklabels()] == ["low", "$mid$", "high"]
+    assert (axes.get_xlabel(), axes.get_ylabel()) == ("level, predicted", "level, observed")
+    assert axes.get_title() == "20 held-out rows: 17 right (85.00%)"
 
 
 @pytest.mark.parametrize("suffix", ["png", "svg"])
