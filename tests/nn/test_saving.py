@@ -84,6 +84,7 @@ def test_values_come_back_as_they_were(path):
         "numbers": [1, -2.5, True, None, float("inf"), 10**40],
         "tuple": (1, ("a", [])),
         "named by numbers": {1: "one", (2, 3): {"$": 4, "": 5}},
+        "half a letter": "\ud800",
         "texts": np.array(["setosa", "日本"]),
         "empty": np.zeros((0, 3), np.float32),
         "by columns": np.arange(6.0).reshape(2, 3).T,
@@ -98,6 +99,8 @@ def test_values_come_back_as_they_were(path):
     assert saved.epoch == 3
     assert repr(saved.values) == repr(values)
     assert saved.values["big endian"].dtype == ">i4"
+    with np.load(path) as arrays:
+        assert not any(".." in name for name in arrays)
     assert np.isnan(save_and_load(path, float("nan")))
 
 
@@ -195,6 +198,18 @@ def test_a_standardizer_is_there_again(path):
     mine = nn.Standardizer(np.zeros((1, 2)))
     assert nn.load(path, standardizer=mine).standardizer is mine
     np.testing.assert_array_equal(mine(x), standardizer(x))
+
+
+def test_a_model_without_its_generator_gets_it(path):
+    model = nn.Sequential(nn.Linear(2, 1), rng=3)
+    nn.save(path, model)
+    expected = model.rng.random()
+    mine = nn.Sequential(nn.Linear(2, 1))
+    nn.load(path, model=mine)
+    assert mine.rng.random() == expected
+    nn.save(path, nn.Sequential(Mute(2), nn.Dropout(0.5)))
+    with pytest.raises(nn.CheckpointError, match=r"a random generator at 1\.rng, and this one has no place for it"):
+        nn.load(path, model=nn.Sequential(Mute(2), nn.ReLU()))
 
 
 def test_several_models_in_one_file(path):

@@ -45,7 +45,8 @@ def write(path: str | os.PathLike[str], head: Any, arrays: Mapping[str, Array]) 
     """Write a checkpoint: killed at any moment, the old file or the new one is there, whole."""
     with replacing(path) as file:
         with zipfile.ZipFile(file, "w") as archive:
-            archive.writestr(zipfile.ZipInfo(HEAD), json.dumps(head, ensure_ascii=False, indent=1))
+            text = json.dumps(head, ensure_ascii=False, indent=1)
+            archive.writestr(zipfile.ZipInfo(HEAD), text.encode(errors="surrogatepass"))  # as `json.loads` decodes
             for name, array in arrays.items():
                 large = array.nbytes > zipfile.ZIP64_LIMIT // 2
                 with archive.open(zipfile.ZipInfo(f"{name}.npy"), "w", force_zip64=large) as entry:

@@ -17,7 +17,7 @@ import numpy as np
 from microgradnp.nn.data import Standardizer
 from microgradnp.nn.layers.base import Layer
 from microgradnp.nn.saving import archive
-from microgradnp.nn.saving.architecture import build, describe, generators, kinds
+from microgradnp.nn.saving.architecture import build, describe, kinds
 from microgradnp.nn.saving.archive import CheckpointError
 from microgradnp.nn.saving.values import Reader, Writer
 
@@ -211,11 +211,26 @@ def _take_over(name: str, target: Any, told: Any, reader: Reader, undo: list[Cal
         undo.append(lambda: load_state(before))
         load_state(reader.value(state["state"]))
         if "model" in told:
-            held = generators(target)
+            layers = dict(target.named_layers())
             for place, attribute, number in told["model"]["generators"]:
-                _set_generator(held[place, attribute], reader.generators[number], undo)
+                _give_generator(layers.get(place), place, attribute, reader.generators[number], undo)
     except (ValueError, TypeError, KeyError) as error:
         raise CheckpointError(f"{name}: {error}") from error
+
+
+def _give_generator(
+    layer: Layer | None, place: str, attribute: str, like: np.random.Generator, undo: list[Callable[[], None]]
+) -> None:
+    """Let a layer's generator have the state that was saved; one that could have one, and has none, gets it."""
+    own = vars(layer).get(attribute, ...) if layer is not None else ...
+    if isinstance(own, np.random.Generator):
+        _set_generator(own, like, undo)
+    elif own is None:
+        undo.append(lambda: setattr(layer, attribute, None))
+        setattr(layer, attribute, like)
+    else:
+        where = f"{place}.{attribute}" if place else attribute
+        raise ValueError(f"what was saved has a random generator at {where}, and this one has no place for it.")
 
 
 def _set_generator(target: np.random.Generator, like: np.random.Generator, undo: list[Callable[[], None]]) -> None:

@@ -38,7 +38,7 @@ class Writer:
         """The name of an array in the file, as close to its place as can be."""
         if array.dtype.kind not in KINDS:
             raise TypeError(f"{place} is an array of dtype {array.dtype}, which cannot be saved without pickle.")
-        name = re.sub(r"[^\w./-]", "_", place)
+        name = re.sub(r"[^\w./-]|\.\.", "_", place)  # whoever unpacks the file stays in his folder
         while name in self.arrays:
             name += "_"
         self.arrays[name] = array
