@@ -13,14 +13,14 @@ from typing import Any
 
 import numpy as np
 
-from microgradnp.arrays import plain_array
+from microgradnp.arrays import Array, plain_array
 from microgradnp.engine import rules as table
 from microgradnp.engine.rules import Rule, Vjp
 from microgradnp.engine.tensor import Tensor, apply, tensors_in
 from microgradnp.signatures import check_signatures, name_of
 
 
-def custom_vjp(*rules: Vjp | None) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+def custom_vjp(*rules: Vjp | None, results: int | None = None) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Give a function of arrays its derivative: a decorator that takes one rule for each array argument.
 
     The function gets plain arrays, to read and not to change, and returns one array or number; integers become
@@ -34,6 +34,9 @@ def custom_vjp(*rules: Vjp | None) -> Callable[[Callable[..., Any]], Callable[..
         ``y``; it returns the gradient with respect to that argument, of its shape or of one that sums to it by undoing
         a broadcast. A rule written in NumPy functions is differentiated in its turn for gradients of gradients. None
         stands for an argument that has no derivative; asking for it raises.
+    results
+        How many arrays the function returns, in a tuple: in its rules ``g`` and ``y`` are then tuples of as many. By
+        default one array, and no tuple.
 
     Raises
     ------
@@ -55,7 +58,21 @@ def custom_vjp(*rules: Vjp | None) -> Callable[[Callable[..., Any]], Callable[..
     1.1283791670955126
     >>> float(mg.grad(mg.grad(erf))(1.0))
     -0.8302149948411894
+
+    Polar coordinates, two arrays at once:
+
+    >>> @mg.custom_vjp(
+    ...     lambda g, y, a, b: (g[0] * a - g[1] * b / y[0]) / y[0],
+    ...     lambda g, y, a, b: (g[0] * b + g[1] * a / y[0]) / y[0],
+    ...     results=2,
+    ... )
+    ... def polar(a, b):
+    ...     return np.hypot(a, b), np.arctan2(b, a)
+    >>> mg.grad(lambda b: polar(3.0, b)[1])(4.0)
+    array(0.12)
     """
+    if results is not None and (isinstance(results, bool) or not isinstance(results, int) or results < 1):
+        raise TypeError(f"custom_vjp's results must be a number of arrays, 1 or more; got {results!r}.")
     if not rules or not all(rule is None or callable(rule) for rule in rules):
         raise TypeError(
             "custom_vjp takes one callable rule(g, y, *arguments) for each array argument (None where there is no "
@@ -84,16 +101,14 @@ def custom_vjp(*rules: Vjp | None) -> Callable[[Callable[..., Any]], Callable[..
         many = any(p.kind is inspect.Parameter.VAR_POSITIONAL for p in parameters)
         check_signatures(f"custom_vjp for {name}", rules, len(rules), math.inf if many else len(positional))
 
-        def forward(*arrays: Any, **options: Any) -> Any:
+        def forward(*arrays: Any, layout: Layout | None = None, **options: Any) -> Any:
             y = function(*arrays, **options)
-            array = plain_array(y) if isinstance(y, np.ndarray | np.generic | int | float) else None
-            if array is None or array.dtype.kind not in "fiub":
-                what = type(y).__name__ if array is None else f"an array of dtype {array.dtype}"
-                raise TypeError(
-                    f"{name} is decorated with custom_vjp and must return one array of numbers; got {what}."
-                )
-            # Between integers there is no gradient: one that comes back, 0.5, say, would be cast to 0.
-            return array if array.dtype.kind == "f" else array.astype(np.result_type(array, np.float32))
+            if layout is None:
+                return _floating(y, name, "one array of numbers")
+            if type(y) is not tuple or len(y) != results:
+                what = f"a tuple of {len(y)}" if isinstance(y, tuple) else type(y).__name__
+                raise TypeError(f"{name} is decorated with custom_vjp(results={results}); it returned {what}.")
+            return layout.joined([_floating(part, name, "arrays of numbers") for part in y])
 
         @wraps(function)
         def with_rules(*arrays: Any, **options: Any) -> Any:
@@ -115,7 +130,10 @@ def custom_vjp(*rules: Vjp | None) -> Callable[[Callable[..., Any]], Callable[..
             if _holds_a_tensor(arrays):
                 if options or len(arrays) != len(rules):
                     check_call(arrays, options)
-                return apply(rule, arrays, options)
+                if results is None:
+                    return apply(rule, arrays, options)
+                layout = Layout()
+                return layout.parts(apply(rule, arrays, {**options, "layout": layout}))
             return function(*arrays, **options)
 
         def check_call(arrays: tuple[Any, ...], options: dict[str, Any]) -> None:
@@ -132,10 +150,49 @@ def custom_vjp(*rules: Vjp | None) -> Callable[[Callable[..., Any]], Callable[..
                 except ValueError:  # written in C, and tells no signature
                     continue
 
-        rule = Rule(with_rules, forward, tuple(vjp and guarded(vjp, name) for vjp in rules))
+        own = rules if results is None else [vjp and _of_parts(vjp) for vjp in rules]
+        rule = Rule(with_rules, forward, tuple(vjp and guarded(vjp, name) for vjp in own))
         return with_rules
 
     return decorate
+
+
+class Layout:
+    """How several results lie in the one array that a row of the table gives."""
+
+    shapes: list[tuple[int, ...]]
+    dtypes: list[np.dtype[Any]]
+
+    def joined(self, arrays: list[Array]) -> Array:
+        """All numbers in one row, in the widest dtype."""
+        self.shapes, self.dtypes = [a.shape for a in arrays], [a.dtype for a in arrays]
+        return np.concatenate([a.ravel() for a in arrays])
+
+    def parts(self, joined: Any) -> tuple[Any, ...]:
+        """The results again, of an array or a Tensor."""
+        ends = np.cumsum([math.prod(shape) for shape in self.shapes]).tolist()
+        return tuple(
+            joined[start:end].reshape(shape).astype(dtype, copy=False)
+            for start, end, shape, dtype in zip([0, *ends], ends, self.shapes, self.dtypes, strict=False)
+        )
+
+
+def _of_parts(vjp: Vjp) -> Vjp:
+    @wraps(vjp)
+    def rule(g: Any, y: Any, *arguments: Any, layout: Layout, **options: Any) -> Any:
+        return vjp(layout.parts(g), layout.parts(y), *arguments, **options)
+
+    return rule
+
+
+def _floating(y: Any, name: str, wanted: str) -> Array:
+    array = plain_array(y) if isinstance(y, np.ndarray | np.generic | int | float) else None
+    if array is None or array.dtype.kind not in "fiub":
+        what = type(y).__name__ if array is None else f"an array of dtype {array.dtype}"
+        hint = f" For several arrays write custom_vjp(..., results={len(y)})." if isinstance(y, tuple) else ""
+        raise TypeError(f"{name} is decorated with custom_vjp and must return {wanted}; got {what}.{hint}")
+    # Between integers there is no gradient: one that comes back, 0.5, say, would be cast to 0.
+    return array if array.dtype.kind == "f" else array.astype(np.result_type(array, np.float32))
 
 
 @wraps(table.defvjp)
