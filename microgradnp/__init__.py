@@ -39,6 +39,4 @@ __all__ = [
     "vjp",
 ]
 
-__getattr__, __dir__ = _public(
-    __name__, [*__all__, "__version__"], {name: f"it is nn.{name}" for name in nn.__all__} | _TOP
-)
+_public(globals(), [*__all__, "__version__"], {name: f"it is nn.{name}" for name in nn.__all__} | _TOP)

@@ -202,4 +202,4 @@ def _check_noise(function: str, noise: float) -> None:
         raise ValueError(f"{function}: noise must be a finite standard deviation, 0 or more; got {noise!r}.")
 
 
-__getattr__, __dir__ = public(__name__, names_in(globals()))
+public(globals(), names_in(globals()))

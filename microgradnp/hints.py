@@ -11,31 +11,38 @@ from typing import Any, Never
 
 
 def public(
-    module: str, names: Iterable[str], elsewhere: Mapping[str, str] | None = None
-) -> tuple[Callable[[str], Never], Callable[[], list[str]]]:
-    """The ``__getattr__`` and the ``__dir__`` of a module.
+    space: dict[str, Any], names: Iterable[str], elsewhere: Mapping[str, str] | None = None
+) -> Callable[[str], Never]:
+    """Give a module ``__getattr__`` and ``__dir__``.
+
+    They are put into its ``globals()`` and not defined in its text, where a type checker would take every name for one
+    that is there.
 
     Parameters
     ----------
-    module
-        Its ``__name__``.
+    space
+        Its ``globals()``.
     names
         Its public names, such as ``__all__``.
     elsewhere
-        What to say of names that other libraries have: ``{"Dense": "nn.Linear"}``.
+        What to say of names that other libraries have: ``{"Dense": "it is nn.Linear"}``.
+
+    Returns
+    -------
+    What raises for a name that the module does not have.
 
     Examples
     --------
     >>> from microgradnp.hints import public
-    >>> hint, _ = public("library", ["Linear"], {"Dense": "it is library.Linear"})
-    >>> hint("Dense")
+    >>> missing = public({"__name__": "library"}, ["Linear"], {"Dense": "it is library.Linear"})
+    >>> missing("Dense")
     Traceback (most recent call last):
     AttributeError: library has no 'Dense': it is library.Linear.
-    >>> hint("linear")
+    >>> missing("linear")
     Traceback (most recent call last):
     AttributeError: library has no 'linear'; did you mean 'Linear'?
     """
-    ours = sorted(names)
+    module, ours = space["__name__"], sorted(names)
     lower = {name.lower(): name for name in ours}
     told = {name.lower(): said for name, said in (elsewhere or {}).items()}
 
@@ -52,7 +59,8 @@ def public(
             said += f"; dir({module}) lists what it has."
         raise AttributeError(said)
 
-    return missing, lambda: ours
+    space["__getattr__"], space["__dir__"] = missing, lambda: ours
+    return missing
 
 
 def names_in(space: Mapping[str, Any]) -> list[str]:

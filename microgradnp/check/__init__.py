@@ -26,6 +26,9 @@ __all__ = [
 ]
 
 
+_missing = _public(globals(), __all__)
+
+
 def __getattr__(name: str) -> Any:
     if name in ("arrays", "strategies"):
         import importlib
@@ -33,6 +36,3 @@ def __getattr__(name: str) -> Any:
         strategies = importlib.import_module("microgradnp.check.strategies")
         return strategies if name == "strategies" else strategies.arrays
     return _missing(name)
-
-
-_missing, __dir__ = _public(__name__, __all__)

@@ -119,4 +119,4 @@ __all__ = [
     "to_safetensors",
 ]
 
-__getattr__, __dir__ = _public(__name__, __all__, _NN)
+_public(globals(), __all__, _NN)

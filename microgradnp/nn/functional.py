@@ -307,4 +307,4 @@ def _gelu_slope(x: Any, approximate: str) -> Any:
     u, z = np.clip(x, -30, 30), _as_logistic(x)
     return rise(z) + math.sqrt(8 / math.pi) * (u + 0.134145 * u * u * u) * (rise(z) * rise(-z))
 
-__getattr__, __dir__ = public(__name__, [*names_in(globals()), "conv2d", "avg_pool2d", "max_pool2d"])
+public(globals(), [*names_in(globals()), "conv2d", "avg_pool2d", "max_pool2d"])

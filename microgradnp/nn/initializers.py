@@ -220,4 +220,4 @@ NAMED: dict[str, Initializer] = {
 }
 """Those that need no more than a name."""
 
-__getattr__, __dir__ = public(__name__, names_in(globals()), INITIALIZERS)
+public(globals(), names_in(globals()), INITIALIZERS)

@@ -413,4 +413,4 @@ def _reduced(losses: Any, weight: Any, reduction: str, share: Any = None) -> Any
     return np.mean(losses)
 
 
-__getattr__, __dir__ = public(__name__, names_in(globals()), LOSSES)
+public(globals(), names_in(globals()), LOSSES)

@@ -144,4 +144,4 @@ def _labels(x: NDArray[Any]) -> NDArray[np.int64]:
     return (x > 0).astype(np.int64) if x.dtype.kind == "f" else x.astype(np.int64)
 
 
-__getattr__, __dir__ = public(__name__, names_in(globals()))
+public(globals(), names_in(globals()))

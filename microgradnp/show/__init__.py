@@ -6,4 +6,4 @@ from microgradnp.show.explain import Derivation, derivation
 
 __all__ = ["Derivation", "derivation", "dot", "graph"]
 
-__getattr__, __dir__ = _public(__name__, __all__)
+_public(globals(), __all__)

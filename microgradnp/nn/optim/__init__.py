@@ -38,4 +38,4 @@ __all__ = [
     "clip_grad_value",
 ]
 
-__getattr__, __dir__ = _public(__name__, __all__, _OPTIM)
+_public(globals(), __all__, _OPTIM)
