@@ -27,7 +27,8 @@ def pairs(least, most):
 @st.composite
 def convolutions(draw):
     """Images, a weight and the options of a convolution that fit together, with and without a rest."""
-    kernel, stride, padding, dilation = (draw(pairs(*ends)) for ends in ((1, 3), (1, 3), (0, 2), (1, 2)))
+    kernel, padding, dilation = (draw(pairs(*ends)) for ends in ((1, 3), (0, 2), (1, 2)))
+    stride = draw(st.just((1, 1)) | pairs(1, 3))  # (1, 1) has a way of its own
     reach = [d * (k - 1) + 1 for k, d in zip(kernel, dilation, strict=True)]
     size = [max(1, r - 2 * p) + draw(st.integers(0, 4)) for r, p in zip(reach, padding, strict=True)]
     n, channels, out = draw(st.integers(0, 3)), draw(st.integers(1, 3)), draw(st.integers(1, 3))
@@ -92,6 +93,25 @@ def test_the_gradient_of_a_maximum_goes_to_the_first_of_equals_row_by_row():
 
 
 # -- Laws
+
+
+@given(convolutions())
+def test_a_linear_function_is_its_gradient_times_its_argument(drawn):
+    (x, weight, _), options = drawn
+    g = numbers(conv2d(x, weight, **options).shape)
+    tensors = tensor(x), tensor(weight)
+    value = np.sum(g * conv2d(*tensors, **options))
+    value.backward()
+    for t in tensors:
+        np.testing.assert_allclose(np.sum(t.grad * t.data), value.data, rtol=1e-10, atol=1e-10)
+
+
+@given(poolings())
+def test_a_mean_over_windows_is_its_gradient_times_its_argument(drawn):
+    x, options = tensor(drawn[0]), drawn[1]
+    y = avg_pool2d(x, **options)
+    y.backward(g := numbers(y.shape))
+    np.testing.assert_allclose(np.sum(x.grad * x.data), np.sum(g * y.data), rtol=1e-10, atol=1e-8)
 
 
 @given(convolutions())

@@ -318,6 +318,30 @@ def test_one_hot_rows_are_their_labels():
         assert losses.cross_entropy(z, target) == pytest.approx(losses.cross_entropy(z, y), rel=1e-14)
 
 
+@given(classified(), st.sampled_from([0.0, 0.1, 0.5]), seeds)
+def test_smoothed_labels_and_weighted_classes_are_probabilities_and_a_sum(drawn, smoothing, seed):
+    z, y = drawn
+    classes = z.shape[1]
+    weight = np.random.default_rng(seed).uniform(0.1, 2, classes)
+    p = (1 - smoothing) * np.eye(classes)[y] + smoothing / classes
+    by_hand = -np.sum(p * weight * np.log(softmax(z)))
+    loss = partial(losses.cross_entropy, z, class_weight=weight)
+    assert loss(y, label_smoothing=smoothing, reduction="sum") == pytest.approx(by_hand, rel=1e-9, abs=1e-12)
+    assert loss(p, reduction="sum") == pytest.approx(by_hand, rel=1e-9, abs=1e-12)
+    assert loss(p) * len(y) == pytest.approx(by_hand, rel=1e-9, abs=1e-12)
+    assert loss(y, label_smoothing=smoothing) * weight[y].sum() == pytest.approx(by_hand, rel=1e-9, abs=1e-12)
+
+
+@given(seeds, st.sampled_from([0.2, 3.0]))
+def test_a_weight_of_the_ones_is_a_weight_of_their_rows(seed, pos_weight):
+    rng = np.random.default_rng(seed)
+    z, y = rng.normal(size=20), rng.integers(0, 2, 20)
+    loss = partial(losses.binary_cross_entropy, z, y, reduction="sum")
+    assert loss(pos_weight=pos_weight) == pytest.approx(loss(weight=np.where(y == 1, pos_weight, 1.0)))
+    p = 1 / (1 + np.exp(-z))
+    assert loss() == pytest.approx(-np.sum(np.log(np.where(y == 1, p, 1 - p))))
+
+
 def test_far_out_losses_are_finite_and_precise():
     with np.errstate(all="raise", under="ignore"):
         far = losses.binary_cross_entropy([-1000.0, 1000.0, 50.0], [1, 0, 1], reduction="none")

@@ -22,7 +22,7 @@ def _softmax(draw, f):
 def _windows(draw, *, dilated=False):
     """Windows, and the height and width of images that they fit into, with a rest that no window covers."""
     pairs = st.tuples(st.integers(1, 2), st.integers(1, 2))
-    kernel, stride = draw(pairs), draw(pairs)
+    kernel, stride = draw(pairs), draw(st.just((1, 1)) | pairs)  # (1, 1) has a way of its own
     padding = tuple(draw(st.integers(0, k // 2 if not dilated else 2)) for k in kernel)
     windows = Windows(kernel, stride, padding, draw(pairs) if dilated else (1, 1))
     reach = zip(windows.reach, padding, strict=True)
