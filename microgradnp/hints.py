@@ -142,9 +142,12 @@ OPTIM = {
     "Momentum": "it is optim.GD(..., momentum=0.9)",
     "CosineAnnealingLR": "it is optim.CosineLR",
     "lr_scheduler": "schedules stand in optim itself",
+    "MultiStepLR": "it is optim.StepLR with a list of steps",
+    "LinearLR": "every schedule takes warmup=, and optim.LambdaLR any function",
+    "LBFGS": "it is nn.minimize(model, x, y, loss=..., method='L-BFGS-B')",
     **dict.fromkeys(
         ("Adagrad", "Adadelta", "Adamax", "NAdam", "RAdam", "Lion", "Ftrl"),
-        "write it as a subclass of optim.Optimizer, which takes init_single and apply_single",
+        "write it as a subclass of optim.Optimizer, which takes a few lines: docs/howto/optimizers.md",
     ),
 }
 

@@ -283,3 +283,43 @@ def test_a_state_that_does_not_fit_changes_nothing():
     with pytest.raises(ValueError, match="missing 'steps'"):
         schedule.load_state_dict({"from.lr": 0.1})
     assert schedule.state_dict() == state
+
+
+# -- From a file, in the middle of an epoch ----------------------------------------------------------------------------
+
+METHODS = {
+    "gd": lambda p: optim.GD(p, 0.05, 0.9, nesterov=True, clip_norm=1.0),
+    "adam": lambda p: optim.Adam(p, 0.05, weight_decay=0.1),
+    "adamw": lambda p: optim.AdamW(p, 0.05),
+    "rmsprop": lambda p: optim.RMSprop(p, 0.01, momentum=0.5, centered=True, clip_value=0.1),
+}
+
+
+class Interrupt(nn.Callback):
+    at = None
+
+    def step_end(self, run):
+        if (run.epoch, run.batch) == self.at:
+            raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize(("method", "make"), list(zip(METHODS.values(), MAKE.values(), strict=True)), ids=METHODS)
+def test_a_training_goes_on_from_its_file_to_the_last_bit(method, make, tmp_path):
+    ends = []
+    for parts in ([None], [(2, 2), None]):
+        for at in parts:
+            model = network()
+            optimizer = method([{"params": model[0].parameters()}, {"params": model[2].parameters(), "lr": 0.01}])
+            schedule = make(optimizer, "batch")
+            interrupt = Interrupt()
+            interrupt.at = at
+            saving = nn.ModelCheckpoint(tmp_path / "run.npz", steps=1)
+            resume = tmp_path / "run.npz" if at is None and len(parts) > 1 else None
+            try:
+                fit(model, optimizer, 4, schedule, interrupt, saving, resume=resume)
+            except KeyboardInterrupt:
+                assert at is not None
+        ends.append(model.state_dict() | optimizer.state_dict() | schedule.state_dict())
+    assert ends[0].keys() == ends[1].keys()
+    for name, array in ends[0].items():
+        np.testing.assert_array_equal(ends[1][name], array, err_msg=name)
