@@ -77,7 +77,7 @@ def public_names() -> dict[str, object]:
     """The functions and classes of the package's public modules."""
     return {
         f"{module.__name__}.{name}": thing
-        for module in (mg, mg.datasets, nn, nn.functional, nn.losses, optim, check, show)
+        for module in (mg, mg.datasets, nn, nn.functional, nn.initializers, nn.losses, optim, check, show)
         for name, thing in vars(module).items()
         if not name.startswith("_")
         and (inspect.isclass(thing) or inspect.isfunction(thing))

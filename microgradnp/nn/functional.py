@@ -276,7 +276,7 @@ def rise(x: Any) -> Any:
 
 
 # fmt: off
-defvjp(rise,       lambda g, y, x: g * (y * rise(-x)))
+defvjp(rise,        lambda g, y, x: g * (y * rise(-x)))
 defvjp(sigmoid,     lambda g, y, x: g * (y * (1 - y)))
 defvjp(relu,        lambda g, y, x: g * (x > 0))
 defvjp(softplus,    lambda g, y, x: g * rise(x))

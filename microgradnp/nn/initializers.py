@@ -39,7 +39,15 @@ def glorot_uniform(rng: np.random.Generator, shape: Shape) -> NDArray[Any]:
 
 
 def glorot_normal(rng: np.random.Generator, shape: Shape) -> NDArray[Any]:
-    """Normal with variance 2 / (in + out)."""
+    """Normal with variance 2 / (in + out).
+
+    Examples
+    --------
+    >>> from microgradnp.nn import initializers
+    >>> weight = initializers.glorot_normal(np.random.default_rng(0), (300, 100))
+    >>> print(f"{weight.var():.3f} {2 / 400:.3f}")
+    0.005 0.005
+    """
     return rng.normal(0.0, math.sqrt(2 / sum(_fans(shape))), shape)
 
 
@@ -47,12 +55,27 @@ def he_uniform(rng: np.random.Generator, shape: Shape) -> NDArray[Any]:
     """Uniform with variance 2 / in.
 
     K. He, X. Zhang, S. Ren and J. Sun, "Delving deep into rectifiers", ICCV 2015, equation 10.
+
+    Examples
+    --------
+    >>> from microgradnp.nn import initializers
+    >>> weight = initializers.he_uniform(np.random.default_rng(0), (300, 100))
+    >>> print(f"{weight.var():.3f} {2 / 300:.3f}")
+    0.007 0.007
     """
     return _uniform(rng, shape, 2 / _fans(shape)[0])
 
 
 def he_normal(rng: np.random.Generator, shape: Shape) -> NDArray[Any]:
-    """Normal with variance 2 / in."""
+    """Normal with variance 2 / in.
+
+    Examples
+    --------
+    >>> from microgradnp.nn import initializers
+    >>> weight = initializers.he_normal(np.random.default_rng(0), (300, 100))
+    >>> print(f"{weight.var():.3f} {2 / 300:.3f}")
+    0.007 0.007
+    """
     return rng.normal(0.0, math.sqrt(2 / _fans(shape)[0]), shape)
 
 
@@ -60,12 +83,27 @@ def lecun_uniform(rng: np.random.Generator, shape: Shape) -> NDArray[Any]:
     """Uniform with variance 1 / in.
 
     Y. LeCun, L. Bottou, G. Orr and K.-R. Müller, "Efficient backprop", 1998, equation 16.
+
+    Examples
+    --------
+    >>> from microgradnp.nn import initializers
+    >>> weight = initializers.lecun_uniform(np.random.default_rng(0), (300, 100))
+    >>> print(f"{weight.var():.3f} {1 / 300:.3f}")
+    0.003 0.003
     """
     return _uniform(rng, shape, 1 / _fans(shape)[0])
 
 
 def lecun_normal(rng: np.random.Generator, shape: Shape) -> NDArray[Any]:
-    """Normal with variance 1 / in."""
+    """Normal with variance 1 / in.
+
+    Examples
+    --------
+    >>> from microgradnp.nn import initializers
+    >>> weight = initializers.lecun_normal(np.random.default_rng(0), (300, 100))
+    >>> print(f"{weight.var():.3f} {1 / 300:.3f}")
+    0.003 0.003
+    """
     return rng.normal(0.0, math.sqrt(1 / _fans(shape)[0]), shape)
 
 
@@ -91,7 +129,14 @@ def orthogonal(rng: np.random.Generator, shape: Shape) -> NDArray[Any]:
 
 
 def zeros(rng: np.random.Generator, shape: Shape) -> NDArray[Any]:
-    """All 0: for biases. A weight of zeros never starts to learn, since its units stay all alike."""
+    """All 0: for biases. A weight of zeros never starts to learn, since its units stay all alike.
+
+    Examples
+    --------
+    >>> from microgradnp.nn import initializers
+    >>> initializers.zeros(np.random.default_rng(0), (2,))
+    array([0., 0.])
+    """
     return np.zeros(shape)
 
 
@@ -173,7 +218,14 @@ def named(initializer: Initializer | str) -> Initializer:
 
 
 def name_of(initializer: Initializer | str | None) -> Initializer | str | None:
-    """What was given as an initializer, by its name if it has one."""
+    """What was given as an initializer, by its name if it has one.
+
+    Examples
+    --------
+    >>> from microgradnp.nn import initializers
+    >>> initializers.name_of(initializers.he_normal), initializers.name_of(None)
+    ('he_normal', None)
+    """
     return next((name for name, function in NAMED.items() if function is initializer), initializer)
 
 
