@@ -96,6 +96,12 @@ def test_every_number_comes_back_to_the_last_bit(value, dtype):
     assert space["bias"].tobytes() == model.bias.data.tobytes()
 
 
+def test_numbers_with_more_digits_than_python_has_are_packed():
+    third = np.ones(2, np.longdouble) / 3
+    text = Computes(lambda x: x * third).to_numpy(input_shape=(2,))
+    np.testing.assert_array_equal(function_of(text)(np.ones((1, 2))), third[None], strict=True)
+
+
 def test_it_is_the_prediction_and_the_model_stays_as_it_is():
     class Noisy(nn.Layer):
         def forward(self, x):

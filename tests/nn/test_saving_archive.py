@@ -218,6 +218,15 @@ def test_no_layer_is_larger_than_the_file_has_arrays_for(path, kind, arguments):
     refused(path, path.read_bytes(), "elements is not in the file")
 
 
+def test_an_entry_that_claims_more_than_the_file_is_refused(path):
+    """In the archive's directory and in its own header alike, so that nothing but the file's size tells."""
+    claimed = 10**8
+    data = forged([HEAD, ("w.npy", header(HUGE.replace("1000000000000", str(claimed))) + bytes(800))])
+    place = data.rindex(b"PK\x01\x02") + 20
+    size = (128 + 8 * claimed).to_bytes(4, "little")
+    refused(path, sealed(data[:place] + 2 * size + data[place + 8 :]), "claim more bytes than the file has")
+
+
 def test_a_zip_bomb_is_refused(path):
     bomb = forged([HEAD, ("w.npy", bytes(10**7))], zipfile.ZIP_DEFLATED)
     refused(path, bomb, "compressed|is an archive")
