@@ -19,7 +19,7 @@ from microgradnp.nn.layers.base import Layer
 
 
 class DrawnLayer(Layer):
-    """A layer whose parameters are drawn at random: a subclass calls `draw` in its constructor.
+    """A layer whose parameters are drawn at random: a subclass calls `draw_parameters` in its constructor.
 
     Attributes
     ----------
@@ -30,7 +30,7 @@ class DrawnLayer(Layer):
     weight: Tensor
     bias: Tensor | None
 
-    def draw(
+    def draw_parameters(
         self,
         weight: Shape,
         bias: Shape | None,

@@ -79,7 +79,7 @@ class Conv2d(DrawnLayer):
         self.padding = pair("Conv2d", "padding", padding, 0)
         self.dilation = pair("Conv2d", "dilation", dilation, 1)
         kernel = pair("Conv2d", "kernel_size", kernel_size, 1)
-        self.draw((*kernel, n, m), (m,) if bias else None, weight_init, bias_init, rng, dtype)
+        self.draw_parameters((*kernel, n, m), (m,) if bias else None, weight_init, bias_init, rng, dtype)
 
     @property
     def in_channels(self) -> int:

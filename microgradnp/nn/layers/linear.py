@@ -70,7 +70,7 @@ class Linear(DrawnLayer):
             if isinstance(n, bool) or not isinstance(n, int | np.integer) or n < 1:
                 raise ValueError(f"Linear({in_features!r}, {out_features!r}): {what} must be a positive integer.")
         n, m = int(in_features), int(out_features)
-        self.draw((n, m), (m,) if bias else None, weight_init, bias_init, rng, dtype)
+        self.draw_parameters((n, m), (m,) if bias else None, weight_init, bias_init, rng, dtype)
 
     @property
     def in_features(self) -> int:
