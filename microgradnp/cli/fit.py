@@ -141,10 +141,11 @@ def _widths(context: click.Context, parameter: click.Parameter, text: str) -> li
     return widths
 
 
-def _check_size(rows: int, widths: Sequence[int]) -> None:
+def _check_size(rows: int, batch: int, widths: Sequence[int]) -> None:
     """Refuse a network that would not fit into memory, before the system ends the process without a word."""
     weights = sum((a + 1) * b for a, b in pairwise(widths))
-    size = 8 * (4 * weights + 4 * rows * sum(widths))  # a gradient and Adam's two means for each; values and gradients
+    # A gradient and Adam's two means for each weight; values and gradients of a batch; a prediction of all rows.
+    size = 8 * (4 * weights + 4 * batch * sum(widths) + 2 * rows * max(widths))
     if size > MEMORY:
         raise InputError(
             f"--hidden {','.join(map(str, widths[1:-1]))[:60]}: a network with {weights:,} weights, which takes some "
@@ -234,18 +235,14 @@ def fit(
     rows, held_out = len(sample.y), int(sample.held_out.sum())
     if patience and not held_out:
         raise InputError("--patience looks at rows that are held out, and there are none: give --validation 0.2.")
-    _check_size(min(rows, batch_size or rows), [len(x), *hidden, goal.width])
+    _check_size(rows, min(rows, batch_size or rows), [len(x), *hidden, goal.width])
     predictor = build(sample, goal, x, hidden, activation, seed)
     try:
         method = OPTIMIZERS[optimizer](predictor.model.parameters(), lr)
     except ValueError as error:  # a hyperparameter out of range
         raise InputError(str(error)) from None
-    print(
-        why,
-        f"{rows:,} rows: {rows - held_out:,} to train on, {f'{held_out:,}' if held_out else 'none'} held out.",
-        sep="\n",
-        flush=True,
-    )
+    apart = f"{held_out:,}" if held_out else "none"
+    print(why, f"{rows:,} rows: {rows - held_out:,} to train on, {apart} held out.", sep="\n", flush=True)
 
     import tqdm.auto  # noqa: F401  (now: a signal in the middle of an import is lost, and files are being made later)
 

@@ -13,7 +13,7 @@ from click.testing import CliRunner
 
 from microgradnp import nn
 from microgradnp.cli.main import main
-from microgradnp.cli.prepare import read_target
+from microgradnp.cli.prepare import prepare, read_target
 from microgradnp.cli.rows import TableError
 from microgradnp.cli.table import read_columns, read_table
 
@@ -217,8 +217,15 @@ def test_classes(name, folder):
     np.testing.assert_allclose(sum(chances.values()), 1)
     best = np.argmax([*chances.values()], axis=0)
     np.testing.assert_array_equal(np.array([*chances])[best], table["y (predicted)"])
-    counts = [np.sum(table["y"][held_out] == label) for label in chances]
-    assert max(counts) - min(counts) <= 1  # of each class the same share
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_of_each_class_the_same_share_is_held_out(seed, tmp_path):
+    y = ["a"] * 50 + ["b"] * 20 + ["c"] * 5
+    table = read_table(write(tmp_path / "table.csv", x=range(75), y=y), ["x", "y"])
+    sample, task, _ = prepare(table, ["x"], "y", seed=seed)
+    assert task.classes == ["a", "b", "c"]
+    assert [int(sample.held_out[sample.y == place].sum()) for place in range(3)] == [10, 4, 1]
 
 
 def test_the_same_column_as_numbers(folder):
