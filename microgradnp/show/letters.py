@@ -189,6 +189,9 @@ def value_of(function: Callable[..., Any], *arguments: Entry) -> Any:
 
 SHORTER: dict[Any, list[tuple[Callable[..., Any], Callable[..., Any]]]] = {
     functional.sigmoid: [(lambda x: named("σ")(x) * (1 - named("σ")(x)), named("σ'"))],
+    functional.silu: [(lambda x: np.clip(x, -12_000, 12_000), lambda x: x)],  # where it is clipped, all else is 0
+    functional.gelu: [(lambda x: np.clip(x, -150, 150), lambda x: x), (lambda x: np.clip(x, -30, 30), lambda x: x)],
+    functional.normal_cdf: [(lambda x: np.clip(x, -150, 150), lambda x: x)],
     np.arcsin: [(lambda x: (1 - x) * (1 + x), lambda x: 1 - x**2)],
     np.arccos: [(lambda x: (1 - x) * (1 + x), lambda x: 1 - x**2)],
     np.hypot: [(lambda a, b: b / np.sqrt(b**2 + a**2), lambda a, b: b / np.sqrt(a**2 + b**2))],
