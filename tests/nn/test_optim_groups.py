@@ -224,6 +224,19 @@ def test_what_is_off_can_be_turned_on_and_off(compiled):
     assert_alike(model.state_dict(), other.state_dict())
 
 
+def test_turning_something_on_forgets_nothing():
+    for make, changes in ((optim.Adam, {"weight_decay": 0.1, "clip_norm": 1.0}), (optim.RMSprop, {"momentum": 0.5})):
+        model = network()
+        optimizer = make(halves(model), 0.01)
+        train(model, optimizer)
+        before = optimizer.state_dict()
+        for name, value in changes.items():
+            setattr(optimizer, name, value)
+        after = optimizer.state_dict()
+        for name, array in before.items():
+            np.testing.assert_array_equal(after[name], changes.get(name, array), err_msg=name)
+
+
 def test_nesterov_needs_a_momentum():
     with pytest.raises(ValueError, match="nesterov=True needs a momentum above 0"):
         optim.GD(network().parameters(), 0.1, nesterov=True)

@@ -63,6 +63,36 @@ PLATEAUS = {
 }
 
 
+AT = [0, 4, 11, 20, 29]
+STORED = {
+    "step": [0.1, 0.1, 0.03, 0.009, 0.00081],
+    "milestones": [0.1, 0.01, 0.0001, 0.0001, 0.0001],
+    "exponential": [0.1, 0.06561, 0.031381059609, 0.0121576654591, 0.00471012869725],
+    "lambda": [0.1, 0.02, 0.00833333333333, 0.0047619047619, 0.00333333333333],
+    "cosine": [0.1, 0.0956772728821, 0.0703368321538, 0.025, 0.000273905231586],
+    "warmup": [0.02, 0.1, 0.0818711994874, 0.0287110354217, 0.0],
+    "one_cycle": [0.004, 0.052, 0.0950484632013, 0.0388741978064, 4e-07],
+    "one_cycle_other": [0.01, 0.0308877942259, 0.096839941865, 0.0585452171832, 0.00333333333333],
+    "plain": [0.1, 0.1, 0.01, 1e-05, 1e-07],
+    "cooldown": [0.1, 0.05, 0.025, 0.0125, 0.003125],
+    "max": [0.1, 0.05, 0.003125, 0.0001953125, 6.103515625e-06],
+    "least": [0.1, 0.025, 0.01, 0.01, 0.01],
+}
+"""PyTorch 2.13's rates of the first group after so many steps, for where it is not installed."""
+
+
+@pytest.mark.parametrize("name", STORED)
+def test_rates_are_those_that_pytorch_had(name):
+    optimizer = in_groups(optim.GD)
+    if name in PAIRS:
+        schedule = PAIRS[name][0](optimizer)
+        got = rates(optimizer, lambda k: schedule.step())
+    else:
+        plateau = optim.ReduceLROnPlateau(optimizer, **PLATEAUS[name])
+        got = rates(optimizer, lambda k: plateau.step(VALUES[k]))
+    np.testing.assert_allclose(got[AT, 0], STORED[name], rtol=1e-10, atol=1e-15)
+
+
 @pytest.mark.parametrize("name", PAIRS)
 def test_rates_are_pytorchs(name):
     torch = pytest.importorskip("torch", reason="PyTorch is not installed")
@@ -216,6 +246,17 @@ def test_two_fits_go_on_where_the_schedule_stands():
         ends.append(model.state_dict())
     for name, array in ends[0].items():
         np.testing.assert_array_equal(ends[1][name], array)
+
+
+@each
+def test_a_schedule_put_back_sets_the_rates(make):
+    optimizer, other = in_groups(optim.Adam), in_groups(optim.Adam, lr=0.7)
+    schedule, again = make(optimizer, "epoch"), make(other, "epoch")
+    for k in range(4):
+        schedule.step(*[VALUES[k]] * isinstance(schedule, optim.ReduceLROnPlateau))
+    again.load_state_dict(schedule.state_dict())
+    assert [group["lr"] for group in other.groups] == [group["lr"] for group in optimizer.groups]
+    assert other.beta1 == optimizer.beta1
 
 
 def test_the_optimizers_own_rate_shows_the_schedule():

@@ -295,7 +295,7 @@ class OneCycleLR(Schedule):
     final_div_factor
         By how much the last one is below the first.
     momentum
-        A pair ``(low, high)`` to cycle the momentum, or Adam's ``beta1``, against the rates: low where they are high.
+        A pair ``(low, high)`` to cycle the optimizer's momentum, or its ``beta1``: low where the rates are high.
     by
         As for `Schedule`, here each batch unless said otherwise.
 
