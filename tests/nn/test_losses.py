@@ -361,5 +361,8 @@ def test_the_losses_are_least_where_they_say():
         at_best = loss(np.full(101, best), y)
         for other in (best - 0.05, best + 0.05):
             assert loss(np.full(101, other), y) > at_best
+    np.testing.assert_array_equal(
+        losses.huber([0.0, 0.0, 0.0], [1.0, -2.0, 3.0], delta=2, reduction="none"), [0.5, 2.0, 4.0]
+    )
     by_hand = losses.gaussian_nll([[1.5, np.log(4.0)]], [[0.5]])
     assert by_hand == pytest.approx(-np.log(np.exp(-1 / 8) / np.sqrt(2 * np.pi * 4)))
