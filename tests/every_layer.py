@@ -15,6 +15,7 @@ LAYERS: dict[str, list[tuple[Callable[[Any], nn.Layer], tuple[int, ...]]]] = {
     "BatchNorm1d": [
         (lambda dtype: trained(nn.BatchNorm1d(4, 1e-3, 0.2, dtype=dtype)), (4,)),
         (lambda dtype: trained(nn.BatchNorm1d(4, affine=False, dtype=dtype)), (3, 4)),
+        (lambda dtype: trained(nn.BatchNorm1d(3, axis=1, dtype=dtype)), (3, 2, 4)),
         (lambda dtype: trained(nn.BatchNorm1d(2, axis=1, dtype=dtype)), (2, 3, 4)),
     ],
     "Conv2d": [
