@@ -129,6 +129,23 @@ def test_another_shape_is_refused():
 
 
 @both_dtypes
+@pytest.mark.parametrize("layer", [nn.Sigmoid, nn.Softplus, nn.Softmax, nn.LogSoftmax, nn.GELU])
+def test_functions_that_numpy_lacks_are_right_far_out(layer, dtype):
+    model = net(layer(), dtype=dtype)
+    for w in (model[0].weight, model[3].weight):
+        w.data *= 1000
+    x = np.random.default_rng(0).normal(size=(9, 3)).astype(dtype) * 1000
+    text = nn.Sequential(*list(model)[:3]).to_numpy()
+    assert len(text.splitlines()) < 70
+    np.testing.assert_array_equal(function_of(text)(x), nn.Sequential(*list(model)[:3]).predict(x), strict=True)
+    scores = np.array([[np.inf, 0, np.inf, -np.inf], [-np.inf, 1, 2, 3], [-900, 0, 900, 1e30]], dtype)
+    alone = nn.Sequential(layer())
+    if layer is not nn.GELU:
+        predict = function_of(alone.to_numpy(input_shape=(4,)))
+        np.testing.assert_array_equal(predict(scores.astype(np.float64)), alone.predict(scores.astype(np.float64)))
+
+
+@both_dtypes
 @pytest.mark.parametrize(**EVERY)
 def test_every_layer_is_written(name, make, shape, dtype):
     model = model_of(name, make, dtype)

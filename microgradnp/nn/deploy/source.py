@@ -43,7 +43,9 @@ def source(trace: Trace, title: str) -> str:
             helpers.append(HELPERS[what].replace("helper", name))
         else:
             raise TypeError(f"to_numpy() cannot write {getattr(what, '__name__', what)!r} in NumPy.")
-    return _module(title, trace, listing, [WINDOWS, *helpers] if helpers else [], arrays)
+    if any("_windows(" in helper for helper in helpers):
+        helpers.insert(0, WINDOWS)
+    return _module(title, trace, listing, helpers, arrays)
 
 
 def _module(title: str, trace: Trace, listing: Listing, helpers: list[str], arrays: list[str]) -> str:

@@ -24,6 +24,7 @@ from microgradnp.compiler.ir import Trace
 from microgradnp.engine.state import current, no_grad
 from microgradnp.engine.tensor import Tensor, plain
 from microgradnp.nn.checkpoint import load_into
+from microgradnp.nn.deploy.helpers import HELPERS
 from microgradnp.nn.deploy.recorded import recorded
 from microgradnp.nn.deploy.source import source
 from microgradnp.nn.layers.elsewhere import missed_by
@@ -238,7 +239,7 @@ class Layer:
         >>> deployed["predict"]([[1.0, 0.75]])
         array([[0.]])
         """
-        return source(prediction(self, "to_numpy", before, after, input_shape), type(self).__name__)
+        return source(prediction(self, "to_numpy", before, after, input_shape, HELPERS), type(self).__name__)
 
     # -- Showing
 
