@@ -154,22 +154,68 @@ def digits() -> tuple[NDArray[Any], NDArray[Any]]:
     x : ndarray of shape (1797, 64)
     labels : ndarray of shape (1797,)
         0 to 9.
+
+    Examples
+    --------
+    >>> import microgradnp as mg
+    >>> x, labels = mg.datasets.digits()
+    >>> x.shape
+    (1797, 64)
     """
     return _bundled("digits")
 
 
 def breast_cancer() -> tuple[NDArray[Any], NDArray[Any]]:
-    """30 measures of 569 tumours (Wolberg and others 1993), malignant (0) or benign (1); needs scikit-learn."""
+    """30 measures of 569 tumours (Wolberg and others 1993), malignant (0) or benign (1); needs scikit-learn.
+
+    Returns
+    -------
+    x : ndarray of shape (569, 30)
+    labels : ndarray of shape (569,)
+
+    Examples
+    --------
+    >>> import microgradnp as mg
+    >>> x, labels = mg.datasets.breast_cancer()
+    >>> x.shape
+    (569, 30)
+    """
     return _bundled("breast_cancer")
 
 
 def wine() -> tuple[NDArray[Any], NDArray[Any]]:
-    """13 measures of 178 wines from three growers (Forina and others 1991); needs scikit-learn."""
+    """13 measures of 178 wines from three growers (Forina and others 1991); needs scikit-learn.
+
+    Returns
+    -------
+    x : ndarray of shape (178, 13)
+    labels : ndarray of shape (178,)
+
+    Examples
+    --------
+    >>> import microgradnp as mg
+    >>> x, labels = mg.datasets.wine()
+    >>> x.shape
+    (178, 13)
+    """
     return _bundled("wine")
 
 
 def iris() -> tuple[NDArray[Any], NDArray[Any]]:
-    """4 measures in cm of 150 irises of three species (Anderson 1935, Fisher 1936); needs scikit-learn."""
+    """4 measures in cm of 150 irises of three species (Anderson 1935, Fisher 1936); needs scikit-learn.
+
+    Returns
+    -------
+    x : ndarray of shape (150, 4)
+    labels : ndarray of shape (150,)
+
+    Examples
+    --------
+    >>> import microgradnp as mg
+    >>> x, labels = mg.datasets.iris()
+    >>> x.shape
+    (150, 4)
+    """
     return _bundled("iris")
 
 
@@ -177,6 +223,18 @@ def diabetes() -> tuple[NDArray[Any], NDArray[Any]]:
     """10 measures of 442 patients, and a number for their illness a year later (Efron and others 2004).
 
     The measures are brought to mean 0 and one scale. Needs scikit-learn.
+
+    Returns
+    -------
+    x : ndarray of shape (442, 10)
+    y : ndarray of shape (442,)
+
+    Examples
+    --------
+    >>> import microgradnp as mg
+    >>> x, y = mg.datasets.diabetes()
+    >>> x.shape
+    (442, 10)
     """
     return _bundled("diabetes")
 
