@@ -381,17 +381,17 @@ what, folder = sys.argv[1:3]
 for name, kind in vars(optim).items():
     if not isinstance(kind, type) or not issubclass(kind, optim.Optimizer) or kind is optim.Optimizer:
         continue
-    for dtype in ("float32", "float64"):
-        path = f"{folder}/{name}-{dtype}.npz"
-        if what == "second":
-            saved = nn.load(path)
-            model, rng = saved.model, saved.rng
-            optimizer = kind(model.parameters(), lr=0.5)
-            nn.load(path, model=model, optimizer=optimizer, rng=rng)
-        else:
-            model, optimizer, rng = begin(kind, dtype)
-        go_on(model, optimizer, rng, 8 if what == "whole" else 4)
-        nn.save(path, model, optimizer=optimizer, rng=rng)
+    dtype = "float32" if COMPILE else "float64"
+    path = f"{folder}/{name}-{dtype}.npz"
+    if what == "second":
+        saved = nn.load(path)
+        model, rng = saved.model, saved.rng
+        optimizer = kind(model.parameters(), lr=0.5)
+        nn.load(path, model=model, optimizer=optimizer, rng=rng)
+    else:
+        model, optimizer, rng = begin(kind, dtype)
+    go_on(model, optimizer, rng, 8 if what == "whole" else 4)
+    nn.save(path, model, optimizer=optimizer, rng=rng)
 """
 
 
@@ -404,5 +404,5 @@ def test_a_resumed_training_is_the_uninterrupted_one(tmp_path, how):
         command = [sys.executable, "-c", RUN, what, str(folder), how]
         subprocess.run(command, check=True, cwd=Path(__file__).parents[2])
     files = sorted(file.name for file in whole.iterdir())
-    assert len(files) >= 2 * len({optim.GD, optim.Adam})
+    assert len(files) >= len({optim.GD, optim.Adam})
     assert [name for name in files if (whole / name).read_bytes() != (parts / name).read_bytes()] == []
