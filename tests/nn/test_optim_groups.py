@@ -224,6 +224,24 @@ def test_what_is_off_can_be_turned_on_and_off(compiled):
     assert_alike(model.state_dict(), other.state_dict())
 
 
+def test_what_is_off_can_be_turned_on_for_a_group_that_is_recorded():
+    ends = []
+    for compiled in (False, True):
+        model = network()
+        optimizer = optim.RMSprop(halves(model, lr=0.003), 0.01)
+        run = train(model, optimizer, compiled=compiled)
+        for name, value in {"weight_decay": 0.5, "momentum": 0.5, "alpha": 0.9}.items():
+            before = model.state_dict()
+            optimizer.groups[1][name] = value
+            for _ in range(3):
+                run()
+            assert not np.array_equal(before["2.weight"], model.state_dict()["2.weight"])
+        assert "3.velocity" in optimizer.state_dict()
+        assert "1.velocity" not in optimizer.state_dict()
+        ends.append(model.state_dict() | optimizer.state_dict())
+    assert_alike(*ends)
+
+
 def test_turning_something_on_forgets_nothing():
     for make, changes in ((optim.Adam, {"weight_decay": 0.1, "clip_norm": 1.0}), (optim.RMSprop, {"momentum": 0.5})):
         model = network()

@@ -24,7 +24,7 @@ def bounded(gradients: Sequence[Any], most: Any) -> list[Any]:
 
 def norm_of(gradients: Sequence[Any]) -> Any:
     """The Euclidean norm of all elements together, in float64: squares of large float32 would overflow."""
-    flat = [np.reshape(g, -1).astype(np.float64) for g in gradients]
+    flat = [np.reshape(g if g.dtype == np.float64 else g.astype(np.float64), -1) for g in gradients]
     return np.sqrt(sum(np.vdot(g, g) for g in flat))
 
 
