@@ -254,42 +254,42 @@ class Optimizer(metaclass=_Complete):
             gradients = shrunk(gradients, norm_of(gradients), self.exact("clip_norm"))
         return [(gradient, moving) for gradient, (_, moving) in zip(gradients, given, strict=True)]
 
-    def _apply(self, group: Buffer, gradient: Any, moving: Array | None) -> None:
+    def _apply(self, buffer: Buffer, gradient: Any, moving: Array | None) -> None:
         machine = current().machine
-        group.adopt()
-        if self._dtype is not group.flat.dtype:
-            self._dtype = group.flat.dtype
-        before = {key: machine.lift(array) for key, array in group.state.items()}
-        parameter, after = self.apply_single(gradient, machine.lift(group.flat), before)
-        self._check_result(group, parameter, after)
+        buffer.adopt()
+        if self._dtype is not buffer.flat.dtype:
+            self._dtype = buffer.flat.dtype
+        before = {key: machine.lift(array) for key, array in buffer.state.items()}
+        parameter, after = self.apply_single(gradient, machine.lift(buffer.flat), before)
+        self._check_result(buffer, parameter, after)
         if moving is not None:
-            parameter = np.where(moving, parameter, machine.lift(group.flat))
-        machine.assign(group.flat, parameter)
-        for key, array in group.state.items():
+            parameter = np.where(moving, parameter, machine.lift(buffer.flat))
+        machine.assign(buffer.flat, parameter)
+        for key, array in buffer.state.items():
             if after[key] is not before[key]:
-                if moving is not None and array.shape == group.flat.shape:
+                if moving is not None and array.shape == buffer.flat.shape:
                     after[key] = np.where(moving, after[key], before[key])
                 machine.assign(array, after[key])
-        for p in group.parameters:
+        for p in buffer.parameters:
             renewed(p)
 
-    def _check_result(self, group: Buffer, parameter: Any, state: dict[str, Any]) -> None:
-        fits = _shape(parameter) == group.flat.shape and len(state) == len(group.state)
-        for key, array in group.state.items() if fits else ():
+    def _check_result(self, buffer: Buffer, parameter: Any, state: dict[str, Any]) -> None:
+        fits = _shape(parameter) == buffer.flat.shape and len(state) == len(buffer.state)
+        for key, array in buffer.state.items() if fits else ():
             fits = fits and key in state and getattr(state[key], "shape", ()) == array.shape
         if not fits:
-            wanted = {key: array.shape for key, array in group.state.items()}
+            wanted = {key: array.shape for key, array in buffer.state.items()}
             got = {key: _shape(array) for key, array in state.items()}
             raise ValueError(
                 f"{type(self).__name__}.apply_single returned parameters of shape {_shape(parameter)} and state of "
-                f"shapes {got}; it must return parameters of shape {group.flat.shape} and state of shapes {wanted}."
+                f"shapes {got}; it must return parameters of shape {buffer.flat.shape} and state of shapes {wanted}."
             )
 
     def zero_grad(self) -> None:
         """Forget the gradients: set each ``.grad`` to None."""
-        for group in self._buffers:
-            group.adopt()
-            for p in group.parameters:
+        for buffer in self._buffers:
+            buffer.adopt()
+            for p in buffer.parameters:
                 p.grad = None
 
     # -- Saving
@@ -320,19 +320,19 @@ class Optimizer(metaclass=_Complete):
 
     def arrays(self) -> list[Array]:
         """The arrays in which the state lives."""
-        return [array for group in self._buffers for array in group.state.values()]
+        return [array for buffer in self._buffers for array in buffer.state.values()]
 
     def _named_arrays(self) -> dict[str, Array]:
         arrays = {f"{prefix}{name}": x for prefix, s in self._all_settings().items() for name, x in s.own.items()}
         arrays |= {name: np.array(value) for name, value in self._plain_numbers().items()}
         arrays |= {name: x for name, x in vars(self).items() if isinstance(x, np.ndarray) and not name.startswith("_")}
-        for group in self._buffers:
-            for key, array in group.state.items():
-                if array.shape == group.flat.shape:
-                    parts = zip(group.numbers, group.split(array), strict=True)
+        for buffer in self._buffers:
+            for key, array in buffer.state.items():
+                if array.shape == buffer.flat.shape:
+                    parts = zip(buffer.numbers, buffer.split(array), strict=True)
                     arrays |= {f"{i}.{key}": part for i, part in parts}
                 else:
-                    arrays[f"{group.name}.{key}"] = array
+                    arrays[f"{buffer.name}.{key}"] = array
         return arrays
 
     def _plain_numbers(self) -> dict[str, Any]:
