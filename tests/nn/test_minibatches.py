@@ -337,6 +337,14 @@ def test_a_weight_that_overflows_is_traced_to_its_step():
         )
 
 
+@pytest.mark.parametrize("size", [None, 4])
+def test_a_training_that_ran_away_in_its_first_epoch_is_loud(size):
+    x, y = data(12)
+    model = network()
+    with pytest.raises(nn.DivergenceError, match=r"ended at .* the training ran away"):
+        nn.fit(model, x, y, loss=mse, optimizer=optim.GD(model.parameters(), lr=1e4), epochs=1, batch_size=size)
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

@@ -125,13 +125,14 @@ ABSURD = 1e4
 _REMEDY = "a smaller learning rate, or data brought to mean 0 and standard deviation 1, usually helps."
 
 
-def check_end(history: History, targets: NDArray[Any]) -> None:
+def check_end(history: History, start: float | None, targets: NDArray[Any]) -> None:
     """Raise `DivergenceError` if the training ended far above where it began, in finite numbers."""
     losses = history.losses
-    size = max(abs(losses[0]), float(np.mean(np.square(targets, dtype=np.float64))))
+    start = losses[0] if start is None else start
+    size = max(abs(start), float(np.mean(np.square(targets, dtype=np.float64))))
     if losses[-1] > ABSURD * size:
         raise DivergenceError(
-            f"the loss ended at {losses[-1]:.6g} after epoch {len(losses) - 1} (it was {losses[0]:.6g} at the start, "
+            f"the loss ended at {losses[-1]:.6g} after epoch {len(losses) - 1} (it was {start:.6g} at the start, "
             f"{losses.min():.6g} at its best): the training ran away. {_REMEDY.capitalize()}",
             history,
         )

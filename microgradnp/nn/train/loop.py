@@ -153,7 +153,7 @@ def fit(
             raise
     history = run.history()
     if not isinstance(data.arrays[1], np.memmap):
-        check_end(history, data.arrays[1])
+        check_end(history, training.start, data.arrays[1])
     return history
 
 
@@ -171,6 +171,7 @@ class _Training:
     shuffle: bool
     metrics: Mapping[str, Callable[..., float]]
     accumulate: int
+    start: float | None = None  # the loss before the first step
 
     def go(self, check_interrupt: Callable[[], None]) -> None:
         """Epoch after epoch, until all are done or a callback stops it."""
@@ -201,6 +202,7 @@ class _Training:
             self.trail.steps.append((rows, options))
             loss = float(self.step(*(data[rows] if self.size else data.arrays), **options).item())
             self.step = self.steps.later
+            self.start = loss if self.start is None else self.start
             self.check(loss)
             run.total += loss * (min(start + size, len(data)) - start)
             run.batch += 1
