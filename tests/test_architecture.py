@@ -21,7 +21,7 @@ TESTS = sorted((ROOT / "tests").rglob("*.py"))
 
 ROOMS = """
     tree, arrays, signatures, versions, hints < scopes < engine < functions < transforms < debugging, compiler <
-    nn, check, scipy < show, datasets < cli, numpy
+    nn, check, scipy < show, datasets, sklearn < cli, numpy
 """
 """What stands to the right may import what stands to the left of a `<`, and what is in the same room."""
 HEARTS_ROOMS = "rules < state < table, sweep, dispatch < operators < tensor < fast"

@@ -186,7 +186,7 @@ class _Training:
                 run.tell("epoch_end")
         finally:
             run.tell("end")
-        loss, _ = self.evaluate(self.data, self.steps.judge_once)
+        loss, _ = self.evaluate(self.data, self.steps.judge_once, {})
         run.columns["loss"].append(loss)
         self.check(loss)
 
@@ -234,11 +234,13 @@ class _Training:
     def judge(self) -> dict[str, float]:
         """The loss on data that are not trained on, and the metrics; ``{}`` where none is asked for."""
         if self.judged is not None:
-            loss, numbers = self.evaluate(self.judged, self.steps.judge)
+            loss, numbers = self.evaluate(self.judged, self.steps.judge, self.metrics)
             return {"val_loss": loss, **{f"val_{name}": number for name, number in numbers.items()}}
-        return self.evaluate(self.data, self.steps.judge)[1] if self.metrics else {}
+        return self.evaluate(self.data, self.steps.judge, self.metrics)[1] if self.metrics else {}
 
-    def evaluate(self, data: Data, judge: Callable[..., Any]) -> tuple[float, dict[str, float]]:
+    def evaluate(
+        self, data: Data, judge: Callable[..., Any], metrics: Mapping[str, Callable[..., float]]
+    ) -> tuple[float, dict[str, float]]:
         """The loss and the metrics, in prediction mode."""
         total, predictions = 0.0, []
         with no_grad(), mode_of(self.layers, training=False):
@@ -246,10 +248,10 @@ class _Training:
                 loss, prediction = judge(*batch)
                 total += loss.item() * len(batch[0]) if self.size else loss.item()
                 predictions.append(plain(prediction))
-        if not self.metrics:
+        if not metrics:
             return total / (len(data) if self.size else 1), {}
         prediction = predictions[0] if len(predictions) == 1 else np.concatenate(predictions)
-        numbers = {name: float(metric(prediction, data.arrays[1])) for name, metric in self.metrics.items()}
+        numbers = {name: float(metric(prediction, data.arrays[1])) for name, metric in metrics.items()}
         return total / (len(data) if self.size else 1), numbers
 
 
