@@ -17,7 +17,7 @@ pytest.importorskip("sklearn", reason="the estimators need scikit-learn")
 from sklearn import neural_network as theirs
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
-from sklearn.model_selection import GridSearchCV, cross_val_score
+from sklearn.model_selection import GridSearchCV, cross_val_score, train_test_split
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
@@ -167,14 +167,20 @@ def test_a_row_of_weight_0_is_not_there():
 @pytest.mark.parametrize("kind", [MLPClassifier, MLPRegressor])
 def test_early_stopping_keeps_the_best(kind):
     estimator, x, y = small(kind, n=200, max_iter=500, learning_rate_init=0.05, early_stopping=True, tol=0.0)
-    estimator.fit(x, y, np.random.default_rng(0).uniform(0.5, 2, len(y)))
+    weight = np.random.default_rng(0).uniform(0.1, 9, len(y))
+    estimator.fit(x, y, weight)
     scores = estimator.validation_scores_
     assert len(scores) == estimator.n_iter_ < 500
     assert estimator.n_iter_ - np.argmax(scores) - 1 == estimator.n_iter_no_change
     assert estimator.score(x, y) > 0.5
     # From the same seed, the training that ends with the best epoch has its weights.
     short = clone(estimator).set_params(max_iter=int(np.argmax(scores)) + 1)
-    close(short.fit(x, y, np.random.default_rng(0).uniform(0.5, 2, len(y))), estimator)
+    close(short.fit(x, y, weight), estimator)
+    # The rows that were set aside count by their weights.
+    classes = y if kind is MLPClassifier else None
+    _, held = train_test_split(np.arange(200), test_size=0.1, random_state=estimator._split, stratify=classes)
+    np.testing.assert_allclose(estimator.score(x[held], y[held], weight[held]), max(scores))
+    assert abs(estimator.score(x[held], y[held]) - max(scores)) > 1e-6
 
 
 def test_it_stops_when_nothing_improves():
@@ -182,6 +188,7 @@ def test_it_stops_when_nothing_improves():
     estimator.fit(x, y)
     assert estimator.n_iter_ < 5000
     assert min(estimator.loss_curve_[:-10]) - 0.01 <= min(estimator.loss_curve_[-10:])
+    assert clone(estimator).set_params(tol=0.0001).fit(x, y).n_iter_ > estimator.n_iter_
     with pytest.warns(ConvergenceWarning, match="max_iter=5 times"):
         clone(estimator).set_params(max_iter=5).fit(x, y)
 
