@@ -167,9 +167,17 @@ def test_validation_data_are_judged_and_not_trained_on(size):
     np.testing.assert_allclose(history["val_mae"][-1], nn.metrics.mae(model.predict(x), y))
     assert seen == [(k, "loss", "val_loss", "val_r2", "val_mae") for k in (1, 2, 3)]
     assert "val_mae" in str(history)
-    assert history.to_dataframe().shape == (4, 4)
     with pytest.raises(KeyError, match="no 'accuracy'; it has loss, val_loss"):
         history["accuracy"]
+
+
+def test_a_history_is_a_table_of_pandas():
+    pytest.importorskip("pandas")
+    _, history = trained(3, validation=data(5))
+    frame = history.to_dataframe()
+    assert frame.shape == (4, 2)
+    assert frame.index.name == "epoch"
+    np.testing.assert_array_equal(frame["val_loss"], history["val_loss"])
 
 
 def test_a_share_set_aside_is_the_same_in_the_next_fit():
