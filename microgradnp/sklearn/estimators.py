@@ -15,7 +15,8 @@ from sklearn.utils.multiclass import check_classification_targets, type_of_targe
 from sklearn.utils.validation import _check_sample_weight
 
 from microgradnp import nn
-from microgradnp.sklearn.losses import Array, each_label, one_class, squared_error
+from microgradnp.arrays import Array
+from microgradnp.sklearn.losses import each_label, one_class, squared_error
 from microgradnp.sklearn.network import Network, named
 
 

@@ -19,8 +19,9 @@ from sklearn.utils import check_random_state, column_or_1d
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from microgradnp import nn
+from microgradnp.arrays import Array
 from microgradnp.nn import optim
-from microgradnp.sklearn.losses import Array, Penalized
+from microgradnp.sklearn.losses import Penalized
 
 ACTIVATIONS: dict[str, Any] = {
     "identity": None,
