@@ -92,6 +92,14 @@ def assert_same(ours, eager, inputs=()):
         np.testing.assert_allclose(a, b, rtol=relative, atol=relative * scale)
 
 
+def assert_rounded_alike(ours, eager):
+    """States of a training by its program and by its steps: how BLAS is built decides in which order it adds."""
+    assert ours.keys() == eager.keys()
+    for name, array in eager.items():
+        relative, absolute = (1e-4, 1e-6) if array.dtype == np.float32 else (1e-9, 1e-11)
+        np.testing.assert_allclose(ours[name], array, rtol=relative, atol=absolute, err_msg=name)
+
+
 def with_gradient(f):
     """A step that gives a function's value and its gradient with respect to every argument."""
 

@@ -126,8 +126,11 @@ def test_sequences_take_the_shapes_that_numpy_takes():
     same_as_numpy(lambda y, x: np.trapezoid(y, x), np.arange(24.0).reshape(2, 3, 4), np.arange(12.0).reshape(3, 4) ** 2)
     for f in filter(None, [getattr(np, "cumulative_sum", None), getattr(np, "cumulative_prod", None)]):
         same_as_numpy(lambda x, f=f: f(x, include_initial=True), np.array(2.0))
-    with pytest.raises(ValueError, match="'x'"):
-        np.trim_zeros(leaf(0.0, 1.0), "x")
+    try:
+        np.trim_zeros(np.array([0.0, 1.0]), "x")
+    except ValueError:  # newer ones than NumPy 2.0
+        with pytest.raises(ValueError, match="'x'"):
+            np.trim_zeros(leaf(0.0, 1.0), "x")
 
 
 # -- Polynomials -------------------------------------------------------------------------------------------------------
