@@ -362,10 +362,10 @@ def inside(value: Any) -> Iterable[tuple[str, Any]] | None:
     return None
 
 
-def named_tensors(model: Layer) -> dict[str, Tensor]:
+def named_tensors(model: Layer, parts: list[tuple[str, Any]] | None = None) -> dict[str, Tensor]:
     """The state of a model: all its Tensors by their places, of which no two may have the same."""
     found: dict[str, Tensor] = {}
-    for name, part in walk(model):
+    for name, part in walk(model) if parts is None else parts:
         if type(part) is Tensor and found.setdefault(name, part) is not part:
             raise ValueError(
                 f"two Tensors of this {type(model).__name__} have the same place, {name!r}, so that only one could be "

@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike
 from microgradnp.engine.state import no_grad
 from microgradnp.engine.tensor import plain
 from microgradnp.nn.layers import Layer
-from microgradnp.nn.layers.base import dtype_among, mode_of, named_tensors
+from microgradnp.nn.layers.base import dtype_among, mode_of, named_tensors, walk
 from microgradnp.nn.optim import Optimizer
 from microgradnp.nn.saving import load
 from microgradnp.nn.train.callbacks import Progress
@@ -126,7 +126,8 @@ def fit(
     run = Run(
         model, optimizer, epochs, [*callbacks, *([Progress()] if progress else [])], generator_of(rng, model, optimizer)
     )
-    tensors = named_tensors(model)
+    parts = walk(model)
+    tensors = named_tensors(model, parts)
     dtype = dtype_among(tensors)
     data, judged = _set_aside(as_data(x, y, sample_weight, dtype), validation)
     if batch_size is not None and batch_size >= len(data):
@@ -138,7 +139,7 @@ def fit(
     elif resume is not None:
         run.load_state_dict(load(resume, model=model, optimizer=optimizer).run)
     steps = steps_of(model, loss, optimizer, record=compile)
-    layers = [layer for _, layer in model.named_layers()]
+    layers = [part for _, part in parts if isinstance(part, Layer)]
     trail = Trail(model, tensors.values(), optimizer)
     training = _Training(run, layers, trail, steps, data, judged, batch_size, shuffle, _named(metrics), accumulate)
     # Overflow on the way to divergence is reported once, by the error.

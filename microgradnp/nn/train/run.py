@@ -169,9 +169,9 @@ def generator_of(rng: Any, model: Layer, optimizer: Optimizer) -> np.random.Gene
     """The Generator that a training shuffles with: the one given, the model's, or one that stays with the optimizer."""
     if rng is None:
         rng = getattr(model, "rng", None)
-    if rng is None:
-        rng = vars(optimizer).setdefault("_rng", np.random.default_rng())
-    return np.random.default_rng(rng)
+    if rng is None and "_rng" not in vars(optimizer):
+        vars(optimizer)["_rng"] = np.random.default_rng()
+    return np.random.default_rng(vars(optimizer)["_rng"] if rng is None else rng)
 
 
 @contextmanager
