@@ -316,11 +316,11 @@ def mode_of(layers: Iterable[Layer], training: bool) -> Iterator[None]:
     before = [(layer, layer.training) for layer in layers]
     try:
         for layer, _ in before:
-            layer.training = training
+            vars(layer)["training"] = training  # no name that would have to be looked at
         yield
     finally:
         for layer, its_own in before:
-            layer.training = its_own
+            vars(layer)["training"] = its_own
 
 
 def walk(value: Any, name: str = "", above: tuple[int, ...] = (), *, deep: bool = True) -> list[tuple[str, Any]]:
