@@ -25,7 +25,7 @@ def rmse(prediction: ArrayLike, target: ArrayLike) -> float:
     np.float64(1.414214)
     """
     p, t = _numbers(prediction, target)
-    return np.sqrt(np.mean(np.square(p - t)))  # type: ignore[no-any-return]
+    return np.sqrt(np.mean(np.square(p - t)))  # type: ignore[no-any-return]  # a NumPy number
 
 
 def mae(prediction: ArrayLike, target: ArrayLike) -> float:
@@ -38,7 +38,7 @@ def mae(prediction: ArrayLike, target: ArrayLike) -> float:
     np.float64(1.0)
     """
     p, t = _numbers(prediction, target)
-    return np.mean(np.abs(p - t))  # type: ignore[no-any-return]
+    return np.mean(np.abs(p - t))  # type: ignore[no-any-return]  # a NumPy number
 
 
 def r2(prediction: ArrayLike, target: ArrayLike) -> float:
@@ -57,7 +57,7 @@ def r2(prediction: ArrayLike, target: ArrayLike) -> float:
     left, whole = np.sum(np.square(t - p), axis=0), np.sum(np.square(t - np.mean(t, axis=0)), axis=0)
     varies = whole > 0
     scores = np.where(varies, 1 - left / np.where(varies, whole, 1), left == 0)
-    return np.mean(scores)  # type: ignore[no-any-return]
+    return np.mean(scores)  # type: ignore[no-any-return]  # a NumPy number
 
 
 def accuracy(prediction: ArrayLike, target: ArrayLike) -> float:
@@ -70,7 +70,7 @@ def accuracy(prediction: ArrayLike, target: ArrayLike) -> float:
     np.float64(0.5)
     """
     p, t = _classes(prediction, target)
-    return np.mean(p == t)  # type: ignore[no-any-return]
+    return np.mean(p == t)  # type: ignore[no-any-return]  # a NumPy number
 
 
 def confusion_matrix(prediction: ArrayLike, target: ArrayLike, classes: int | None = None) -> NDArray[np.int64]:
@@ -114,7 +114,7 @@ def f1(prediction: ArrayLike, target: ArrayLike) -> float:
     scores = 2 * right / np.maximum(either, 1)
     if len(counts) <= 2:
         return scores[-1] if len(counts) == 2 else np.float64(0.0)
-    return np.mean(scores[either > 0])  # type: ignore[no-any-return]
+    return np.mean(scores[either > 0])  # type: ignore[no-any-return]  # a NumPy number
 
 
 def _numbers(prediction: ArrayLike, target: ArrayLike) -> tuple[NDArray[Any], NDArray[Any]]:

@@ -5,7 +5,7 @@ are ufuncs need nothing of this: ``scipy.special.gammaln(t)`` works as it stands
 """
 
 try:
-    import scipy.special  # noqa: F401
+    import scipy.special  # noqa: F401  # (is it there?)
 except ModuleNotFoundError as error:
     raise ModuleNotFoundError(
         "microgradnp.scipy needs SciPy: pip install 'microgradnp[scipy]'.", name=error.name

@@ -6,7 +6,7 @@ and the training is `nn.fit`. As there, inputs are taken as they are: put a `Sta
 """
 
 try:
-    import sklearn  # noqa: F401
+    import sklearn  # noqa: F401  # (is it there?)
 except ModuleNotFoundError as error:
     raise ModuleNotFoundError(
         "microgradnp.sklearn needs scikit-learn: pip install 'microgradnp[sklearn]'.", name=error.name

@@ -21,7 +21,7 @@ from microgradnp.sklearn.network import Network, named
 
 
 @dataclass(eq=False, repr=False)
-class MLPRegressor(RegressorMixin, Network):  # type: ignore[misc]
+class MLPRegressor(RegressorMixin, Network):  # type: ignore[misc]  # scikit-learn has no types
     """A network for regression, of one number or several.
 
     Parameters
@@ -85,7 +85,7 @@ class MLPRegressor(RegressorMixin, Network):  # type: ignore[misc]
 
 
 @dataclass(eq=False, repr=False)
-class MLPClassifier(ClassifierMixin, Network):  # type: ignore[misc]
+class MLPClassifier(ClassifierMixin, Network):  # type: ignore[misc]  # scikit-learn has no types
     """A network that tells classes apart, or says which of several labels each row has.
 
     Parameters

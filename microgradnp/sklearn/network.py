@@ -52,7 +52,7 @@ PRECISIONS = (np.float64, np.float32)
 
 
 @dataclass(eq=False, repr=False)
-class Network(BaseEstimator):  # type: ignore[misc]
+class Network(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
     """Parameters, training and fitted attributes of both estimators; `_targets` says what differs."""
 
     hidden_layer_sizes: int | Sequence[int] = (100,)

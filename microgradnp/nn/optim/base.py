@@ -223,7 +223,7 @@ class Optimizer(metaclass=_Complete):
         """The gradient, with that of the L2 penalty if the class has ``weight_decay`` and it is not off."""
         if "weight_decay" not in self._settings.used:
             return gradient
-        return gradient + self.weight_decay * parameter  # type: ignore[attr-defined]
+        return gradient + self.weight_decay * parameter  # type: ignore[attr-defined]  # of a subclass
 
     # -- A step
 

@@ -148,8 +148,8 @@ def fit(
             with patient_interrupt() as check_interrupt:
                 training.go(check_interrupt)
         except KeyboardInterrupt as stop:
-            stop.history = run.history()  # type: ignore[attr-defined]
-            done = len(stop.history.losses)  # type: ignore[attr-defined]
+            stop.history = run.history()  # type: ignore[attr-defined]  # put on it here
+            done = len(stop.history.losses)  # type: ignore[attr-defined]  # put on it here
             stop.add_note(f"fit was interrupted after {done} of {epochs} epochs; this exception's .history has them.")
             raise
     history = run.history()
